@@ -1,0 +1,10 @@
+//! tidegate: edge middleware on Cloudflare Workers.
+
+pub mod cache;
+pub mod head;
+pub mod identity;
+pub mod limit;
+pub mod origin;
+pub mod record;
+pub mod route;
+pub mod time;

@@ -1,0 +1,1 @@
+//! One [`Event`] a request; everything else is a fold of events.
