@@ -282,7 +282,8 @@ impl Target {
     /// A text that names what is wrong, where there is no scheme or no host.
     pub fn parse(url: &str) -> Result<Self, String> {
         let url = url.split('#').next().unwrap_or_default();
-        let wrong = || format!("`{url}` is not an absolute URL; allowed: http://host/path or https://host/path");
+        let wrong =
+            || format!("`{url}` is not an absolute URL; allowed: http://host/path or https://host/path");
         let authority = match url.split_once("://") {
             Some((scheme @ ("http" | "https"), _)) => scheme.len() + 3,
             _ => return Err(wrong()),
@@ -431,7 +432,8 @@ mod tests {
 
     #[test]
     fn fields_keep_order_and_multiplicity() {
-        let mut fields = Fields::from_pairs([("Set-Cookie", "a=1"), ("ETag", "\"x\""), ("set-cookie", "b=2")]);
+        let mut fields =
+            Fields::from_pairs([("Set-Cookie", "a=1"), ("ETag", "\"x\""), ("set-cookie", "b=2")]);
         assert_eq!(fields.get_all("set-cookie").collect::<Vec<_>>(), ["a=1", "b=2"]);
         fields.insert("etag", "\"y\"");
         assert_eq!(fields.get("etag"), Some("\"y\""));

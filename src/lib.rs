@@ -7,4 +7,5 @@ pub mod limit;
 pub mod origin;
 pub mod record;
 pub mod route;
+pub mod size;
 pub mod time;

@@ -144,7 +144,8 @@ impl FromStr for Span {
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let largest = UNITS.iter().rev().find(|(_, millis)| self.0 >= *millis && self.0 % millis == 0);
+        let largest =
+            UNITS.iter().rev().find(|(_, millis)| self.0 >= *millis && self.0.is_multiple_of(*millis));
         match largest {
             Some((unit, millis)) => write!(f, "{}{unit}", self.0 / millis),
             None => write!(f, "0s"),
