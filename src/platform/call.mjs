@@ -1,0 +1,288 @@
+// What one request asks of the platform: the JavaScript half of `Ports`. Heads cross as one packed text
+// ("status\nname\nvalue\n..."), bodies stay handles on this side.
+import * as wasm from "../../build/wasm/tidegate.js";
+import { generation, inFlight, resume } from "./guard.mjs";
+
+/** Method, URL, client and header fields of a request as one text, in the order that `platform::wire` reads. */
+export function pack(request, env) {
+  const headers = request.headers;
+  const cf = request.cf ?? {};
+  // Locally there is no edge that could vouch for CF-Connecting-IP: the socket tells.
+  const address = env.TIDEGATE_LOCAL ? peer(cf.clientIp) : (headers.get("cf-connecting-ip") ?? "");
+  let text =
+    `${request.method}\n${request.url}\n${address}\n${cf.country ?? ""}\n${cf.asn ?? ""}\n${cf.colo ?? ""}\n` +
+    `${cf.httpProtocol ?? ""}\n${request.body === null ? "" : "1"}\n`;
+  for (const [name, value] of headers) text += `${name}\n${value}\n`;
+  return text;
+}
+
+/** The address of `address:port` or `[address]:port`. */
+function peer(socket = "") {
+  const bracketed = /^\[(.*)\]/.exec(socket);
+  return bracketed ? bracketed[1] : socket.replace(/:\d+$/, "");
+}
+
+function unpack(packed) {
+  const lines = packed.split("\n");
+  const headers = new Headers();
+  for (let i = 1; i + 1 < lines.length; i += 2) headers.append(lines[i], lines[i + 1]);
+  return { first: lines[0], headers };
+}
+
+function packHead(response) {
+  let text = `${response.status}\n`;
+  for (const [name, value] of response.headers) text += `${name}\n${value}\n`;
+  return text;
+}
+
+/** A body handle as something that Request and Response take. */
+function content(handle) {
+  return handle instanceof Response || handle instanceof Request ? handle.body : handle;
+}
+
+function within(promise, millis) {
+  if (!millis) return promise;
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error("timeout")), millis);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+export class Call {
+  constructor(request, env, ctx) {
+    this.request = request;
+    this.env = env;
+    this.ctx = ctx;
+    this.born = generation;
+    /** The Response, once there is one. */
+    this.answer = null;
+    this.resolve = null;
+    this.holds = 0;
+    this.release = null;
+  }
+
+  // ---- the answer ----
+
+  /** A Promise of the answer, for a request that was not ready at the first poll. */
+  wait() {
+    inFlight.add(this);
+    return new Promise((resolve) => {
+      this.resolve = resolve;
+    });
+  }
+
+  /** The wasm is gone: `instead` answers where no answer has been given yet, and nothing is held any more. */
+  abandon(instead) {
+    this.holds = 0;
+    this.release?.();
+    if (this.answer === null && this.resolve) this.resolve(instead(this));
+  }
+
+  /** Called by the wasm: builds the Response. */
+  respond(packed, handle) {
+    const { first, headers } = unpack(packed);
+    const status = Number(first);
+    const upgraded = handle instanceof Response ? handle.webSocket : null;
+    if (status > 599) {
+      // Only fetch's own Response may carry such a status.
+      this.answer = handle;
+    } else if (upgraded) {
+      this.answer = new Response(null, { status, headers, webSocket: upgraded });
+    } else {
+      const bodiless = status === 101 || status === 204 || status === 205 || status === 304;
+      const encodeBody = headers.has("content-encoding") ? "manual" : "automatic";
+      this.answer = new Response(bodiless ? null : content(handle), { status, headers, encodeBody });
+    }
+    if (this.resolve) {
+      inFlight.delete(this);
+      this.resolve(this.answer);
+    }
+  }
+
+  /** Called by the wasm: work goes on after the answer. */
+  hold() {
+    if (this.holds++ === 0) {
+      this.ctx.waitUntil(
+        new Promise((resolve) => {
+          this.release = resolve;
+        }),
+      );
+      inFlight.add(this);
+    }
+  }
+
+  /** Called by the wasm: that work has ended. */
+  unhold() {
+    if (--this.holds > 0) return;
+    this.release?.();
+    if (this.answer !== null) inFlight.delete(this);
+  }
+
+  // ---- operations: each ends in exactly one `wasm.settle` ----
+
+  settle(op, promise) {
+    promise.then(
+      ([text, handle]) => resume(this.born, () => wasm.settle(op, text ?? undefined, handle)),
+      (error) => resume(this.born, () => wasm.fail(op, String(error?.message ?? error))),
+    );
+  }
+
+  sleep(op, millis) {
+    this.settle(op, new Promise((resolve) => setTimeout(() => resolve([]), millis)));
+  }
+
+  /** `packed`: "METHOD URL" and the fields. Settles with the packed head and the Response as the body's handle. */
+  fetch(op, packed, handle, millis) {
+    const { first, headers } = unpack(packed);
+    const [method, url] = first.split(" ");
+    const aborter = new AbortController();
+    let timer = setTimeout(() => aborter.abort(new Error("timeout")), millis);
+    const body = content(handle) ?? null;
+    const init = { method, headers, body, redirect: "manual", signal: aborter.signal, encodeResponseBody: "manual" };
+    const answered = fetch(url, init).finally(() => clearTimeout(timer));
+    this.settle(op, answered.then((response) => [packHead(response), response]));
+  }
+
+  /** Something to raise once and to wait for. It is a Promise of the request that makes it. */
+  signal() {
+    const signal = Promise.withResolvers();
+    this.ctx.waitUntil(signal.promise);
+    return signal;
+  }
+
+  raise(signal) {
+    signal.resolve([]);
+  }
+
+  raised(op, signal, millis) {
+    this.settle(op, within(signal.promise, millis));
+  }
+
+  /** The whole of a body, at most `cap` bytes of it; a longer one fails. */
+  collect(op, handle, cap) {
+    this.settle(op, collect(content(handle), cap).then((bytes) => [null, bytes]));
+  }
+
+  /** Two handles for one body. */
+  tee(handle) {
+    return content(handle)?.tee() ?? [null, null];
+  }
+
+  colo_load(op, key, millis) {
+    const found = caches.default.match(`https://tidegate.invalid/${key}`).then((response) =>
+      response ? [response.headers.get("x-tidegate-head"), response] : [],
+    );
+    this.settle(op, within(found, millis));
+  }
+
+  /** `length` < 0: unknown. */
+  colo_save(op, key, head, handle, length, ttl) {
+    const headers = { "x-tidegate-head": head, "cache-control": `public, max-age=${ttl}`, "content-type": "application/octet-stream" };
+    const response = new Response(fixed(content(handle), length, this.ctx), { headers });
+    this.settle(op, caches.default.put(`https://tidegate.invalid/${key}`, response).then(() => []));
+  }
+
+  colo_remove(op, key) {
+    this.settle(op, caches.default.delete(`https://tidegate.invalid/${key}`).then(() => []));
+  }
+
+  kv_load(op, key, millis) {
+    const found = this.env.KV.getWithMetadata(`cache:${key}`, { type: "stream" });
+    this.settle(op, within(found, millis).then(({ value, metadata }) => (value === null ? [] : [metadata ?? "", value])));
+  }
+
+  kv_save(op, key, head, handle, length, ttl) {
+    const value = fixed(content(handle) ?? "", length, this.ctx);
+    this.settle(op, this.env.KV.put(`cache:${key}`, value, { metadata: head, expirationTtl: Math.max(60, ttl) }).then(() => []));
+  }
+
+  kv_remove(op, key) {
+    this.settle(op, this.env.KV.delete(`cache:${key}`).then(() => []));
+  }
+
+  /** The record of an API key, by the key's SHA-256. */
+  api_key(op, hash, millis) {
+    this.settle(op, within(this.env.KV.get(`key:${hash}`, { type: "text" }), millis).then((text) => [text]));
+  }
+
+  /** One call to the limiter object `name`. */
+  limit(op, name, asks, millis) {
+    this.settle(op, within(this.env.LIMITER.getByName(name).take(asks), millis).then((verdicts) => [verdicts]));
+  }
+
+  /** Hands counters over. */
+  report(op, delta) {
+    this.settle(op, this.env.METRICS.getByName("metrics").ingest(delta).then(() => []));
+  }
+
+  /** What the metrics object says: `what` is health, metrics or metrics.json. */
+  observe(op, what, millis) {
+    this.settle(op, within(this.env.METRICS.getByName("metrics").tell(what), millis).then((text) => [text]));
+  }
+
+  /** A page that wants the live stream. */
+  live(op) {
+    const upgraded = this.env.METRICS.getByName("metrics").fetch(this.request);
+    this.settle(op, upgraded.then((response) => [packHead(response), response]));
+  }
+
+  asset(op, path) {
+    const served = this.env.ASSETS.fetch(new URL(path, "https://assets.invalid"), { method: "GET" });
+    this.settle(op, served.then((response) => [packHead(response), response]));
+  }
+
+  /** Settles with "true" or "false". `key` is a JWK, or for HMAC the name of the secret. */
+  verify(op, algorithm, key, signed, signature) {
+    const material = algorithm === "HS256" ? this.env[key] : key;
+    // The signature is a view into wasm memory, which may move.
+    this.settle(op, verifySignature(algorithm, material, signed, signature.slice()).then((good) => [String(good)]));
+  }
+}
+
+function fixed(body, length, ctx) {
+  if (!(body instanceof ReadableStream) || length < 0) return body;
+  const { readable, writable } = new FixedLengthStream(length);
+  ctx.waitUntil(body.pipeTo(writable).catch(() => {}));
+  return readable;
+}
+
+async function collect(body, cap) {
+  if (body === null || body === undefined) return new Uint8Array();
+  if (body instanceof Uint8Array) return body;
+  const chunks = [];
+  let length = 0;
+  const reader = body.getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    length += value.byteLength;
+    if (length > cap) {
+      reader.cancel().catch(() => {});
+      throw new Error("too large");
+    }
+    chunks.push(value);
+  }
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return whole;
+}
+
+const SIGNATURES = {
+  HS256: { import: { name: "HMAC", hash: "SHA-256" }, verify: "HMAC" },
+  RS256: { import: { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" }, verify: "RSASSA-PKCS1-v1_5" },
+  ES256: { import: { name: "ECDSA", namedCurve: "P-256" }, verify: { name: "ECDSA", hash: "SHA-256" } },
+};
+
+async function verifySignature(algorithm, key, signed, signature) {
+  if (!key) throw new Error("no key");
+  const how = SIGNATURES[algorithm];
+  const form = algorithm === "HS256" ? "raw" : "jwk";
+  const material = form === "raw" ? new TextEncoder().encode(key) : JSON.parse(key);
+  const imported = await crypto.subtle.importKey(form, material, how.import, false, ["verify"]);
+  return crypto.subtle.verify(how.verify, imported, signature, new TextEncoder().encode(signed));
+}

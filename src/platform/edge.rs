@@ -1,0 +1,286 @@
+//! [`Ports`] on Workers: each operation is one method of `call.mjs`, which holds the request, its bindings and the
+//! bodies.
+
+use std::future::Future;
+use std::ops::Range;
+
+use js_sys::{Array, Uint8Array};
+use wasm_bindgen::prelude::*;
+
+use super::executor::{self, Operation, Settled};
+use super::wire;
+use crate::cache::{Layer, StorageKey};
+use crate::head::{Message, RequestHead, ResponseHead};
+use crate::origin::FetchError;
+use crate::ports::{Loaded, Observed, PortError, Ports};
+use crate::time::{Span, Timestamp};
+
+#[wasm_bindgen]
+extern "C" {
+    /// The JavaScript half of a request (`call.mjs`).
+    #[derive(Clone)]
+    pub type Call;
+
+    #[wasm_bindgen(method)]
+    fn respond(this: &Call, packed: &str, body: &JsValue);
+    #[wasm_bindgen(method)]
+    fn hold(this: &Call);
+    #[wasm_bindgen(method)]
+    fn unhold(this: &Call);
+    #[wasm_bindgen(method)]
+    fn sleep(this: &Call, op: u32, millis: f64);
+    #[wasm_bindgen(method)]
+    fn signal(this: &Call) -> JsValue;
+    #[wasm_bindgen(method)]
+    fn raise(this: &Call, signal: &JsValue);
+    #[wasm_bindgen(method)]
+    fn raised(this: &Call, op: u32, signal: &JsValue, millis: f64);
+    #[wasm_bindgen(method)]
+    fn fetch(this: &Call, op: u32, packed: &str, body: &JsValue, millis: f64);
+    #[wasm_bindgen(method)]
+    fn collect(this: &Call, op: u32, body: &JsValue, cap: f64);
+    #[wasm_bindgen(method)]
+    fn tee(this: &Call, body: &JsValue) -> Array;
+    #[wasm_bindgen(method)]
+    fn colo_load(this: &Call, op: u32, key: &str, millis: f64);
+    #[wasm_bindgen(method)]
+    fn colo_save(this: &Call, op: u32, key: &str, head: &str, body: &JsValue, length: f64, keep_secs: f64);
+    #[wasm_bindgen(method)]
+    fn colo_remove(this: &Call, op: u32, key: &str);
+    #[wasm_bindgen(method)]
+    fn kv_load(this: &Call, op: u32, key: &str, millis: f64);
+    #[wasm_bindgen(method)]
+    fn kv_save(this: &Call, op: u32, key: &str, head: &str, body: &JsValue, length: f64, keep_secs: f64);
+    #[wasm_bindgen(method)]
+    fn kv_remove(this: &Call, op: u32, key: &str);
+    #[wasm_bindgen(method)]
+    fn api_key(this: &Call, op: u32, hash: &str, millis: f64);
+    #[wasm_bindgen(method)]
+    fn limit(this: &Call, op: u32, object: &str, asks: &str, millis: f64);
+    #[wasm_bindgen(method)]
+    fn verify(this: &Call, op: u32, algorithm: &str, key: &str, signed: &str, signature: &[u8]);
+    #[wasm_bindgen(method)]
+    fn report(this: &Call, op: u32, delta: &str);
+    #[wasm_bindgen(method)]
+    fn observe(this: &Call, op: u32, what: &str, millis: f64);
+    #[wasm_bindgen(method)]
+    fn live(this: &Call, op: u32);
+    #[wasm_bindgen(method)]
+    fn asset(this: &Call, op: u32, path: &str);
+
+    #[wasm_bindgen(js_namespace = console)]
+    fn log(line: &str);
+    #[wasm_bindgen(js_namespace = Math)]
+    fn random() -> f64;
+}
+
+/// The world of one request on Workers.
+#[derive(Clone)]
+pub struct Edge {
+    call: Call,
+}
+
+/// A body on the JavaScript side: a Request or Response (its body), a stream, bytes, a text; undefined is none.
+#[derive(Default)]
+pub struct Body(pub JsValue);
+
+fn millis(span: Span) -> f64 {
+    span.as_millis() as f64
+}
+
+fn failed(message: String) -> PortError {
+    match message.as_str() {
+        "timeout" => PortError::Timeout,
+        "too large" => PortError::TooLarge,
+        _ => PortError::Failed(message),
+    }
+}
+
+async fn settled(operation: Operation) -> Result<Settled, PortError> {
+    operation.await.map_err(failed)
+}
+
+impl Edge {
+    /// The world of the request that `call` stands for.
+    pub fn new(call: Call) -> Self {
+        Self { call }
+    }
+
+    /// Gives the answer.
+    pub fn respond(&self, answer: Message<ResponseHead, Body>) {
+        let packed = wire::pack(&answer.head.status.to_string(), &answer.head.fields);
+        self.call.respond(&packed, &answer.body.0);
+    }
+
+    async fn message(operation: Operation) -> Result<Message<ResponseHead, Body>, PortError> {
+        let Settled { text, handle } = settled(operation).await?;
+        Ok(Message::new(wire::response(text.unwrap_or_default()), Body(handle)))
+    }
+}
+
+impl Ports for Edge {
+    type Body = Body;
+    type Bytes = Uint8Array;
+    type Signal = JsValue;
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(js_sys::Date::now() as u64)
+    }
+
+    fn seed(&self) -> u64 {
+        random().to_bits() ^ random().to_bits().rotate_left(32)
+    }
+
+    fn log(&self, line: &str) {
+        log(line);
+    }
+
+    fn defer(&self, work: impl Future<Output = ()> + 'static) {
+        let call = self.call.clone();
+        call.hold();
+        executor::spawn(async move {
+            work.await;
+            call.unhold();
+        });
+    }
+
+    fn body(&self, bytes: &Uint8Array) -> Body {
+        Body(bytes.into())
+    }
+
+    fn bytes(&self, text: &str) -> Uint8Array {
+        Uint8Array::from(text.as_bytes())
+    }
+
+    fn len(&self, bytes: &Uint8Array) -> u64 {
+        u64::from(bytes.length())
+    }
+
+    fn slice(&self, bytes: &Uint8Array, range: Range<u64>) -> Uint8Array {
+        bytes.subarray(range.start as u32, range.end as u32)
+    }
+
+    fn tee(&self, body: Body) -> (Body, Body) {
+        let both = self.call.tee(&body.0);
+        (Body(both.get(0)), Body(both.get(1)))
+    }
+
+    async fn collect(&self, body: Body, cap: u64) -> Result<Uint8Array, PortError> {
+        let whole = settled(Operation::new(|op| self.call.collect(op, &body.0, cap as f64))).await?;
+        Ok(whole.handle.unchecked_into())
+    }
+
+    async fn sleep(&self, span: Span) {
+        // A timer that can't be set is no reason to wait for ever.
+        drop(settled(Operation::new(|op| self.call.sleep(op, millis(span)))).await);
+    }
+
+    fn signal(&self) -> JsValue {
+        self.call.signal()
+    }
+
+    fn raise(&self, signal: &JsValue) {
+        self.call.raise(signal);
+    }
+
+    async fn raised(&self, signal: &JsValue, budget: Span) -> bool {
+        settled(Operation::new(|op| self.call.raised(op, signal, millis(budget)))).await.is_ok()
+    }
+
+    async fn fetch(
+        &self,
+        request: &RequestHead,
+        body: Body,
+        deadline: Span,
+    ) -> Result<Message<ResponseHead, Body>, FetchError> {
+        let first = [request.method.as_str(), " ", request.target.url()].concat();
+        let packed = wire::pack(&first, &request.fields);
+        let operation = Operation::new(|op| self.call.fetch(op, &packed, &body.0, millis(deadline)));
+        Self::message(operation).await.map_err(|error| match error {
+            PortError::Timeout => FetchError::Timeout,
+            PortError::TooLarge => FetchError::Aborted,
+            PortError::Failed(message) => FetchError::from_platform(&message),
+        })
+    }
+
+    async fn load(
+        &self,
+        layer: Layer,
+        key: &StorageKey,
+        budget: Span,
+    ) -> Result<Option<Loaded<Body>>, PortError> {
+        let (key, budget) = (key.hex(), millis(budget));
+        let operation = Operation::new(|op| match layer {
+            Layer::Kv => self.call.kv_load(op, &key, budget),
+            Layer::Memory | Layer::Colo => self.call.colo_load(op, &key, budget),
+        });
+        let Settled { text, handle } = settled(operation).await?;
+        Ok(text.map(|head| Message::new(head, Body(handle))))
+    }
+
+    async fn save(
+        &self,
+        layer: Layer,
+        key: &StorageKey,
+        record: Loaded<Body>,
+        length: Option<u64>,
+        keep: Span,
+    ) -> Result<(), PortError> {
+        let (key, keep) = (key.hex(), keep.as_secs_ceil() as f64);
+        let length = length.map_or(-1.0, |bytes| bytes as f64);
+        let Message { head, body: Body(body) } = record;
+        let operation = Operation::new(|op| match layer {
+            Layer::Kv => self.call.kv_save(op, &key, &head, &body, length, keep),
+            Layer::Memory | Layer::Colo => self.call.colo_save(op, &key, &head, &body, length, keep),
+        });
+        settled(operation).await.map(drop)
+    }
+
+    async fn remove(&self, layer: Layer, key: &StorageKey) -> Result<(), PortError> {
+        let key = key.hex();
+        let operation = Operation::new(|op| match layer {
+            Layer::Kv => self.call.kv_remove(op, &key),
+            Layer::Memory | Layer::Colo => self.call.colo_remove(op, &key),
+        });
+        settled(operation).await.map(drop)
+    }
+
+    async fn limit(&self, object: &str, asks: &str, budget: Span) -> Result<String, PortError> {
+        let verdicts =
+            settled(Operation::new(|op| self.call.limit(op, object, asks, millis(budget)))).await?;
+        Ok(verdicts.text.unwrap_or_default())
+    }
+
+    async fn api_key(&self, hash: &str, budget: Span) -> Result<Option<String>, PortError> {
+        let record = settled(Operation::new(|op| self.call.api_key(op, hash, millis(budget)))).await?;
+        Ok(record.text)
+    }
+
+    async fn verify(
+        &self,
+        algorithm: &str,
+        key: &str,
+        signed: &str,
+        signature: &[u8],
+    ) -> Result<bool, PortError> {
+        let operation = Operation::new(|op| self.call.verify(op, algorithm, key, signed, signature));
+        Ok(settled(operation).await?.text.as_deref() == Some("true"))
+    }
+
+    async fn report(&self, delta: &str) -> Result<(), PortError> {
+        settled(Operation::new(|op| self.call.report(op, delta))).await.map(drop)
+    }
+
+    async fn observe(&self, what: Observed, budget: Span) -> Result<String, PortError> {
+        let operation = Operation::new(|op| self.call.observe(op, what.as_str(), millis(budget)));
+        Ok(settled(operation).await?.text.unwrap_or_default())
+    }
+
+    async fn live(&self) -> Result<Message<ResponseHead, Body>, PortError> {
+        Self::message(Operation::new(|op| self.call.live(op))).await
+    }
+
+    async fn asset(&self, path: &str) -> Result<Message<ResponseHead, Body>, PortError> {
+        Self::message(Operation::new(|op| self.call.asset(op, path))).await
+    }
+}

@@ -1,0 +1,23 @@
+// The module that wrangler deploys. One synchronous call into the wasm a request; only what is not ready at once
+// becomes a Promise. Nothing is decided here.
+import { env as bindings } from "cloudflare:workers";
+import * as wasm from "../../build/wasm/tidegate.js";
+import { Call, pack } from "./call.mjs";
+import { start, enter, crash, forward } from "./guard.mjs";
+
+export { Limiter, Metrics } from "./objects.mjs";
+
+start(bindings);
+
+export default {
+  fetch(request, env, ctx) {
+    const call = new Call(request, env, ctx);
+    try {
+      enter(() => wasm.serve(pack(request, env), call));
+    } catch (error) {
+      crash(error);
+      return forward(call);
+    }
+    return call.answer ?? call.wait();
+  },
+};

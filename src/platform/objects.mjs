@@ -1,0 +1,136 @@
+// The Durable Objects. Each is its storage, one alarm, and a pure step in the wasm: text in, text out. What they
+// know is held on this side and loaded by an awaited step of every handler, so that an instance of the wasm that
+// dies takes nothing with it.
+import { DurableObject } from "cloudflare:workers";
+import * as wasm from "../../build/wasm/tidegate.js";
+import { enter, crash } from "./guard.mjs";
+
+/** Runs a pure step; a trap is noted for the instance and fails this call alone. */
+function step(run) {
+  try {
+    return enter(run);
+  } catch (error) {
+    crash(error);
+    throw error;
+  }
+}
+
+class Stateful extends DurableObject {
+  /** The state as text; `undefined` until `load`. */
+  state = undefined;
+
+  async load() {
+    if (this.state !== undefined) return;
+    const stored = (await this.ctx.storage.get("state")) ?? "";
+    this.state ??= stored;
+  }
+}
+
+/** The state of the quota policies of one partition. */
+export class Limiter extends Stateful {
+  /** Asks as packed text; answers with packed verdicts. */
+  async take(asks) {
+    await this.load();
+    const [state, verdicts, expires] = step(() => wasm.limiter_take(this.state, asks, Date.now()));
+    this.state = state;
+    this.ctx.storage.put("state", state);
+    // One alarm an object: it is moved only where there is none, and looks again when it rings.
+    this.alarmed ??= (await this.ctx.storage.getAlarm()) !== null;
+    if (!this.alarmed) {
+      this.alarmed = true;
+      this.ctx.storage.setAlarm(Number(expires));
+    }
+    return verdicts;
+  }
+
+  async alarm() {
+    await this.load();
+    const [state, , expires] = step(() => wasm.limiter_take(this.state, "", Date.now()));
+    if (state === "") {
+      this.state = "";
+      this.alarmed = false;
+      await this.ctx.storage.deleteAll();
+      return;
+    }
+    this.state = state;
+    this.alarmed = true;
+    await this.ctx.storage.setAlarm(Number(expires));
+  }
+}
+
+/** How long counters may stay unwritten, in milliseconds. */
+const WRITE_EVERY_MS = 10_000;
+/** How often the open pages are told, in milliseconds. */
+const PUSH_EVERY_MS = 1000;
+
+/** The counters of the whole fleet, and the pages that watch them. */
+export class Metrics extends Stateful {
+  pushed = 0;
+  written = 0;
+  timer = null;
+
+  constructor(ctx, env) {
+    super(ctx, env);
+    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
+  }
+
+  /** Adds an isolate's delta. */
+  async ingest(delta) {
+    await this.load();
+    const now = Date.now();
+    this.state = step(() => wasm.metrics_ingest(this.state, delta, now));
+    if (now - this.written >= WRITE_EVERY_MS) {
+      this.written = now;
+      this.ctx.storage.put("state", this.state);
+      this.ctx.storage.setAlarm(now + WRITE_EVERY_MS);
+    }
+    this.push(now);
+  }
+
+  /** What the counters are now: "health", "metrics" or "metrics.json". */
+  async tell(what) {
+    await this.load();
+    return step(() => wasm.metrics_tell(this.state, what, Date.now()));
+  }
+
+  /** Tells every open page, at most once a second, and once more after the last change. */
+  push(now) {
+    if (this.timer !== null || this.ctx.getWebSockets().length === 0) return;
+    const wait = Math.max(0, this.pushed + PUSH_EVERY_MS - now);
+    this.timer = setTimeout(async () => {
+      this.timer = null;
+      this.pushed = Date.now();
+      const snapshot = await this.tell("live");
+      for (const socket of this.ctx.getWebSockets()) socket.send(snapshot);
+    }, wait);
+  }
+
+  async fetch(request) {
+    if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
+      return new Response("a WebSocket is expected here", { status: 426, headers: { upgrade: "websocket" } });
+    }
+    const { 0: page, 1: here } = new WebSocketPair();
+    this.ctx.acceptWebSocket(here);
+    here.send(await this.tell("live"));
+    return new Response(null, { status: 101, webSocket: page });
+  }
+
+  async alarm() {
+    await this.load();
+    await this.ctx.storage.put("state", this.state);
+  }
+
+  webSocketMessage() {
+    // Pages only listen; their pings are answered by the platform.
+  }
+
+  webSocketClose(socket, code) {
+    // A close that nobody answers would stay half open. 1005 and 1006 may not be sent.
+    socket.close(code >= 1000 && code !== 1005 && code !== 1006 ? code : 1000);
+  }
+
+  webSocketError(socket, error) {
+    console.warn("tidegate: a live stream broke:", error?.message ?? error);
+    socket.close(1011);
+  }
+}

@@ -1,0 +1,140 @@
+//! All that the core asks of the world: one trait, with exactly two implementations, Workers and the simulator.
+//!
+//! Every operation is bounded in time by its caller. None of them decides anything.
+
+use std::future::Future;
+use std::ops::Range;
+
+use crate::cache::{Layer, StorageKey};
+use crate::head::{Message, RequestHead, ResponseHead};
+use crate::origin::FetchError;
+use crate::time::{Span, Timestamp};
+
+/// Why a helper did not help. The request goes on without it (`flow` says how).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PortError {
+    /// It took longer than its budget.
+    #[error("timeout")]
+    Timeout,
+    /// The body is longer than what may be held.
+    #[error("too large")]
+    TooLarge,
+    /// Anything else, in the platform's own words.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// What the metrics object can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Observed {
+    /// The health document.
+    Health,
+    /// The OpenMetrics text.
+    Metrics,
+    /// The same figures as JSON.
+    MetricsJson,
+}
+
+impl Observed {
+    /// Its name on the way to the object.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Health => "health",
+            Self::Metrics => "metrics",
+            Self::MetricsJson => "metrics.json",
+        }
+    }
+}
+
+/// A record in a store: its head as text (see `cache::stored`) and its body.
+pub type Loaded<B> = Message<String, B>;
+
+/// The world, as one request sees it.
+pub trait Ports: Clone + 'static {
+    /// A body that can be handed on once: a stream, bytes, or none (its default).
+    type Body: Default + 'static;
+    /// A whole body in hand, that can be handed on any number of times.
+    type Bytes: Clone + 'static;
+    /// Something that one request raises and others wait for.
+    type Signal: Clone + 'static;
+
+    /// The time. On Workers it stands still between two operations.
+    fn now(&self) -> Timestamp;
+    /// A seed for this request's randomness.
+    fn seed(&self) -> u64;
+    /// One line for the log.
+    fn log(&self, line: &str);
+    /// Work that goes on after the answer.
+    fn defer(&self, work: impl Future<Output = ()> + 'static);
+
+    /// Bytes as a body.
+    fn body(&self, bytes: &Self::Bytes) -> Self::Body;
+    /// A text as bytes.
+    fn bytes(&self, text: &str) -> Self::Bytes;
+    /// How many bytes there are.
+    fn len(&self, bytes: &Self::Bytes) -> u64;
+    /// A part of the bytes; `range` lies within them.
+    fn slice(&self, bytes: &Self::Bytes, range: Range<u64>) -> Self::Bytes;
+    /// Two bodies for one.
+    fn tee(&self, body: Self::Body) -> (Self::Body, Self::Body);
+    /// Reads a body whole, at most `cap` bytes.
+    fn collect(&self, body: Self::Body, cap: u64) -> impl Future<Output = Result<Self::Bytes, PortError>>;
+
+    /// Waits.
+    fn sleep(&self, span: Span) -> impl Future<Output = ()>;
+    /// A signal that is not raised yet.
+    fn signal(&self) -> Self::Signal;
+    /// Raises it.
+    fn raise(&self, signal: &Self::Signal);
+    /// Waits until it is raised, at most for `budget`; tells whether it was.
+    fn raised(&self, signal: &Self::Signal, budget: Span) -> impl Future<Output = bool>;
+
+    /// Sends a request to an origin, and waits for the head of the answer at most until `deadline` has passed.
+    fn fetch(
+        &self,
+        request: &RequestHead,
+        body: Self::Body,
+        deadline: Span,
+    ) -> impl Future<Output = Result<Message<ResponseHead, Self::Body>, FetchError>>;
+
+    /// Reads a record of the colo or the kv layer.
+    fn load(
+        &self,
+        layer: Layer,
+        key: &StorageKey,
+        budget: Span,
+    ) -> impl Future<Output = Result<Option<Loaded<Self::Body>>, PortError>>;
+    /// Writes one, to be kept for `keep`. `length` is the body's, where it is known.
+    fn save(
+        &self,
+        layer: Layer,
+        key: &StorageKey,
+        record: Loaded<Self::Body>,
+        length: Option<u64>,
+        keep: Span,
+    ) -> impl Future<Output = Result<(), PortError>>;
+    /// Removes one.
+    fn remove(&self, layer: Layer, key: &StorageKey) -> impl Future<Output = Result<(), PortError>>;
+
+    /// Asks the limiter object of that name (`limit::object` has both texts).
+    fn limit(&self, object: &str, asks: &str, budget: Span) -> impl Future<Output = Result<String, PortError>>;
+    /// The record of an API key, by the key's hash.
+    fn api_key(&self, hash: &str, budget: Span) -> impl Future<Output = Result<Option<String>, PortError>>;
+    /// Whether a signature holds. `key` is a JWK, or for HMAC the name of the binding that has the secret.
+    fn verify(
+        &self,
+        algorithm: &str,
+        key: &str,
+        signed: &str,
+        signature: &[u8],
+    ) -> impl Future<Output = Result<bool, PortError>>;
+
+    /// Hands counters over.
+    fn report(&self, delta: &str) -> impl Future<Output = Result<(), PortError>>;
+    /// Asks for the fleet's counters.
+    fn observe(&self, what: Observed, budget: Span) -> impl Future<Output = Result<String, PortError>>;
+    /// Connects this request, an upgrade, to the live stream.
+    fn live(&self) -> impl Future<Output = Result<Message<ResponseHead, Self::Body>, PortError>>;
+    /// A file of `www/`.
+    fn asset(&self, path: &str) -> impl Future<Output = Result<Message<ResponseHead, Self::Body>, PortError>>;
+}
