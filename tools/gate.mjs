@@ -92,14 +92,16 @@ export async function bundle(entry, config) {
     return [{ type: "ESModule", path: "./entry.mjs", contents: outputFiles[0].text }, ...modules];
 }
 
-/** Says whether a port of 127.0.0.1 is free, by taking it for a moment. */
-async function assertFree(port) {
+/** A port of 127.0.0.1 that nobody listens on: the wanted one, or any one for 0. Found by taking it for a moment. */
+async function freePort(wanted) {
     const probe = createServer();
     await new Promise((done, fail) => {
-        probe.once("error", () => fail(new PortTaken(`port ${port} is taken; stop what listens there, or choose another with PORT=`)));
-        probe.listen(port, "127.0.0.1", done);
+        probe.once("error", () => fail(new PortTaken(`port ${wanted} is taken; stop what listens there, or choose another`)));
+        probe.listen(wanted, "127.0.0.1", done);
     });
+    const { port } = probe.address();
     await new Promise((done) => probe.close(done));
+    return port;
 }
 
 function childrenOf(pid) {
@@ -134,8 +136,9 @@ function oneAtATime(work) {
  * @param {boolean} [options.cron] whether to run the scheduled handler each minute (default true)
  * @param {boolean} [options.tidegate] false for a plain worker without tidegate's bindings (the bench)
  */
-export async function runGate({ config, port = 0, state, env = {}, entry = ENTRY, onLog = () => {}, cron = true, tidegate = true }) {
-    if (port !== 0) await assertFree(port);
+export async function runGate({ config, port: wantedPort = 0, state, env = {}, entry = ENTRY, onLog = () => {}, cron = true, tidegate = true }) {
+    const port = await freePort(wantedPort);
+    const url = `http://127.0.0.1:${port}`;
     const modules = await bundle(entry, config);
     const bindings = tidegate && {
         bindings: { RATE_LIMIT_ENABLED: "true", TIDEGATE_LOCAL: "true", ...env },
@@ -151,14 +154,18 @@ export async function runGate({ config, port = 0, state, env = {}, entry = ENTRY
         modules,
         modulesRoot: "/",
         compatibilityDate: COMPATIBILITY_DATE,
-        // The worker's own socket: miniflare's entry worker in front of it would change headers and bodies. The peer's
-        // address is `request.cf.clientIp`.
-        unsafeDirectSockets: [{ host: "127.0.0.1", port }],
+        // The worker's own socket: miniflare's entry worker in front of it would change headers and bodies.
+        unsafeBindings: [{
+            name: "SOCKET",
+            type: "socket",
+            plugin: { package: join(ROOT, "tools/socket-plugin.mjs"), name: "socket" },
+            options: { port },
+        }],
         // Else each fetch to an origin goes through one more worker.
         stripCfConnectingIp: false,
         ...bindings,
     }];
-    // Assets stand in a worker of their own: a worker that has them gets a router put before its direct socket.
+    // Assets stand in a worker of their own, as miniflare puts a router in front of a worker that has them.
     if (tidegate) workers.push({
         name: "www",
         modules: true,
@@ -189,13 +196,12 @@ export async function runGate({ config, port = 0, state, env = {}, entry = ENTRY
         return [miniflare, pid];
     });
 
-    const url = String(await miniflare.unsafeGetDirectURL("tidegate")).replace(/\/$/, "");
     const worker = await miniflare.getWorker("tidegate");
     const timer = cron && tidegate && setInterval(() => worker.scheduled({ cron: CRON }).catch(() => {}), 60_000);
     if (timer) timer.unref();
     return {
         url,
-        port: Number(new URL(url).port),
+        port,
         pid,
         miniflare,
         /** Runs the scheduled handler now. */
