@@ -1,0 +1,36 @@
+// What `make serve` and `make dev` share: variables from the surroundings, log lines on the terminal, a clean end.
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { ROOT } from "./gate.mjs";
+
+/** Variables and secrets for a local run: `.dev.vars` (as wrangler reads it) and TIDEGATE_* of the environment. */
+export function localEnv() {
+    const vars = {};
+    const file = join(ROOT, ".dev.vars");
+    for (const line of existsSync(file) ? readFileSync(file, "utf8").split("\n") : []) {
+        const found = /^\s*([A-Za-z_]\w*)\s*=\s*(.*?)\s*$/.exec(line);
+        if (found) vars[found[1]] = found[2].replace(/^(["'])(.*)\1$/, "$2");
+    }
+    for (const [name, value] of Object.entries(process.env)) {
+        if (name === "RATE_LIMIT_ENABLED" || (name.startsWith("TIDEGATE_") && name !== "TIDEGATE_NATIVE")) vars[name] = value;
+    }
+    return vars;
+}
+
+/** Writes a worker's log line to standard error. */
+export function printLog({ level, message }) {
+    process.stderr.write(`${level === "log" ? "" : `${level}: `}${message}\n`);
+}
+
+/** Calls `stop` on the first SIGINT or SIGTERM and exits 0; a second one ends at once. */
+export function stopOnSignal(stop) {
+    let stopping = false;
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+        process.on(signal, async () => {
+            if (stopping) process.exit(1);
+            stopping = true;
+            await stop().catch(() => {});
+            process.exit(0);
+        });
+    }
+}
