@@ -84,3 +84,50 @@ impl Outbox {
         self.counters.add_incident(Incident::MetricsUnreachable);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::counters::tests::{event, failure};
+    use super::*;
+
+    const START: Timestamp = Timestamp::from_secs(1000);
+
+    #[test]
+    fn an_isolate_sends_at_most_once_a_second_and_only_what_is_new() {
+        let mut outbox = Outbox::new(7);
+        assert_eq!(outbox.take(Vec::new(), START), None);
+        outbox.add(&event());
+        assert_eq!(outbox.take(Vec::new(), START).unwrap().counters.requests(), 1);
+        outbox.add(&event());
+        let soon = START + Span::from_millis(400);
+        assert_eq!(
+            (outbox.due_in(soon), outbox.take(Vec::new(), soon)),
+            (Some(Span::from_millis(600)), None)
+        );
+        outbox.add(&failure());
+        let later = START + SEND_EVERY;
+        assert_eq!(outbox.take(Vec::new(), later).unwrap().counters.requests(), 2);
+        assert_eq!(outbox.due_in(later), None);
+    }
+
+    #[test]
+    fn what_could_not_be_delivered_goes_with_the_next() {
+        let mut outbox = Outbox::new(7);
+        outbox.add(&event());
+        let lost = outbox.take(Vec::new(), START).unwrap();
+        outbox.add(&failure());
+        outbox.give_back(&lost);
+        let sent = outbox.take(Vec::new(), START + SEND_EVERY).unwrap();
+        assert_eq!(sent.counters.requests(), 2);
+        assert_eq!(sent.counters.incidents.get(Incident::MetricsUnreachable as usize), 1);
+    }
+
+    #[test]
+    fn a_delta_reads_back() {
+        let mut outbox = Outbox::new(u64::MAX);
+        outbox.add(&failure());
+        let delta = outbox.take(Vec::new(), START).unwrap();
+        assert_eq!(Delta::decode(&delta.encode()).unwrap(), delta);
+        assert!(Delta::decode("{}").is_err());
+    }
+}

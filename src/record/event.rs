@@ -173,12 +173,15 @@ impl Verdict {
     /// The label of each index. A new one goes to the end: counters on their way hold the index.
     pub const LABELS: [&'static str; 4] = ["none", "admitted", "refused", "degraded"];
 
+    /// The index of [`Self::Refused`].
+    pub const REFUSED: usize = 2;
+
     /// Its place in a [`Tally`](super::Tally).
     pub const fn index(&self) -> usize {
         match self {
             Self::None => 0,
             Self::Admitted => 1,
-            Self::Refused { .. } => 2,
+            Self::Refused { .. } => Self::REFUSED,
             Self::Degraded => 3,
         }
     }

@@ -12,6 +12,7 @@ pub mod exposition;
 mod health;
 mod histogram;
 mod live;
+mod snapshot;
 mod tally;
 
 pub use counters::Counters;
