@@ -1,1 +1,32 @@
-//! TODO by its room's builder
+//! The shared HTTP cache: what may be stored, what may be reused, and what to ask the origin instead
+//! (RFC 9110, 9111, 9211, 9213, 5861, 8246). Pure: heads and times in, decisions out.
+//!
+//! A request's way: [`PrimaryKey::new`] -> the stored heads of that key, layer by layer (a [`Record`] each; a
+//! [`VariantIndex`] names the variant to read next) -> [`reuse()`] -> serve with [`StoredHead::serve`], or ask
+//! the origin -> [`settle()`] -> [`storable()`] -> [`StoredHead::new`] into the layers. A response to an unsafe
+//! method goes through [`invalidates()`].
+
+pub mod invalidate;
+pub mod key;
+pub mod memory;
+pub mod policy;
+pub mod range;
+pub mod reuse;
+pub mod rules;
+pub mod settle;
+pub mod status;
+pub mod storable;
+pub mod stored;
+pub mod validator;
+pub mod variants;
+
+pub use invalidate::invalidates;
+pub use key::{PrimaryKey, StorageKey};
+pub use memory::Memory;
+pub use policy::{Classes, Layer, Policy};
+pub use reuse::{Reuse, reuse};
+pub use settle::{Settled, settle};
+pub use status::{CacheStatus, Detail, Fwd};
+pub use storable::{Lifetime, NotStored, storable};
+pub use stored::{Record, StoredHead};
+pub use variants::VariantIndex;

@@ -1,0 +1,166 @@
+//! The rules of a route's keys: what makes two requests the same, and how Vary is read.
+
+use serde::{Deserialize, Serialize};
+
+/// The name of a header field, in lower case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct FieldName(Box<str>);
+
+impl FieldName {
+    /// RFC 9213, section 3.
+    pub fn cdn_cache_control() -> Self {
+        Self("cdn-cache-control".into())
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Whether a byte may stand in a token (RFC 9110, section 5.6.2).
+pub(super) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Whether a text is a token (RFC 9110, section 5.6.2).
+pub(super) fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(is_token_byte)
+}
+
+impl TryFrom<String> for FieldName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        if is_token(&name) {
+            Ok(Self(name.to_ascii_lowercase().into()))
+        } else {
+            Err(format!("`{name}` is not a field name; allowed: letters, digits and !#$%&'*+-.^_`|~"))
+        }
+    }
+}
+
+impl From<FieldName> for String {
+    fn from(name: FieldName) -> Self {
+        name.0.into()
+    }
+}
+
+/// The name of a query parameter, or with a `*` at its end the start of one: `gclid`, `utm_*`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct NamePattern(Box<str>);
+
+impl NamePattern {
+    /// Whether this (decoded) name is meant.
+    pub fn matches(&self, name: &str) -> bool {
+        match self.0.strip_suffix('*') {
+            Some(start) => name.starts_with(start),
+            None => *self.0 == *name,
+        }
+    }
+}
+
+impl TryFrom<String> for NamePattern {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.find('*') {
+            _ if text.is_empty() => {
+                Err("`` is no name; allowed: a parameter's name, or its start and `*`".into())
+            }
+            Some(at) if at + 1 != text.len() => {
+                Err(format!("`{text}` has a `*` before its end; allowed: one `*`, as the last character"))
+            }
+            _ => Ok(Self(text.into())),
+        }
+    }
+}
+
+impl From<NamePattern> for String {
+    fn from(pattern: NamePattern) -> Self {
+        pattern.0.into()
+    }
+}
+
+/// What makes two requests the same, apart from the path.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeyRules {
+    /// Query parameters that do not count; default none.
+    pub drop: Vec<NamePattern>,
+    /// Where it is there, only these query parameters count; default absent: all do.
+    pub keep_only: Option<Vec<NamePattern>>,
+    /// Whether the order of differently named parameters does not count; default false: it does.
+    pub sort: bool,
+    /// Request fields that count; default none.
+    pub headers: Vec<FieldName>,
+    /// Cookies that count; default none.
+    pub cookies: Vec<Box<str>>,
+    /// Whether each verified subject has responses of its own; default false.
+    pub per_user: bool,
+    /// Whether host and port count; default true.
+    pub host: bool,
+    /// Whether http and https differ; default true.
+    pub scheme: bool,
+    /// What keeps the responses of two routes apart where their URLs do not; whoever compiles the config
+    /// sets it, and changes it with these rules.
+    #[serde(skip)]
+    pub scope: Box<str>,
+}
+
+impl Default for KeyRules {
+    fn default() -> Self {
+        Self {
+            drop: Vec::new(),
+            keep_only: None,
+            sort: false,
+            headers: Vec::new(),
+            cookies: Vec::new(),
+            per_user: false,
+            host: true,
+            scheme: true,
+            scope: "".into(),
+        }
+    }
+}
+
+/// How two values of a negotiation field are compared (RFC 9111, section 4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compare {
+    /// White space and letter case aside, they must be the same.
+    #[default]
+    Exact,
+    /// The order of members and the way their weights are written do not count.
+    Normalise,
+    /// Besides, a stored response whose language is among those that the request likes best will do.
+    /// For Accept-Encoding the same as `normalise`.
+    Select,
+}
+
+/// How Vary is read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VaryRules {
+    /// How Accept-Encoding is compared; default `"exact"`.
+    pub accept_encoding: Compare,
+    /// How Accept-Language is compared; default `"exact"`.
+    pub accept_language: Compare,
+    /// The most names a stored response's Vary may hold; default 8.
+    pub names_max: usize,
+    /// The most variants kept under one primary key, the oldest goes first; default 12.
+    pub variants_max: usize,
+}
+
+impl Default for VaryRules {
+    fn default() -> Self {
+        Self {
+            accept_encoding: Compare::Exact,
+            accept_language: Compare::Exact,
+            names_max: 8,
+            variants_max: 12,
+        }
+    }
+}
