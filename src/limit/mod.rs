@@ -1,1 +1,37 @@
-//! TODO by its room's builder
+//! How much a client may ask for: quota policies, exact counting, and the header fields that tell about it.
+//!
+//! The way of one request, all of it pure but the call in the middle:
+//!
+//! 1. [`PolicyConfig::ask`] resolves each policy of the route for this client into an [`Ask`] (or into nothing,
+//!    where its tier is unlimited).
+//! 2. [`local::Refusals::known`] answers without any call for a client that is known to be over its quota.
+//! 3. [`batch::by_object`] puts the asks that share a partition into one [`batch::Batch`]; its text goes to the
+//!    partition's Durable Object, which runs [`object::step`] on its [`object::StateTable`] and answers with text.
+//! 4. [`Decision`] combines what came back; [`fields::write`] tells the client.
+//!
+//! # How exact it is
+//! Within one object it is exact: either every policy of the request is debited or none is. A request whose
+//! policies live in several objects may be debited in one and refused by another; the debit stays. So the error is
+//! only ever on the side of refusing early, and never more than the quota is admitted.
+
+pub mod batch;
+pub mod config;
+pub mod decision;
+pub mod fields;
+mod fixed_window;
+mod gcra;
+pub mod local;
+pub mod object;
+pub mod partition;
+pub mod policy;
+pub mod quota;
+mod sliding_window;
+pub mod state;
+
+pub use batch::Batch;
+pub use config::{LimitConfig, OnError, PolicyConfig, PolicyName};
+pub use decision::{Answer, Checked, Decision, Refusal};
+pub use partition::Partition;
+pub use policy::{Algorithm, Ask, QuotaPolicy, Take, Verdict};
+pub use quota::{Allowance, Quota};
+pub use state::State;

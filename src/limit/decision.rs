@@ -1,0 +1,139 @@
+//! What the verdicts of one request come to.
+
+use super::config::OnError;
+use super::policy::{Ask, Verdict};
+use crate::identity::Tier;
+use crate::time::Span;
+
+/// What is known about one ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// It was counted, or is known to be over.
+    Counted(Verdict),
+    /// The limiter did not answer in time.
+    Unreachable,
+    /// It was not asked, since another policy was known to refuse.
+    NotAsked,
+}
+
+/// One policy of a request, and what is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// What was asked.
+    pub ask: Ask,
+    /// What came back.
+    pub answer: Answer,
+}
+
+/// Why a request is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// A quota is used up: 429.
+    OverQuota,
+    /// The request costs more than the quota ever lets through at once: 429.
+    AboveQuota,
+    /// The limiter can't be reached, and the policy says to refuse then: 503.
+    LimiterUnreachable,
+}
+
+impl Reason {
+    /// For the log and the counters.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OverQuota => "over-quota",
+            Self::AboveQuota => "above-quota",
+            Self::LimiterUnreachable => "limiter-unreachable",
+        }
+    }
+
+    /// The status of the answer.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::OverQuota | Self::AboveQuota => 429,
+            Self::LimiterUnreachable => 503,
+        }
+    }
+}
+
+/// A request that is not admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal<'d> {
+    /// Why.
+    pub reason: Reason,
+    /// The policy that refuses for longest.
+    pub by: &'d Checked,
+    /// How long the client should wait: at least a second, and not less than any refusing policy's reset.
+    pub retry_after: Span,
+}
+
+impl Refusal<'_> {
+    /// For a person: `1000 requests per 60 s on tier pro`.
+    pub fn detail(&self, tier: &str) -> String {
+        let quota = self.by.ask.take.policy.quota;
+        format!("{} requests per {} s on tier {tier}", quota.amount(), quota.window_secs())
+    }
+}
+
+/// All policies of one request with what is known about each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// The client's tier.
+    pub tier: Tier,
+    /// In the order of the route's policies.
+    pub checked: Vec<Checked>,
+}
+
+/// What to tell a client that is refused because nobody could count: soon.
+const UNREACHABLE_RETRY: Span = Span::from_secs(1);
+
+impl Checked {
+    /// Why this policy refuses, and for how long; `None` where it does not. One in shadow never does.
+    fn refuses(&self) -> Option<(Reason, Span)> {
+        if self.ask.take.policy.shadow {
+            return None;
+        }
+        match self.answer {
+            Answer::Counted(verdict) if verdict.admitted => None,
+            Answer::Counted(Verdict { retry_after: Some(wait), .. }) => Some((Reason::OverQuota, wait)),
+            Answer::Counted(_) => Some((Reason::AboveQuota, self.ask.take.policy.quota.window())),
+            Answer::Unreachable if self.ask.on_error == OnError::Refuse => {
+                Some((Reason::LimiterUnreachable, UNREACHABLE_RETRY))
+            }
+            Answer::Unreachable | Answer::NotAsked => None,
+        }
+    }
+}
+
+impl Decision {
+    /// Why and by whom the request is refused; `None` where it is admitted.
+    pub fn refusal(&self) -> Option<Refusal<'_>> {
+        let refusing = self.checked.iter().filter_map(|checked| Some((checked, checked.refuses()?)));
+        let (by, (reason, wait)) = refusing.max_by_key(|(_, (_, wait))| *wait)?;
+        Some(Refusal { reason, by, retry_after: Span::from_secs(wait.as_secs_ceil().max(1)) })
+    }
+
+    /// The names of the policies that refuse.
+    pub fn violated(&self) -> impl Iterator<Item = &str> {
+        self.checked.iter().filter(|c| c.refuses().is_some()).map(|c| c.ask.take.policy.name.as_str())
+    }
+
+    /// Whether a policy was not counted because the limiter could not be reached.
+    pub fn is_degraded(&self) -> bool {
+        self.checked.iter().any(|checked| checked.answer == Answer::Unreachable)
+    }
+
+    /// The policy that is nearest to its limit: one that refuses before one that does not, then the one with the
+    /// fewest units left, then the one that resets last. Policies in shadow, and those that were not asked, never are.
+    /// One that could not be counted is only where no other is.
+    pub fn tightest(&self) -> Option<&Checked> {
+        let shown = self.checked.iter().filter(|c| !c.ask.take.policy.shadow && c.answer != Answer::NotAsked);
+        shown.min_by_key(|checked| {
+            let wait = checked.refuses().map(|(_, wait)| wait);
+            let (remaining, reset) = match checked.answer {
+                Answer::Counted(verdict) => (u64::from(verdict.remaining), verdict.reset),
+                Answer::Unreachable | Answer::NotAsked => (u64::MAX, Span::ZERO),
+            };
+            (std::cmp::Reverse(wait), remaining, std::cmp::Reverse(reset))
+        })
+    }
+}

@@ -1,0 +1,59 @@
+//! The generic cell rate algorithm (ITU-T I.371, annex A; "virtual scheduling"): one moment says everything.
+
+use super::policy::QuotaPolicy;
+use crate::time::{Span, Timestamp};
+
+const NANOS_PER_MILLI: u64 = 1_000_000;
+
+/// The theoretical arrival time, in nanoseconds since the UNIX epoch: when all that was taken has been paid off.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Gcra {
+    pub(super) tat_nanos: u64,
+}
+
+/// What one unit takes to pay off. Rounded up, so that the rate is never above the quota.
+fn interval_nanos(policy: &QuotaPolicy) -> u64 {
+    (policy.quota.window().as_millis() * NANOS_PER_MILLI).div_ceil(u64::from(policy.quota.amount()))
+}
+
+fn nanos(now: Timestamp) -> u64 {
+    now.as_millis().saturating_mul(NANOS_PER_MILLI)
+}
+
+/// Rounded up, since the clock that the client will be measured with counts whole milliseconds.
+fn span(nanos: u64) -> Span {
+    Span::from_millis(nanos.div_ceil(NANOS_PER_MILLI))
+}
+
+impl Gcra {
+    /// What is owed at `now`.
+    fn debt_nanos(&self, now: Timestamp) -> u64 {
+        self.tat_nanos.saturating_sub(nanos(now))
+    }
+
+    pub(super) fn remaining(&self, policy: &QuotaPolicy, now: Timestamp) -> u32 {
+        let interval = interval_nanos(policy);
+        let room = (u64::from(policy.capacity()) * interval).saturating_sub(self.debt_nanos(now));
+        u32::try_from(room / interval).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn reset(&self, policy: &QuotaPolicy, now: Timestamp) -> Span {
+        let taken_at_next =
+            u64::from(policy.capacity()).saturating_sub(u64::from(self.remaining(policy, now)) + 1);
+        span(self.debt_nanos(now).saturating_sub(taken_at_next * interval_nanos(policy)))
+    }
+
+    pub(super) fn wait(&self, policy: &QuotaPolicy, cost: u32, now: Timestamp) -> Option<Span> {
+        let room = policy.capacity().checked_sub(cost)?;
+        Some(span(self.debt_nanos(now).saturating_sub(u64::from(room) * interval_nanos(policy))))
+    }
+
+    pub(super) fn debit(&mut self, policy: &QuotaPolicy, cost: u32, now: Timestamp) {
+        let paid = u64::from(cost).saturating_mul(interval_nanos(policy));
+        self.tat_nanos = self.tat_nanos.max(nanos(now)).saturating_add(paid);
+    }
+
+    pub(super) fn expires_at(&self) -> Timestamp {
+        Timestamp::from_millis(self.tat_nanos.div_ceil(NANOS_PER_MILLI))
+    }
+}

@@ -1,0 +1,250 @@
+//! What is counted together.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
+
+use crate::head::RequestHead;
+use crate::identity::{self, Identity};
+
+/// What a part of a partition may be.
+const PARTS: &str = "client, user, key, address, route, global, country, asn, header:NAME, cookie:NAME";
+
+/// How much of an address makes a client, in bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Prefixes {
+    /// Of an IPv4 address. Default 32.
+    pub ipv4_bits: u8,
+    /// Of an IPv6 address. Default 64, what one subscriber gets (RFC 6177).
+    pub ipv6_bits: u8,
+}
+
+impl Default for Prefixes {
+    fn default() -> Self {
+        Self { ipv4_bits: 32, ipv6_bits: 64 }
+    }
+}
+
+impl Prefixes {
+    /// What is wrong with the numbers, each as the key's name and a message.
+    pub fn problems(self) -> Vec<(&'static str, String)> {
+        [("ipv4_bits", self.ipv4_bits, 32), ("ipv6_bits", self.ipv6_bits, 128)]
+            .into_iter()
+            .filter(|(_, bits, most)| bits > most)
+            .map(|(key, bits, most)| (key, format!("{bits} is longer than an address; allowed: 0 to {most}")))
+            .collect()
+    }
+
+    /// The network that stands for an address; an IPv4 address mapped into IPv6 is the IPv4 address.
+    fn network(self, address: IpAddr) -> IpAddr {
+        match address.to_canonical() {
+            IpAddr::V4(v4) => {
+                let mask = u32::MAX.checked_shl(32_u32.saturating_sub(self.ipv4_bits.into())).unwrap_or(0);
+                IpAddr::V4((v4.to_bits() & mask).into())
+            }
+            IpAddr::V6(v6) => {
+                let mask = u128::MAX.checked_shl(128_u32.saturating_sub(self.ipv6_bits.into())).unwrap_or(0);
+                IpAddr::V6((v6.to_bits() & mask).into())
+            }
+        }
+    }
+}
+
+/// One thing that keeps requests apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// The verified subject, else the API key, else the address.
+    Client,
+    /// The verified subject.
+    User,
+    /// The API key.
+    Key,
+    /// The address, as far as [`Prefixes`] say.
+    Address,
+    /// The route.
+    Route,
+    /// Nothing: everybody together.
+    Global,
+    /// The country of the address.
+    Country,
+    /// The autonomous system of the address.
+    Asn,
+    /// The value of a header field. A client chooses it.
+    Header(Box<str>),
+    /// The value of a cookie. A client chooses it.
+    Cookie(Box<str>),
+}
+
+impl Part {
+    fn read(text: &str) -> Result<Self, String> {
+        let named =
+            |name: &str| Some(name.trim()).filter(|name| !name.is_empty()).map(str::to_ascii_lowercase);
+        Ok(match text {
+            "client" => Self::Client,
+            "user" => Self::User,
+            "key" => Self::Key,
+            "address" => Self::Address,
+            "route" => Self::Route,
+            "global" => Self::Global,
+            "country" => Self::Country,
+            "asn" => Self::Asn,
+            _ => match text.split_once(':') {
+                Some(("header", name)) if named(name).is_some() => {
+                    Self::Header(named(name).unwrap_or_default().into())
+                }
+                Some(("cookie", name)) if !name.trim().is_empty() => Self::Cookie(name.trim().into()),
+                _ => return Err(format!("`{text}` is not a part of a partition; allowed: {PARTS}")),
+            },
+        })
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Client => "client",
+            Self::User => "user",
+            Self::Key => "key",
+            Self::Address => "address",
+            Self::Route => "route",
+            Self::Global => "global",
+            Self::Country => "country",
+            Self::Asn => "asn",
+            Self::Header(name) => return write!(f, "header:{name}"),
+            Self::Cookie(name) => return write!(f, "cookie:{name}"),
+        })
+    }
+}
+
+/// What is counted together: requests that are alike in every part. In a config one part (`"client"`, the default)
+/// or a list of them (`["user", "route"]`).
+///
+/// A part that a request lacks (the subject of an anonymous client, a header that was not sent) counts as one value:
+/// all requests without it are counted together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partition(Vec<Part>);
+
+impl Default for Partition {
+    fn default() -> Self {
+        Self(vec![Part::Client])
+    }
+}
+
+impl Partition {
+    /// The name of the Durable Object that counts this request: SHA-256 over the parts, in lower-case hex. Policies
+    /// with the same parts share it, so that one call serves them.
+    pub fn object(
+        &self,
+        route: &str,
+        head: &RequestHead,
+        identity: &Identity,
+        prefixes: Prefixes,
+    ) -> Box<str> {
+        let mut hash = PartHash(Sha256::new());
+        for part in &self.0 {
+            hash.part(part, route, head, identity, prefixes);
+        }
+        identity::hex(&hash.0.finalize()).into()
+    }
+}
+
+struct PartHash(Sha256);
+
+impl PartHash {
+    /// Kind and length go in front of a value, so that no two different lists of values are the same bytes.
+    fn add(&mut self, kind: u8, value: Option<&[u8]>) {
+        let length = value.map_or(u64::MAX, |value| value.len() as u64);
+        self.0.update([kind]);
+        self.0.update(length.to_be_bytes());
+        self.0.update(value.unwrap_or_default());
+    }
+
+    fn part(
+        &mut self,
+        part: &Part,
+        route: &str,
+        head: &RequestHead,
+        identity: &Identity,
+        prefixes: Prefixes,
+    ) {
+        let subject = identity.subject.as_deref().map(str::as_bytes);
+        let key = identity.key_hash.as_deref().map(str::as_bytes);
+        match part {
+            Part::Client if subject.is_some() => self.add(b'u', subject),
+            Part::Client if key.is_some() => self.add(b'k', key),
+            Part::User => self.add(b'u', subject),
+            Part::Key => self.add(b'k', key),
+            Part::Client | Part::Address => {
+                match head.client.address.map(|address| prefixes.network(address)) {
+                    Some(IpAddr::V4(v4)) => self.add(b'a', Some(&v4.octets())),
+                    Some(IpAddr::V6(v6)) => self.add(b'a', Some(&v6.octets())),
+                    None => self.add(b'a', None),
+                }
+            }
+            Part::Route => self.add(b'r', Some(route.as_bytes())),
+            Part::Global => self.add(b'g', None),
+            Part::Country => self.add(b'c', head.client.country.as_deref().map(str::as_bytes)),
+            Part::Asn => {
+                self.add(b'n', head.client.asn.map(u32::to_be_bytes).as_ref().map(<[u8; 4]>::as_slice))
+            }
+            Part::Header(name) => {
+                self.add(b'h', Some(name.as_bytes()));
+                self.add(b'v', head.fields.combined(name).as_deref().map(str::as_bytes));
+            }
+            Part::Cookie(name) => {
+                self.add(b'o', Some(name.as_bytes()));
+                self.add(b'v', cookie(head, name).map(str::as_bytes));
+            }
+        }
+    }
+}
+
+/// The value of a cookie (RFC 6265, section 4.2.1).
+fn cookie<'h>(head: &'h RequestHead, name: &str) -> Option<&'h str> {
+    let pairs = head.fields.get_all("cookie").flat_map(|line| line.split(';'));
+    pairs.filter_map(|pair| pair.trim().split_once('=')).find(|(n, _)| *n == name).map(|(_, value)| value)
+}
+
+impl Serialize for Partition {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.as_slice() {
+            [part] => serializer.collect_str(part),
+            parts => serializer.collect_seq(parts.iter().map(Part::to_string)),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Partition {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PartitionVisitor)
+    }
+}
+
+struct PartitionVisitor;
+
+impl<'de> Visitor<'de> for PartitionVisitor {
+    type Value = Partition;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a part of a partition or a list of them; allowed: {PARTS}")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Partition, E> {
+        Part::read(text).map(|part| Partition(vec![part])).map_err(E::custom)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Partition, A::Error> {
+        let mut parts = Vec::new();
+        while let Some(text) = list.next_element::<std::borrow::Cow<'de, str>>()? {
+            parts.push(Part::read(&text).map_err(A::Error::custom)?);
+        }
+        if parts.is_empty() {
+            return Err(A::Error::custom(format!("a partition has at least one part; allowed: {PARTS}")));
+        }
+        Ok(Partition(parts))
+    }
+}

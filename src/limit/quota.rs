@@ -1,0 +1,173 @@
+//! How many units in how long.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::time::Span;
+
+/// The largest number of units that a quota may have.
+pub const MAX_AMOUNT: u32 = 100_000_000;
+/// The longest window, in seconds: 366 days.
+pub const MAX_WINDOW_SECS: u64 = 366 * 86_400;
+/// What a text must be to be read as a [`Quota`].
+pub const QUOTA_FORM: &str = "a quota such as \"100/1m\", \"5/15m\", \"10/h\", \"1000/60s\" (1 to 100000000 units, \
+                              a window of whole seconds, 1s to 366d)";
+
+/// A number of quota units (`q`) in a window (`w`): `"100/1m"`, `"5/15m"`, `"10/h"`. Neither is ever zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Quota {
+    amount: NonZeroU32,
+    window_secs: NonZeroU32,
+}
+
+impl Quota {
+    /// From units and a window in seconds; `None` where either is out of bounds.
+    pub fn new(amount: u32, window_secs: u64) -> Option<Self> {
+        if amount > MAX_AMOUNT || window_secs > MAX_WINDOW_SECS {
+            return None;
+        }
+        let window_secs = NonZeroU32::new(u32::try_from(window_secs).ok()?)?;
+        Some(Self { amount: NonZeroU32::new(amount)?, window_secs })
+    }
+
+    /// How many units, 1 to [`MAX_AMOUNT`].
+    pub const fn amount(self) -> u32 {
+        self.amount.get()
+    }
+
+    /// The window in seconds, 1 to [`MAX_WINDOW_SECS`].
+    pub const fn window_secs(self) -> u64 {
+        self.window_secs.get() as u64
+    }
+
+    /// The window.
+    pub const fn window(self) -> Span {
+        Span::from_secs(self.window_secs())
+    }
+}
+
+impl FromStr for Quota {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        read(text).ok_or_else(|| format!("`{text}` is not a quota; allowed: {QUOTA_FORM}"))
+    }
+}
+
+fn read(text: &str) -> Option<Quota> {
+    let (amount, window) = text.split_once('/')?;
+    let (amount, window) = (amount.trim(), window.trim());
+    if !amount.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let window: Span = match window.as_bytes().first()? {
+        b'0'..=b'9' => window.parse().ok()?,
+        _ => format!("1{window}").parse().ok()?,
+    };
+    if !window.as_millis().is_multiple_of(1000) {
+        return None;
+    }
+    Quota::new(amount.parse().ok()?, window.as_secs())
+}
+
+impl fmt::Display for Quota {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.amount, self.window())
+    }
+}
+
+impl Serialize for Quota {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Quota {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// What a tier is entitled to: a [`Quota`], or `"unlimited"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Allowance {
+    /// So much, and no more.
+    Quota(Quota),
+    /// Nothing is counted.
+    Unlimited,
+}
+
+impl FromStr for Allowance {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "unlimited" => Ok(Self::Unlimited),
+            _ => text.parse().map(Self::Quota).map_err(|wrong| format!("{wrong}, or \"unlimited\"")),
+        }
+    }
+}
+
+impl Serialize for Allowance {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Quota(quota) => quota.serialize(serializer),
+            Self::Unlimited => serializer.serialize_str("unlimited"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Allowance {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotas_are_read_as_people_write_them() {
+        for (text, amount, secs, back) in [
+            ("100/1m", 100, 60, "100/1m"),
+            ("5/15m", 5, 900, "5/15m"),
+            ("10/h", 10, 3600, "10/1h"),
+            ("1000/60s", 1000, 60, "1000/1m"),
+            (" 7 / d ", 7, 86_400, "7/1d"),
+        ] {
+            let quota: Quota = text.parse().unwrap();
+            assert_eq!((quota.amount(), quota.window_secs()), (amount, secs), "{text}");
+            assert_eq!(quota.to_string(), back);
+            assert_eq!(back.parse(), Ok(quota));
+        }
+    }
+
+    #[test]
+    fn what_is_no_quota_is_refused_with_what_is_allowed() {
+        for text in [
+            "",
+            "100",
+            "100/",
+            "/1m",
+            "0/1m",
+            "1/0s",
+            "1/500ms",
+            "+1/1m",
+            "100000001/1m",
+            "1/2y",
+            "1/x",
+            "-1/m",
+        ] {
+            let wrong = text.parse::<Quota>().unwrap_err();
+            assert!(wrong.contains("; allowed: "), "{text}: {wrong}");
+        }
+        assert_eq!("unlimited".parse(), Ok(Allowance::Unlimited));
+        assert!("Unlimited".parse::<Allowance>().unwrap_err().ends_with("or \"unlimited\""));
+    }
+}

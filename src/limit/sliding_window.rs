@@ -1,0 +1,84 @@
+//! The sliding window: what was taken in the last window, moment by moment.
+//!
+//! Each admitted cost is kept under the moment from which it counts, and stops counting one window later. Quotas of
+//! up to [`EXACT_UP_TO`] units keep the moment itself, so they are exact to the millisecond. Larger ones round it
+//! *up* to a slot of 1/[`SLOTS`] of the window: a unit then counts up to one slot longer than it must, so never more
+//! than the quota is admitted in any window, and the cost of it is refusing 0.1 % of a window early.
+
+use std::collections::VecDeque;
+
+use super::quota::Quota;
+use crate::time::{Span, Timestamp};
+
+/// Quotas of so many units and less are counted to the millisecond.
+pub const EXACT_UP_TO: u32 = 1000;
+/// How many slots a window of a larger quota has.
+pub const SLOTS: u64 = 1000;
+
+/// What was taken: moment from which it counts and units, oldest first, each moment once. At most
+/// [`EXACT_UP_TO`] or [`SLOTS`] + 1 of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SlidingWindow {
+    pub(super) taken: VecDeque<(Timestamp, u32)>,
+    /// Of the quota that was debited last; it says when the state is over.
+    pub(super) window: Span,
+}
+
+impl SlidingWindow {
+    fn live(&self, quota: Quota, now: Timestamp) -> impl Iterator<Item = (Timestamp, u32)> {
+        self.taken
+            .iter()
+            .map(move |(at, units)| (*at + quota.window(), *units))
+            .filter(move |(end, _)| *end > now)
+    }
+
+    fn used(&self, quota: Quota, now: Timestamp) -> u32 {
+        self.live(quota, now).fold(0, |sum, (_, units)| sum.saturating_add(units))
+    }
+
+    pub(super) fn remaining(&self, quota: Quota, now: Timestamp) -> u32 {
+        quota.amount().saturating_sub(self.used(quota, now))
+    }
+
+    pub(super) fn reset(&self, quota: Quota, now: Timestamp) -> Span {
+        self.live(quota, now).next().map_or(Span::ZERO, |(end, _)| end.since(now))
+    }
+
+    pub(super) fn wait(&self, quota: Quota, cost: u32, now: Timestamp) -> Option<Span> {
+        if cost > quota.amount() {
+            return None;
+        }
+        let mut used = self.used(quota, now);
+        let room = quota.amount() - cost;
+        let mut wait = Span::ZERO;
+        for (end, units) in self.live(quota, now) {
+            if used <= room {
+                break;
+            }
+            used = used.saturating_sub(units);
+            wait = end.since(now);
+        }
+        Some(wait)
+    }
+
+    pub(super) fn debit(&mut self, quota: Quota, cost: u32, now: Timestamp) {
+        self.window = quota.window();
+        while self.taken.front().is_some_and(|(at, _)| *at + quota.window() <= now) {
+            self.taken.pop_front();
+        }
+        let moment = Timestamp::from_millis(now.as_millis().next_multiple_of(slot_millis(quota)));
+        match self.taken.back_mut() {
+            // Also where the clock went back: the moments stay in order, and the unit counts longer, not shorter.
+            Some((at, units)) if *at >= moment => *units = units.saturating_add(cost),
+            _ => self.taken.push_back((moment, cost)),
+        }
+    }
+
+    pub(super) fn expires_at(&self) -> Timestamp {
+        self.taken.back().map_or(Timestamp::default(), |(at, _)| *at + self.window)
+    }
+}
+
+fn slot_millis(quota: Quota) -> u64 {
+    if quota.amount() <= EXACT_UP_TO { 1 } else { quota.window().as_millis().div_ceil(SLOTS) }
+}
