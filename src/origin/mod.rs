@@ -1,1 +1,37 @@
-//! TODO by its room's builder
+//! Origins: which endpoint is asked, after what wait and with what deadline, what head it gets, and what its
+//! answer means. Nothing here does I/O.
+//!
+//! ```text
+//! PoolConfig -> Pool (fixed)  +  PoolState (per isolate: breakers, latencies, retry budget)
+//!                    \              /
+//!                     Attempts::start -> Try -> forward::forward -> fetch -> Outcome
+//!                                         ^                                     |
+//!                                         +---- Next::Retry <-- Attempts::report
+//!                                                                |-> Next::Answer: response::clean
+//!                                                                `-> Next::GiveUp(Failure): ProxyStatus
+//! ```
+//!
+//! Fallback pools: one [`Attempts`] walks one [`Pool`]. When it gives up and [`Failure::may_fall_back`] says so,
+//! the caller starts a new one on the next pool of `config.fallback`; the lists of those pools are not followed.
+//! Each pool has its own attempts and its own total time-out.
+
+pub mod attempts;
+pub mod breaker;
+pub mod config;
+pub mod fields;
+pub mod forward;
+pub mod outcome;
+pub mod pool;
+pub mod response;
+pub mod retry;
+pub mod select;
+pub mod status;
+pub mod trace;
+pub mod url;
+
+pub use attempts::{Ask, Attempts, Next, Try};
+pub use config::PoolConfig;
+pub use outcome::{Cause, Failure, FetchError, Outcome, Stop};
+pub use pool::{Pool, PoolState};
+pub use status::ProxyStatus;
+pub use url::OriginUrl;

@@ -1,0 +1,333 @@
+//! `[origins.NAME]`: what a config says of a pool.
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::url::{OriginUrl, is_host_name};
+use crate::head::Method;
+use crate::size::Size;
+use crate::time::Span;
+
+/// How many endpoints a pool has at most.
+pub const ENDPOINTS_MAX: usize = 32;
+/// How many fallback pools a pool names at most.
+pub const FALLBACKS_MAX: usize = 4;
+/// The largest `attempts_max`.
+pub const ATTEMPTS_MAX: u32 = 10;
+/// The largest weight of an endpoint.
+pub const WEIGHT_MAX: u32 = 1000;
+
+/// A pool of endpoints that can answer for one another. With `url` alone, one endpoint.
+///
+/// Deserialising checks everything that can be wrong in a pool alone; whether the pools in `fallback` exist is
+/// for the reader of the whole config.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self", deny_unknown_fields, default)]
+pub struct PoolConfig {
+    /// The only endpoint: `https://app.example.com`, perhaps with a base path. Not together with `endpoints`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<OriginUrl>,
+    /// The endpoints. Not together with `url`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub endpoints: Vec<EndpointConfig>,
+    /// How one endpoint is chosen among those of the same priority.
+    pub selection: Selection,
+    /// How often a request is sent at most, the first time included: 1 to 10.
+    pub attempts_max: u32,
+    /// How long one attempt may take until the head of the response is there.
+    pub attempt_timeout: Span,
+    /// How long all attempts and the waits between them may take until the head of the response is there.
+    pub total_timeout: Span,
+    /// The longest request body that is kept so that it can be sent again.
+    pub replay_bytes_max: Size,
+    /// What is tried again, and how soon.
+    pub retry: RetryConfig,
+    /// When an endpoint is left alone, and for how long.
+    pub breaker: BreakerConfig,
+    /// The Host that the origin sees.
+    pub host: HostMode,
+    /// The pools that are asked in this order when this one gives up.
+    pub fallback: Vec<Box<str>>,
+}
+
+impl Default for PoolConfig {
+    /// The documented defaults; without any endpoint, which a config may not leave so.
+    fn default() -> Self {
+        Self {
+            url: None,
+            endpoints: Vec::new(),
+            selection: Selection::Priority,
+            attempts_max: 3,
+            attempt_timeout: Span::from_secs(10),
+            total_timeout: Span::from_secs(30),
+            replay_bytes_max: Size::from_kib(64),
+            retry: RetryConfig::default(),
+            breaker: BreakerConfig::default(),
+            host: HostMode::Origin,
+            fallback: Vec::new(),
+        }
+    }
+}
+
+/// One endpoint of a pool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndpointConfig {
+    /// What it is called in Proxy-Status, metrics and the log; the host and port of its URL where it is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Box<str>>,
+    /// Where it is, perhaps with a base path.
+    pub url: OriginUrl,
+    /// 0 is asked first; an endpoint is asked when none of a smaller number can be.
+    #[serde(default)]
+    pub priority: u32,
+    /// The share of requests that it gets among those of its priority: 1 to 1000.
+    #[serde(default = "one")]
+    pub weight: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// How one endpoint is chosen among those of the smallest priority number that can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Selection {
+    /// At random, by weight. The name is for the usual use, with endpoints of different priority.
+    Priority,
+    /// One after the other, by weight.
+    RoundRobin,
+    /// The same client gets the same endpoint as long as that one can be asked (weighted rendezvous hashing).
+    Rendezvous,
+    /// Of two at random, the one with less latency times requests in flight.
+    LeastLoaded,
+}
+
+/// What is tried again, and how soon.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetryConfig {
+    /// The methods that may be sent twice; those that are idempotent by RFC 9110 where it is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub methods: Option<Vec<Box<str>>>,
+    /// The statuses of a response that another attempt may better: 5xx, 408, 425, 429.
+    pub statuses: Vec<u16>,
+    /// Before the n-th time that an endpoint is asked again, the wait is random between nothing and this, times
+    /// 2^(n-1).
+    pub backoff_base: Span,
+    /// The longest such wait.
+    pub backoff_cap: Span,
+    /// How many retries there may be, in percent of the requests ...
+    pub budget_percent: u32,
+    /// ... and how many in a second in any case.
+    pub budget_min_per_second: u32,
+}
+
+impl Default for RetryConfig {
+    fn default() -> Self {
+        Self {
+            methods: None,
+            statuses: vec![502, 503, 504],
+            backoff_base: Span::from_millis(50),
+            backoff_cap: Span::from_secs(2),
+            budget_percent: 20,
+            budget_min_per_second: 10,
+        }
+    }
+}
+
+impl RetryConfig {
+    /// Whether a request with this method may be sent twice.
+    pub fn repeats(&self, method: &Method) -> bool {
+        match &self.methods {
+            Some(methods) => methods.iter().any(|m| **m == *method.as_str()),
+            None => method.is_idempotent(),
+        }
+    }
+}
+
+/// When an endpoint is left alone (its breaker opens), and for how long.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BreakerConfig {
+    /// It opens after so many failures in a row; 0 switches this off.
+    pub failures: u32,
+    /// It opens when this share of the requests in a window failed; 0 switches this off.
+    pub failure_ratio: f64,
+    /// The length of such a window.
+    pub window: Span,
+    /// The share counts from so many requests in the window on.
+    pub window_requests_min: u32,
+    /// How long the first ejection takes; each that follows soon takes twice the last one.
+    pub ejection: Span,
+    /// The longest ejection.
+    pub ejection_max: Span,
+    /// How many requests a half-open breaker lets through, and how many of them must succeed for it to close.
+    pub probes: u32,
+    /// The share of a pool's endpoints that is ejected at most, in percent; one always may be.
+    pub ejected_percent_max: u32,
+}
+
+impl Default for BreakerConfig {
+    fn default() -> Self {
+        Self {
+            failures: 5,
+            failure_ratio: 0.5,
+            window: Span::from_secs(10),
+            window_requests_min: 20,
+            ejection: Span::from_secs(10),
+            ejection_max: Span::from_secs(300),
+            probes: 1,
+            ejected_percent_max: 100,
+        }
+    }
+}
+
+/// The Host that the origin sees. X-Forwarded-Host and Forwarded carry the client's in any case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostMode {
+    /// `"origin"`: that of the endpoint's URL.
+    Origin,
+    /// `"pass"`: the client's.
+    Pass,
+    /// Any other text: this one.
+    Name(Box<str>),
+}
+
+impl Serialize for HostMode {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(match self {
+            Self::Origin => "origin",
+            Self::Pass => "pass",
+            Self::Name(name) => name,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for HostMode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.as_str() {
+            "origin" => Ok(Self::Origin),
+            "pass" => Ok(Self::Pass),
+            name if is_host_name(name) => Ok(Self::Name(name.into())),
+            _ => Err(D::Error::custom(format!(
+                "`{text}` is not a host; allowed: \"origin\", \"pass\", or the name of a host"
+            ))),
+        }
+    }
+}
+
+impl Serialize for PoolConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for PoolConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let config = Self::deserialize(deserializer)?;
+        match config.problem() {
+            Some(problem) => Err(D::Error::custom(problem)),
+            None => Ok(config),
+        }
+    }
+}
+
+impl PoolConfig {
+    fn problem(&self) -> Option<String> {
+        self.endpoint_problem()
+            .or_else(|| self.attempt_problem())
+            .or_else(|| self.retry.problem())
+            .or_else(|| self.breaker.problem())
+    }
+
+    fn endpoint_problem(&self) -> Option<String> {
+        match (&self.url, self.endpoints.len()) {
+            (None, 0) => return Some("no endpoint is given; allowed: `url` or `endpoints`".into()),
+            (Some(_), 1..) => {
+                return Some("`url` and `endpoints` are both given; allowed: one of the two".into());
+            }
+            (_, ENDPOINTS_MAX..) if self.endpoints.len() > ENDPOINTS_MAX => {
+                return Some(format!("endpoints: too many; allowed: 1 to {ENDPOINTS_MAX}"));
+            }
+            _ => {}
+        }
+        for (at, endpoint) in self.endpoints.iter().enumerate() {
+            let name = endpoint.label();
+            if !(1..=WEIGHT_MAX).contains(&endpoint.weight) {
+                let weight = endpoint.weight;
+                return Some(format!(
+                    "endpoints[{at}].weight: {weight} is no weight; allowed: 1 to {WEIGHT_MAX}"
+                ));
+            }
+            if name.is_empty() || !name.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\') {
+                return Some(format!(
+                    "endpoints[{at}].name: `{name}` is no name; allowed: visible ASCII without quotes"
+                ));
+            }
+            if self.endpoints.iter().take(at).any(|other| other.label() == name) {
+                return Some(format!(
+                    "endpoints[{at}].name: `{name}` is there twice; allowed: a `name` of its own for each"
+                ));
+            }
+        }
+        None
+    }
+
+    fn attempt_problem(&self) -> Option<String> {
+        if !(1..=ATTEMPTS_MAX).contains(&self.attempts_max) {
+            let given = self.attempts_max;
+            return Some(format!("attempts_max: {given} is out of range; allowed: 1 to {ATTEMPTS_MAX}"));
+        }
+        if self.attempt_timeout == Span::ZERO || self.total_timeout < self.attempt_timeout {
+            return Some(
+                "attempt_timeout: does not fit; allowed: more than nothing, at most total_timeout".into(),
+            );
+        }
+        (self.fallback.len() > FALLBACKS_MAX)
+            .then(|| format!("fallback: too many pools; allowed: up to {FALLBACKS_MAX}"))
+    }
+}
+
+impl EndpointConfig {
+    /// Its name, or the host and port of its URL.
+    pub fn label(&self) -> &str {
+        self.name.as_deref().unwrap_or(self.url.authority())
+    }
+}
+
+impl RetryConfig {
+    fn problem(&self) -> Option<String> {
+        let retryable = |status: &u16| matches!(status, 408 | 425 | 429 | 500..=599);
+        if let Some(status) = self.statuses.iter().find(|status| !retryable(status)) {
+            return Some(format!(
+                "retry.statuses: {status} is never tried again; allowed: 408, 425, 429, 500 to 599"
+            ));
+        }
+        if self.backoff_base > self.backoff_cap {
+            return Some("retry.backoff_base: too long; allowed: up to retry.backoff_cap".into());
+        }
+        (self.budget_percent > 100).then(|| "retry.budget_percent: too much; allowed: 0 to 100".into())
+    }
+}
+
+impl BreakerConfig {
+    fn problem(&self) -> Option<String> {
+        if !(0.0..=1.0).contains(&self.failure_ratio) {
+            return Some("breaker.failure_ratio: no share; allowed: 0.0 to 1.0".into());
+        }
+        if self.ejection == Span::ZERO || self.ejection > self.ejection_max {
+            return Some(
+                "breaker.ejection: does not fit; allowed: more than nothing, at most breaker.ejection_max"
+                    .into(),
+            );
+        }
+        if self.probes == 0 {
+            return Some("breaker.probes: an endpoint would never come back; allowed: 1 or more".into());
+        }
+        (self.ejected_percent_max > 100)
+            .then(|| "breaker.ejected_percent_max: too much; allowed: 0 to 100".into())
+    }
+}

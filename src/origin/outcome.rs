@@ -1,0 +1,158 @@
+//! What came of one attempt, and why a pool gave up.
+
+use std::fmt;
+
+use super::pool::Pool;
+use super::status::ProxyStatus;
+use crate::head::ResponseHead;
+use crate::time::{DeltaSeconds, Span, Timestamp};
+
+/// Why an attempt has no response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FetchError {
+    /// There was no connection, so nothing of the request reached the endpoint. Only where that is certain.
+    Connect,
+    /// The head of the response was not there in time.
+    Timeout,
+    /// The connection broke, or what came was not HTTP.
+    ConnectionLost,
+    /// The client is gone, so nobody waits for an answer. Says nothing about the endpoint.
+    Aborted,
+}
+
+impl FetchError {
+    /// The error type of RFC 9209, section 2.3.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connection_refused",
+            Self::Timeout => "http_response_timeout",
+            Self::ConnectionLost | Self::Aborted => "connection_terminated",
+        }
+    }
+}
+
+/// What came of one attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// The status of the response, or why there is none.
+    pub result: Result<u16, FetchError>,
+    /// From sending the request to the head of the response or the failure.
+    pub latency: Span,
+    /// How long the response asks to be left alone (Retry-After).
+    pub retry_after: Option<Span>,
+}
+
+impl Outcome {
+    /// The head of a response came. Retry-After is read in both its forms (RFC 9110, section 10.2.3).
+    pub fn response(head: &ResponseHead, latency: Span, now: Timestamp) -> Self {
+        let retry_after = head.fields.get("retry-after").map(str::trim).and_then(|text| {
+            let seconds = DeltaSeconds::parse(text).map(DeltaSeconds::span);
+            seconds.or_else(|| Timestamp::from_http_date(text).map(|moment| moment.since(now)))
+        });
+        Self { result: Ok(head.status), latency, retry_after }
+    }
+
+    /// No response came.
+    pub fn failed(error: FetchError, latency: Span) -> Self {
+        Self { result: Err(error), latency, retry_after: None }
+    }
+}
+
+/// What the last attempt came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// A response that another attempt could have bettered. The caller holds it and may still hand it on.
+    Status(u16),
+    /// No response.
+    Fetch(FetchError),
+    /// There was no attempt: no endpoint could be asked.
+    NoEndpoint,
+}
+
+/// Why there is no further attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stop {
+    /// The client is gone.
+    Aborted,
+    /// The method may not be sent twice, and the first may have arrived.
+    NotIdempotent,
+    /// The body is not there any more.
+    BodyGone,
+    /// `attempts_max` attempts were made.
+    AttemptsSpent,
+    /// The total time-out leaves no room for another attempt, or for the wait before it.
+    DeadlineSpent,
+    /// The pool's retry budget is spent.
+    BudgetSpent,
+    /// Every endpoint's breaker is open.
+    BreakerOpen,
+}
+
+impl Stop {
+    /// In words, for Proxy-Status and the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Aborted => "client gone",
+            Self::NotIdempotent => "not idempotent",
+            Self::BodyGone => "body not replayable",
+            Self::AttemptsSpent => "attempts spent",
+            Self::DeadlineSpent => "deadline spent",
+            Self::BudgetSpent => "budget spent",
+            Self::BreakerOpen => "breaker open",
+        }
+    }
+}
+
+/// A pool gave up: what happened last, and why nothing follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failure {
+    /// What the last attempt came to.
+    pub cause: Cause,
+    /// Why it was the last.
+    pub stop: Stop,
+    /// How many attempts were made.
+    pub tries: u32,
+    /// The endpoint of the last attempt, as an index into the pool's endpoints.
+    pub endpoint: Option<usize>,
+}
+
+impl Failure {
+    /// The status that tidegate answers with, where it has nothing better (RFC 9209, section 2.3): 502, 503 or
+    /// 504; the origin's own where it was a response.
+    pub fn status(&self) -> u16 {
+        match self.cause {
+            Cause::Status(status) => status,
+            Cause::Fetch(FetchError::Timeout) => 504,
+            Cause::Fetch(_) => 502,
+            Cause::NoEndpoint => 503,
+        }
+    }
+
+    /// Whether the same request may go to another pool.
+    pub fn may_fall_back(&self) -> bool {
+        !matches!(self.stop, Stop::Aborted | Stop::NotIdempotent | Stop::BodyGone)
+    }
+
+    /// What Proxy-Status says of it. `id` names this tidegate.
+    pub fn proxy_status<'a>(&self, id: &'a str, pool: &'a Pool) -> ProxyStatus<'a> {
+        let (error, received_status) = match self.cause {
+            Cause::Status(status) => (None, Some(status)),
+            Cause::Fetch(error) => (Some(error.as_str()), None),
+            Cause::NoEndpoint => (Some("destination_unavailable"), None),
+        };
+        let next_hop = self.endpoint.and_then(|at| pool.endpoint(at)).map(|endpoint| &*endpoint.name);
+        ProxyStatus { id, error, received_status, next_hop, details: Some(self.to_string()) }
+    }
+}
+
+/// `2 tries, budget spent`, or `breaker open` where there was no attempt.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.tries {
+            0 => {}
+            1 => f.write_str("1 try, ")?,
+            n => write!(f, "{n} tries, ")?,
+        }
+        f.write_str(self.stop.as_str())
+    }
+}
