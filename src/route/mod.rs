@@ -1,1 +1,178 @@
-//! TODO by its room's builder
+//! Which route a request takes, and what the route says about assets and compression. Pure.
+//!
+//! # Precedence
+//! Of the routes whose `match` holds, the most special wins ([`Specificity`]): an exact host before a wildcard
+//! before none; a path without wildcards before one with, then the longer literal text before the first wildcard,
+//! then the more literal text in all; named methods before none; more headers before fewer. Among equals the one
+//! that stands first in the file wins. What no route matches takes the fallback route.
+
+pub mod asset;
+pub mod compress;
+mod fingerprint;
+pub mod matcher;
+pub mod path;
+
+use std::fmt;
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cache;
+use crate::head::RequestHead;
+use crate::limit::PolicyName;
+use matcher::{Match, Mismatch, Specificity};
+use path::{PathPrefix, Reading, normal};
+
+/// Reads and writes a type as text, through its `FromStr` and `Display`.
+macro_rules! text_serde {
+    ($name:ty) => {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+use text_serde;
+
+/// What happens to a request whose route cannot be decided upon because the wasm died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnTrap {
+    /// It goes straight to its route's first origin.
+    #[default]
+    Pass,
+    /// It is answered 503.
+    Refuse,
+}
+
+/// What is answered when neither an origin nor a stored response can be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StaticFallback {
+    /// 200 to 599.
+    #[serde(default = "unavailable")]
+    pub status: u16,
+    /// The Content-Type; default `text/plain; charset=utf-8`.
+    #[serde(default = "plain_text")]
+    pub content_type: String,
+    /// The content, at most [`FALLBACK_BYTES_MAX`].
+    pub body: String,
+}
+
+/// How long the body of a [`StaticFallback`] may be, in bytes.
+pub const FALLBACK_BYTES_MAX: usize = 64 * 1024;
+
+fn unavailable() -> u16 {
+    503
+}
+
+fn plain_text() -> String {
+    "text/plain; charset=utf-8".into()
+}
+
+/// One route, ready for use.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// Its name, for people, metrics and the `route` part of a partition.
+    pub name: Rc<str>,
+    /// What it matches.
+    pub matches: Match,
+    /// The pool's name: a key of `[origins]`.
+    pub origin: Rc<str>,
+    /// Taken from the front of the path before the origin gets it.
+    pub strip_prefix: Option<PathPrefix>,
+    /// Put in front of the path before the origin gets it.
+    pub add_prefix: Option<PathPrefix>,
+    /// What it says about caching; `enabled = false` where it is off.
+    pub cache: Rc<cache::Policy>,
+    /// The policies that limit it, by name. Empty: counted, not limited.
+    pub limits: Vec<PolicyName>,
+    /// Whether the asset classes hold here.
+    pub assets: bool,
+    /// Whether text may be compressed here.
+    pub compress: bool,
+    /// Whether a request may be sent twice whatever its method.
+    pub retry_safe: bool,
+    /// What is answered at last.
+    pub static_fallback: Option<Rc<StaticFallback>>,
+}
+
+/// The path means different routes to different origins (an encoded slash, a dot segment behind one): it could
+/// slip past a policy, so it is answered 400.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AmbiguousPath;
+
+impl AmbiguousPath {
+    /// For the log and the problem document.
+    pub const fn as_str(self) -> &'static str {
+        "the path can be read in two ways that lead to different routes"
+    }
+}
+
+impl fmt::Display for AmbiguousPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// All routes, in the order of their precedence.
+#[derive(Debug, Clone)]
+pub struct Table {
+    routes: Vec<Route>,
+    fallback: Route,
+}
+
+impl Table {
+    /// From routes in the order of the file, and the one that takes what no other matches.
+    pub fn new(mut routes: Vec<Route>, fallback: Route) -> Self {
+        routes.sort_by_key(|route| std::cmp::Reverse(route.matches.specificity()));
+        Self { routes, fallback }
+    }
+
+    /// Which route a request takes.
+    ///
+    /// # Errors
+    /// Where that depends on how an origin reads the path.
+    pub fn classify(&self, request: &RequestHead) -> Result<&Route, AmbiguousPath> {
+        let path = request.target.path();
+        let strict = normal(path, Reading::Strict);
+        let route = self.first(request, &strict);
+        let lenient = normal(path, Reading::Lenient);
+        if strict == lenient || std::ptr::eq(route, self.first(request, &lenient)) {
+            Ok(route)
+        } else {
+            Err(AmbiguousPath)
+        }
+    }
+
+    fn first(&self, request: &RequestHead, path: &[u8]) -> &Route {
+        self.routes.iter().find(|route| route.matches.holds(request, path).is_ok()).unwrap_or(&self.fallback)
+    }
+
+    /// Every route in the order of precedence, and why it does not match where it does not; the fallback is last.
+    pub fn explain<'t>(
+        &'t self,
+        request: &RequestHead,
+    ) -> impl Iterator<Item = (&'t Route, Specificity, Result<(), Mismatch>)> {
+        let path = normal(request.target.path(), Reading::Strict);
+        self.iter().map(move |route| {
+            (route, route.matches.specificity(), route.matches.holds(request, &path))
+        })
+    }
+
+    /// Every route in the order of precedence; the fallback is last.
+    pub fn iter(&self) -> impl Iterator<Item = &Route> {
+        self.routes.iter().chain([&self.fallback])
+    }
+}
+
+#[cfg(test)]
+mod tests;
