@@ -1,14 +1,12 @@
 //! What a config says about limits.
 
-use std::borrow::Borrow;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::num::NonZeroU32;
-use std::rc::Rc;
-use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::builtin;
+use super::name::PolicyName;
 use super::partition::{Partition, Prefixes};
 use super::policy::{Algorithm, Ask, QuotaPolicy, Take};
 use super::quota::{Allowance, Quota};
@@ -16,54 +14,8 @@ use crate::head::RequestHead;
 use crate::identity::{Identity, Tier};
 use crate::time::Span;
 
-/// The longest name that a policy may have, in bytes.
-pub const MAX_POLICY_NAME_BYTES: usize = 64;
-
-/// The name of a policy: 1 to [`MAX_POLICY_NAME_BYTES`] letters, digits, `-`, `_` and `.`, so that it stands in a
-/// header field, a metric and the text of an ask as it is.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
-pub struct PolicyName(Rc<str>);
-
-impl PolicyName {
-    /// As it was written.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for PolicyName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let fits = (1..=MAX_POLICY_NAME_BYTES).contains(&text.len());
-        if fits && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
-            return Ok(Self(text.into()));
-        }
-        Err(format!(
-            "`{text}` is not a policy name; allowed: 1 to {MAX_POLICY_NAME_BYTES} letters, digits, \"-\", \"_\", \".\""
-        ))
-    }
-}
-
-impl fmt::Display for PolicyName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Borrow<str> for PolicyName {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
-
-impl<'de> Deserialize<'de> for PolicyName {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+/// The longest that a request may wait for its limiter.
+pub const MAX_BUDGET: Span = Span::from_secs(10);
 
 /// What happens to a request whose limiter can't be reached within the budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -93,7 +45,8 @@ pub enum ResetForm {
 pub struct LimitConfig {
     /// Whether anything is limited at all. Default true; the variable `RATE_LIMIT_ENABLED` overrules it.
     pub enabled: bool,
-    /// The policies that routes name. Default: `tier` alone.
+    /// The policies that routes name. `tier` is always there; a file may define it otherwise.
+    #[serde(deserialize_with = "policies")]
     pub policies: BTreeMap<PolicyName, PolicyConfig>,
     /// How much of an address makes a client.
     pub prefixes: Prefixes,
@@ -103,15 +56,38 @@ pub struct LimitConfig {
     pub show_partition: bool,
 }
 
+fn policies<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<PolicyName, PolicyConfig>, D::Error> {
+    let mut policies = BTreeMap::deserialize(deserializer)?;
+    let (name, tier) = builtin::tier();
+    policies.entry(name).or_insert(tier);
+    Ok(policies)
+}
+
 impl Default for LimitConfig {
     fn default() -> Self {
         Self {
             enabled: true,
-            policies: BTreeMap::from([tier_policy()]),
+            policies: BTreeMap::from([builtin::tier()]),
             prefixes: Prefixes::default(),
             reset: ResetForm::default(),
             show_partition: false,
         }
+    }
+}
+
+impl LimitConfig {
+    /// What has to be asked for one request: an ask for each policy of its route that limits this client.
+    pub fn asks(
+        &self,
+        names: &[PolicyName],
+        route: &str,
+        head: &RequestHead,
+        identity: &Identity,
+    ) -> Vec<Ask> {
+        let policies = names.iter().filter_map(|name| Some((name, self.policies.get(name)?)));
+        policies.filter_map(|(name, policy)| policy.ask(name, route, head, identity, self.prefixes)).collect()
     }
 }
 
@@ -206,6 +182,12 @@ impl PolicyConfig {
         if self.burst.is_some() && self.algorithm != Algorithm::Gcra {
             found.push(("burst", "is of no use here; allowed: only with algorithm = \"gcra\"".to_owned()));
         }
+        if self.budget == Span::ZERO || self.budget > MAX_BUDGET {
+            found.push((
+                "budget",
+                format!("`{}` is no time to wait; allowed: 1ms to {MAX_BUDGET}", self.budget),
+            ));
+        }
         let quotas = self.tiers.values().filter_map(|allowance| match allowance {
             Allowance::Quota(quota) => Some(*quota),
             Allowance::Unlimited => None,
@@ -224,33 +206,4 @@ impl PolicyConfig {
         }
         found
     }
-}
-
-fn policy(name: &str, quota: Option<(u32, u64)>, tiers: &[(&str, u32, u64)]) -> (PolicyName, PolicyConfig) {
-    let allowance = |(name, amount, secs): &(&str, u32, u64)| {
-        Some((Tier::from(*name), Allowance::Quota(Quota::new(*amount, *secs)?)))
-    };
-    let config = PolicyConfig {
-        quota: quota.and_then(|(amount, secs)| Quota::new(amount, secs)),
-        tiers: tiers.iter().filter_map(allowance).collect(),
-        ..PolicyConfig::default()
-    };
-    (PolicyName(name.into()), config)
-}
-
-fn tier_policy() -> (PolicyName, PolicyConfig) {
-    let tiers = [("anonymous", 20, 60), ("free", 100, 60), ("pro", 1000, 60), ("enterprise", 10_000, 60)];
-    policy("tier", None, &tiers)
-}
-
-/// The policies that a new config file starts from: `tier`, `api`, `strict`, `login`, `ai`, `payment`.
-pub fn builtin() -> BTreeMap<PolicyName, PolicyConfig> {
-    BTreeMap::from([
-        tier_policy(),
-        policy("api", Some((100, 60)), &[]),
-        policy("strict", Some((20, 60)), &[]),
-        policy("login", Some((5, 900)), &[]),
-        policy("ai", Some((30, 60)), &[]),
-        policy("payment", Some((10, 60)), &[]),
-    ])
 }

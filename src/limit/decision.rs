@@ -123,15 +123,15 @@ impl Decision {
     }
 
     /// The policy that is nearest to its limit: one that refuses before one that does not, then the one with the
-    /// fewest units left, then the one that resets last. Policies in shadow, and those that were not asked, never are.
+    /// fewest such requests left, then the one that resets last. Policies in shadow, and those that were not asked, never are.
     /// One that could not be counted is only where no other is.
     pub fn tightest(&self) -> Option<&Checked> {
         let shown = self.checked.iter().filter(|c| !c.ask.take.policy.shadow && c.answer != Answer::NotAsked);
         shown.min_by_key(|checked| {
             let wait = checked.refuses().map(|(_, wait)| wait);
             let (remaining, reset) = match checked.answer {
-                Answer::Counted(verdict) => (u64::from(verdict.remaining), verdict.reset),
-                Answer::Unreachable | Answer::NotAsked => (u64::MAX, Span::ZERO),
+                Answer::Counted(verdict) => (verdict.remaining / checked.ask.take.cost, verdict.reset),
+                Answer::Unreachable | Answer::NotAsked => (u32::MAX, Span::ZERO),
             };
             (std::cmp::Reverse(wait), remaining, std::cmp::Reverse(reset))
         })

@@ -11,6 +11,9 @@ use super::decision::{Answer, Checked, Decision};
 use crate::head::Fields;
 use crate::time::Timestamp;
 
+/// How much of a partition's hash `pk` shows: enough to tell a client's own partitions apart.
+const PARTITION_KEY_BYTES: usize = 16;
+
 /// Writes all fields: `RateLimit-Policy` and `RateLimit` are added to what an origin sent, the others replace it.
 /// Policies in shadow are not shown. Nothing is written where nothing was limited.
 pub fn write(
@@ -54,7 +57,8 @@ fn item(list: &mut String, checked: &Checked, show_partition: bool, parameters: 
         let _ = write!(list, ";{key}={value}");
     }
     if show_partition {
-        let _ = write!(list, ";pk=:{}:", STANDARD.encode(checked.ask.object.as_bytes()));
+        let key = checked.ask.object.get(..PARTITION_KEY_BYTES).unwrap_or_default();
+        let _ = write!(list, ";pk=:{}:", STANDARD.encode(key));
     }
 }
 

@@ -2,25 +2,24 @@
 
 use std::collections::HashMap;
 
-use super::config::PolicyName;
 use super::decision::{Answer, Checked, Decision};
-use super::policy::{Ask, QuotaPolicy, Verdict};
+use super::policy::{Ask, Take, Verdict};
 use crate::identity::Tier;
 use crate::time::{Span, Timestamp};
 
-/// The most refusals that are remembered; beyond it they are forgotten, which costs a call each and nothing else.
-pub const MAX_REFUSALS: usize = 4096;
+/// The most partitions whose refusals are remembered; beyond it they are forgotten, which costs a call each and
+/// nothing else.
+pub const MAX_PARTITIONS: usize = 4096;
 /// How long one is remembered at most, so that a partition that a person resets is soon free everywhere.
 pub const REMEMBERED_AT_MOST: Span = Span::from_secs(60);
 
-/// Refusals by partition and policy. Isolates differ in what they remember, and it is only ever what an object said.
+/// Refusals by partition. Isolates differ in what they remember, and it is only ever what an object said.
 #[derive(Debug, Default)]
-pub struct Refusals(HashMap<(Box<str>, PolicyName), Refused>);
+pub struct Refusals(HashMap<Box<str>, Vec<Refused>>);
 
 #[derive(Debug)]
 struct Refused {
-    policy: QuotaPolicy,
-    cost: u32,
+    take: Take,
     verdict: Verdict,
     at: Timestamp,
     until: Timestamp,
@@ -29,26 +28,19 @@ struct Refused {
 impl Refusals {
     /// The decision where one of the asks is known to be refused; `None` where the objects have to be asked.
     pub fn known(&self, asks: &[Ask], tier: &Tier, now: Timestamp) -> Option<Decision> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let answers: Vec<Answer> =
-            asks.iter().map(|ask| self.get(ask, now).map_or(Answer::NotAsked, Answer::Counted)).collect();
-        if answers.iter().all(|answer| *answer == Answer::NotAsked) {
-            return None;
-        }
-        let checked =
-            asks.iter().cloned().zip(answers).map(|(ask, answer)| Checked { ask, answer }).collect();
-        Some(Decision { tier: tier.clone(), checked })
+        asks.iter().find_map(|ask| self.get(ask, now))?;
+        let checked = asks.iter().map(|ask| {
+            let answer = self.get(ask, now).map_or(Answer::NotAsked, Answer::Counted);
+            Checked { ask: ask.clone(), answer }
+        });
+        Some(Decision { tier: tier.clone(), checked: checked.collect() })
     }
 
     /// What the object would say now, where it is known to refuse: for the same policy and the same cost.
     fn get(&self, ask: &Ask, now: Timestamp) -> Option<Verdict> {
-        let refused = self.0.get(&(ask.object.clone(), ask.take.policy.name.clone()))?;
-        let holds =
-            refused.until > now && refused.policy == ask.take.policy && refused.cost == ask.take.cost.get();
+        let refused = self.0.get(&ask.object)?.iter().find(|refused| refused.take == ask.take)?;
         let passed = now.since(refused.at);
-        holds.then(|| Verdict {
+        (refused.until > now).then(|| Verdict {
             reset: refused.verdict.reset.saturating_sub(passed),
             retry_after: refused.verdict.retry_after.map(|wait| wait.saturating_sub(passed)),
             ..refused.verdict
@@ -66,24 +58,21 @@ impl Refusals {
                 continue;
             }
             self.make_room(now);
-            let refused = Refused {
-                policy: ask.take.policy.clone(),
-                cost: ask.take.cost.get(),
-                verdict: *verdict,
-                at: now,
-                until: now + (*wait).min(REMEMBERED_AT_MOST),
-            };
-            self.0.insert((ask.object.clone(), ask.take.policy.name.clone()), refused);
+            let until = now + (*wait).min(REMEMBERED_AT_MOST);
+            let refused = Refused { take: ask.take.clone(), verdict: *verdict, at: now, until };
+            let of_object = self.0.entry(ask.object.clone()).or_default();
+            of_object.retain(|known| known.take.policy.name != ask.take.policy.name && known.until > now);
+            of_object.push(refused);
         }
     }
 
     /// Forgets what is over; and where that leaves more than half, everything, so that sweeps stay rare.
     fn make_room(&mut self, now: Timestamp) {
-        if self.0.len() < MAX_REFUSALS {
+        if self.0.len() < MAX_PARTITIONS {
             return;
         }
-        self.0.retain(|_, refused| refused.until > now);
-        if self.0.len() > MAX_REFUSALS / 2 {
+        self.0.retain(|_, of_object| of_object.iter().any(|refused| refused.until > now));
+        if self.0.len() > MAX_PARTITIONS / 2 {
             self.0.clear();
         }
     }
