@@ -26,6 +26,8 @@ pub mod name;
 pub mod object;
 pub mod partition;
 pub mod policy;
+#[cfg(test)]
+mod properties;
 pub mod quota;
 mod sliding_window;
 pub mod state;
