@@ -77,3 +77,81 @@ impl Refusals {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+    use crate::limit::{Algorithm, OnError, QuotaPolicy};
+
+    const NOW: Timestamp = Timestamp::from_secs(1_789_000_000);
+
+    fn ask(object: &str, quota: &str, cost: u32) -> Ask {
+        let policy = QuotaPolicy {
+            name: "minute".parse().unwrap(),
+            quota: quota.parse().unwrap(),
+            algorithm: Algorithm::SlidingWindow,
+            burst: NonZeroU32::MIN,
+            shadow: false,
+        };
+        let take = Take { policy, cost: NonZeroU32::new(cost).unwrap() };
+        Ask { object: object.into(), take, on_error: OnError::Admit, budget: Span::ZERO }
+    }
+
+    fn decided(ask: &Ask, admitted: bool, wait: u64) -> Decision {
+        let wait = Span::from_secs(wait);
+        let retry_after = (!admitted).then_some(wait);
+        let verdict = Verdict { admitted, limit: 20, remaining: 0, reset: wait, retry_after };
+        let checked = vec![Checked { ask: ask.clone(), answer: Answer::Counted(verdict) }];
+        Decision { tier: "free".into(), checked }
+    }
+
+    #[test]
+    fn a_refusal_is_known_until_it_can_change_and_its_wait_shrinks() {
+        let over = ask("a", "20/1m", 1);
+        let mut refusals = Refusals::default();
+        refusals.learn(&decided(&over, false, 12), NOW);
+        let free = Tier::from("free");
+        for (after, wait) in [(0, Some(12)), (5000, Some(7)), (11_999, Some(1)), (12_000, None)] {
+            let known =
+                refusals.known(&[ask("b", "5/1m", 1), over.clone()], &free, NOW + Span::from_millis(after));
+            let secs =
+                known.as_ref().and_then(Decision::refusal).map(|refusal| refusal.retry_after.as_secs());
+            assert_eq!(secs, wait, "after {after} ms");
+            assert!(known.is_none_or(|known| known.checked[0].answer == Answer::NotAsked));
+        }
+    }
+
+    #[test]
+    fn what_may_be_admitted_is_asked_for() {
+        let over = ask("a", "20/1m", 2);
+        let free = Tier::from("free");
+        let mut refusals = Refusals::default();
+        refusals.learn(&decided(&over, true, 12), NOW);
+        assert_eq!(refusals.known(std::slice::from_ref(&over), &free, NOW), None, "it was admitted");
+        refusals.learn(&decided(&over, false, 900), NOW);
+        assert!(refusals.known(std::slice::from_ref(&over), &free, NOW).is_some());
+        for other in [ask("b", "20/1m", 2), ask("a", "20/1m", 1), ask("a", "1000/1m", 2)] {
+            assert_eq!(refusals.known(std::slice::from_ref(&other), &free, NOW), None, "{other:?}");
+        }
+        assert_eq!(
+            refusals.known(&[over], &free, NOW + REMEMBERED_AT_MOST),
+            None,
+            "somebody may have reset it"
+        );
+    }
+
+    #[test]
+    fn refusals_are_bounded() {
+        let mut refusals = Refusals::default();
+        for i in 0..3 * MAX_PARTITIONS {
+            let over = ask(&i.to_string(), "20/1m", 1);
+            refusals.learn(&decided(&over, false, 50), NOW);
+            refusals.learn(&decided(&over, false, 50), NOW);
+            assert!(refusals.0.len() <= MAX_PARTITIONS);
+            assert!(refusals.known(&[over], &"free".into(), NOW).is_some(), "the newest is there");
+        }
+        assert!(refusals.0.values().all(|of_object| of_object.len() == 1));
+    }
+}
