@@ -19,6 +19,20 @@ pub enum Status {
     Down,
 }
 
+impl Status {
+    /// From the best to the worst.
+    pub const ALL: [Self; 3] = [Self::Ok, Self::Degraded, Self::Down];
+
+    /// As it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Degraded => "degraded",
+            Self::Down => "down",
+        }
+    }
+}
+
 /// What kind of thing stands in the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -9,6 +9,7 @@ mod delta;
 mod endpoints;
 mod event;
 pub mod exposition;
+mod families;
 mod health;
 mod histogram;
 mod live;

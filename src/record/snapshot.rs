@@ -67,6 +67,7 @@ struct Series {
     /// Static fallbacks, tidegate's own answers, problem documents.
     other: Vec<u64>,
     errors: Vec<u64>,
+    failovers: Vec<u64>,
     p95: Vec<Option<u64>>,
 }
 
@@ -154,6 +155,7 @@ fn series(live: &Live, now: Timestamp) -> Series {
         series.refused.push(slot.answered_by("limiter"));
         series.other.push(sum(&["static", "tidegate", "error"]));
         series.errors.push(slot.errors);
+        series.failovers.push(slot.failovers);
         series.p95.push(slot.latency().quantile(950).map(Span::as_millis));
     }
     series
