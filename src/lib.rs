@@ -1,6 +1,7 @@
 //! tidegate: edge middleware on Cloudflare Workers.
 
 pub mod cache;
+pub mod config;
 pub mod head;
 pub mod identity;
 pub mod limit;

@@ -105,7 +105,10 @@ fn obstacle(
     let is_type = |kind: &str| is_compressible(essence(kind).as_bytes());
     if !config.enabled || config.codings.is_empty() {
         Some(NotCompressed::Off)
-    } else if response.is_bodiless() || response.status == 206 || request.method == Method::Other("CONNECT".into()) {
+    } else if response.is_bodiless()
+        || response.status == 206
+        || request.method == Method::Other("CONNECT".into())
+    {
         Some(NotCompressed::Status)
     } else if fields.list("content-encoding").any(|coding| !coding.eq_ignore_ascii_case("identity")) {
         Some(NotCompressed::Encoded)
@@ -114,7 +117,10 @@ fn obstacle(
     } else if !fields.get("content-type").is_some_and(is_type) {
         Some(NotCompressed::Type)
     } else {
-        response.content_length().filter(|length| *length < config.bytes_min.bytes()).map(|_| NotCompressed::Small)
+        response
+            .content_length()
+            .filter(|length| *length < config.bytes_min.bytes())
+            .map(|_| NotCompressed::Small)
     }
 }
 

@@ -72,6 +72,14 @@ impl Match {
         if self.headers.hold(&request.fields) { Ok(()) } else { Err(Mismatch::Header) }
     }
 
+    /// Whether it holds for every request.
+    pub fn is_everything(&self) -> bool {
+        self.host.is_none()
+            && self.path.as_ref().is_none_or(|pattern| pattern.glob() == "/**")
+            && self.methods.is_empty()
+            && self.headers.is_empty()
+    }
+
     /// How special it is.
     pub fn specificity(&self) -> Specificity {
         Specificity {
@@ -228,7 +236,9 @@ impl FromStr for MethodName {
         if is_upper {
             return Ok(Self(Method::from(text)));
         }
-        Err(format!("`{text}` is not a method; allowed: a name in capitals such as \"GET\", \"POST\", \"QUERY\""))
+        Err(format!(
+            "`{text}` is not a method; allowed: a name in capitals such as \"GET\", \"POST\", \"QUERY\""
+        ))
     }
 }
 
@@ -289,8 +299,16 @@ mod tests {
     #[test]
     fn hosts_match_exactly_or_below_a_star() {
         for (pattern, hits, misses) in [
-            ("example.com", &["example.com", "EXAMPLE.com", "example.com."][..], &["a.example.com", "xample.com"][..]),
-            ("*.example.com", &["a.example.com", "a.b.example.com", "A.Example.com."], &["example.com", "badexample.com", ".example.com.evil"]),
+            (
+                "example.com",
+                &["example.com", "EXAMPLE.com", "example.com."][..],
+                &["a.example.com", "xample.com"][..],
+            ),
+            (
+                "*.example.com",
+                &["a.example.com", "a.b.example.com", "A.Example.com."],
+                &["example.com", "badexample.com", ".example.com.evil"],
+            ),
         ] {
             let parsed: HostPattern = pattern.parse().unwrap();
             for host in hits {

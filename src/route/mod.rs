@@ -8,6 +8,7 @@
 
 pub mod asset;
 pub mod compress;
+mod config;
 mod fingerprint;
 pub mod matcher;
 pub mod path;
@@ -19,7 +20,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::cache;
 use crate::head::RequestHead;
-use crate::limit::PolicyName;
+use crate::limit::{PolicyConfig, PolicyName};
+pub use config::{CacheSetting, RouteConfig, RouteName};
 use matcher::{Match, Mismatch, Specificity};
 use path::{PathPrefix, Reading, normal};
 
@@ -85,16 +87,17 @@ pub struct Route {
     pub name: Rc<str>,
     /// What it matches.
     pub matches: Match,
-    /// The pool's name: a key of `[origins]`.
-    pub origin: Rc<str>,
+    /// The pools that are asked, its own first and then those it falls back to: indices into
+    /// `config::Compiled::pools`.
+    pub pools: Vec<usize>,
     /// Taken from the front of the path before the origin gets it.
     pub strip_prefix: Option<PathPrefix>,
     /// Put in front of the path before the origin gets it.
     pub add_prefix: Option<PathPrefix>,
     /// What it says about caching; `enabled = false` where it is off.
     pub cache: Rc<cache::Policy>,
-    /// The policies that limit it, by name. Empty: counted, not limited.
-    pub limits: Vec<PolicyName>,
+    /// The policies that limit it. Empty: counted, not limited.
+    pub limits: Vec<(PolicyName, Rc<PolicyConfig>)>,
     /// Whether the asset classes hold here.
     pub assets: bool,
     /// Whether text may be compressed here.
@@ -131,9 +134,11 @@ pub struct Table {
 }
 
 impl Table {
-    /// From routes in the order of the file, and the one that takes what no other matches.
-    pub fn new(mut routes: Vec<Route>, fallback: Route) -> Self {
+    /// From routes in the order of the file. `rest` takes what none of them matches; where one of them matches
+    /// everything, it is not needed.
+    pub fn new(mut routes: Vec<Route>, rest: Route) -> Self {
         routes.sort_by_key(|route| std::cmp::Reverse(route.matches.specificity()));
+        let fallback = routes.pop_if(|last| last.matches.is_everything()).unwrap_or(rest);
         Self { routes, fallback }
     }
 
@@ -163,9 +168,8 @@ impl Table {
         request: &RequestHead,
     ) -> impl Iterator<Item = (&'t Route, Specificity, Result<(), Mismatch>)> {
         let path = normal(request.target.path(), Reading::Strict);
-        self.iter().map(move |route| {
-            (route, route.matches.specificity(), route.matches.holds(request, &path))
-        })
+        self.iter()
+            .map(move |route| (route, route.matches.specificity(), route.matches.holds(request, &path)))
     }
 
     /// Every route in the order of precedence; the fallback is last.
@@ -173,6 +177,3 @@ impl Table {
         self.routes.iter().chain([&self.fallback])
     }
 }
-
-#[cfg(test)]
-mod tests;

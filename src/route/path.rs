@@ -176,7 +176,9 @@ impl FromStr for PathPattern {
         if let Some(bad) = text.chars().find(|c| "?#%[]\\!;".contains(*c) || c.is_control()) {
             return Err(wrong(&match bad {
                 '?' | '#' => format!("has a `{bad}`: a pattern is held against the path alone"),
-                '%' => "has a `%`: write the character itself, paths are decoded before they are matched".into(),
+                '%' => {
+                    "has a `%`: write the character itself, paths are decoded before they are matched".into()
+                }
                 _ => format!("has `{bad}`, which no pattern may hold"),
             }));
         }
@@ -210,6 +212,11 @@ super::text_serde!(PathPattern);
 pub struct PathPrefix(Box<str>);
 
 impl PathPrefix {
+    /// `/_tidegate`
+    pub fn tidegate() -> Self {
+        Self("/_tidegate".into())
+    }
+
     /// `/v1`
     pub fn as_str(&self) -> &str {
         &self.0
@@ -296,7 +303,11 @@ mod tests {
     #[test]
     fn patterns_match_as_documented() {
         for (pattern, hits, misses) in [
-            ("/api/*", &["/api", "/api/", "/api/a", "/api/a/b", "/api/a/b/"][..], &["/", "/apis", "/x/api/a"][..]),
+            (
+                "/api/*",
+                &["/api", "/api/", "/api/a", "/api/a/b", "/api/a/b/"][..],
+                &["/", "/apis", "/x/api/a"][..],
+            ),
             ("/*", &["/", "/a", "/a/b"], &[]),
             ("/**", &["/", "/a", "/a/b"], &[]),
             ("/a/*/c", &["/a/b/c"], &["/a/c", "/a/b/b/c", "/a/b/c/d"]),
@@ -317,7 +328,9 @@ mod tests {
 
     #[test]
     fn a_wrong_pattern_says_what_is_allowed() {
-        for text in ["", "api", "/a?b", "/%61", "/a**", "/[a]", "/a//b", "/a/../b", "/{a", "/a}", "/a;b", "/!x"] {
+        for text in
+            ["", "api", "/a?b", "/%61", "/a**", "/[a]", "/a//b", "/a/../b", "/{a", "/a}", "/a;b", "/!x"]
+        {
             assert!(text.parse::<PathPattern>().unwrap_err().contains("; allowed: "), "{text}");
         }
     }

@@ -1,0 +1,109 @@
+//! A config as requests are decided with.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use sha2::{Digest, Sha256};
+
+use super::sections::{Config, ServerConfig};
+use crate::cache::Policy;
+use crate::identity::{IdentityConfig, hex};
+use crate::limit::LimitConfig;
+use crate::origin::Pool;
+use crate::route::asset::AssetConfig;
+use crate::route::compress::CompressionConfig;
+use crate::route::{Route, RouteConfig, Table};
+use crate::size::Size;
+use crate::time::Span;
+
+/// A checked config, ready for use. Every name that a route gives is there.
+#[derive(Debug, Clone)]
+pub struct Compiled {
+    /// `[server]`
+    pub server: ServerConfig,
+    /// All routes.
+    pub table: Table,
+    /// All pools, in the order of their names; [`Route::pools`] are indices into them.
+    pub pools: Vec<Rc<Pool>>,
+    /// `[limits]`
+    pub limits: LimitConfig,
+    /// `[identity]`
+    pub identity: IdentityConfig,
+    /// `[assets]`
+    pub assets: AssetConfig,
+    /// `[compression]`
+    pub compression: CompressionConfig,
+    /// How much of the isolate's memory stored responses may take.
+    pub memory_bytes_max: Size,
+    /// How long a look-up in KV may take.
+    pub kv_budget: Span,
+}
+
+impl Config {
+    /// The routes as they are written; where there are none, `/api/*` limited by tier.
+    pub fn routes_or_default(&self) -> Cow<'_, [RouteConfig]> {
+        if self.routes.is_empty() { vec![RouteConfig::api("api")].into() } else { (&self.routes).into() }
+    }
+
+    /// The route of what no other matches: it goes to the pool `default`, is counted and not limited.
+    pub fn rest() -> RouteConfig {
+        RouteConfig::plain("rest")
+    }
+
+    /// Ready for use. Meant for a config that [`Config::from_json`] let through: a name that is not there is left
+    /// out.
+    pub fn compile(&self) -> Compiled {
+        let routes = self.routes_or_default().iter().map(|route| self.compile_route(route)).collect();
+        let pools = self.origins.iter().map(|(name, pool)| Rc::new(Pool::new(name, pool.clone()))).collect();
+        Compiled {
+            server: self.server.clone(),
+            table: Table::new(routes, self.compile_route(&Self::rest())),
+            pools,
+            limits: self.limits.clone(),
+            identity: self.identity.clone(),
+            assets: self.assets.clone(),
+            compression: self.compression.clone(),
+            memory_bytes_max: self.cache.memory_bytes_max,
+            kv_budget: self.cache.kv_budget,
+        }
+    }
+
+    fn compile_route(&self, route: &RouteConfig) -> Route {
+        let limits = route.limits.iter().filter_map(|name| {
+            let (name, policy) = self.limits.policies.get_key_value(name)?;
+            Some((name.clone(), Rc::new(policy.clone())))
+        });
+        let fallbacks = self.origins.get(&*route.origin).into_iter().flat_map(|pool| &pool.fallback);
+        let names = std::iter::once(&route.origin).chain(fallbacks);
+        Route {
+            name: route.name.as_str().into(),
+            matches: route.matches.clone(),
+            pools: names.filter_map(|name| self.origins.keys().position(|known| **known == **name)).collect(),
+            strip_prefix: route.strip_prefix.clone(),
+            add_prefix: route.add_prefix.clone(),
+            cache: Rc::new(self.cache_policy(route)),
+            limits: limits.collect(),
+            assets: route.assets,
+            compress: route.compress,
+            retry_safe: route.retry_safe,
+            static_fallback: route.static_fallback.clone().map(Rc::new),
+        }
+    }
+
+    /// Its scope keeps apart what differs in more than the client's URL: what the origin is asked, and the rules of
+    /// the key. Routes that agree on both share it, so that a write through one invalidates what the other stored.
+    fn cache_policy(&self, route: &RouteConfig) -> Policy {
+        let default = &self.cache.default;
+        let mut policy =
+            route.cache.as_ref().map_or_else(|| default.clone(), |setting| setting.policy(default));
+        policy.classes = self.cache.classes;
+        let asked = (&route.origin, &route.strip_prefix, &route.add_prefix, &policy.key);
+        let text = serde_json::to_vec(&asked).unwrap_or_default();
+        let hash = Sha256::digest(&text);
+        policy.key.scope = hex(hash.get(..SCOPE_BYTES).unwrap_or_default()).into();
+        policy
+    }
+}
+
+/// How many bytes of the hash make a scope. It tells apart what one person wrote, so a few do.
+const SCOPE_BYTES: usize = 6;
