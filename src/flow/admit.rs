@@ -47,12 +47,9 @@ fn asks<P: Ports>(visit: &Visit<P>) -> Vec<Ask> {
     if !visit.gate.vars.limits || !limits.enabled || visit.route.limits.is_empty() {
         return Vec::new();
     }
-    let policy = |name| limits.policies.get_key_value(name);
-    let ask = |name| {
-        let (name, policy) = policy(name)?;
-        policy.ask(name, &visit.route.name, &visit.request, &visit.identity, limits.prefixes)
-    };
-    visit.route.limits.iter().filter_map(ask).collect()
+    let (route, request, identity) = (&visit.route.name, &visit.request, &visit.identity);
+    let policies = visit.route.limits.iter();
+    policies.filter_map(|(name, policy)| policy.ask(name, route, request, identity, limits.prefixes)).collect()
 }
 
 async fn ask<P: Ports>(visit: &Visit<P>, batch: Batch) -> Vec<Checked> {
@@ -92,7 +89,7 @@ pub fn refuse<P: Ports>(visit: &Visit<P>, decision: &Decision) -> Option<Message
     };
     let mut message = problem.into_message();
     let policy = &refusal.by.ask.take.policy.name;
-    let status = ProxyStatus::error(&visit.gate.site.id, "http_request_denied", Some(format!("quota {policy}")));
+    let status = ProxyStatus::error(&visit.gate.site.server.id, "http_request_denied", Some(format!("quota {policy}")));
     message.head.fields.append("proxy-status", &status.to_string());
     Some(message)
 }

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use crate::cache::memory::Held;
 use crate::cache::range::How;
 use crate::cache::reuse::{Forward, Revalidate, Serve};
 use crate::cache::validator::replace_conditions;
@@ -11,13 +10,17 @@ use crate::head::Method;
 use crate::ports::Ports;
 use crate::record::{AnsweredBy, Staleness};
 use crate::respond::Problem;
+use crate::time::Span;
 
 use super::flight::{self, Lead, Role};
-use super::lookup::{self, Candidate, Content, Found};
+use super::lookup::{self, Candidate, Found};
 use super::origin::{self, Asked, Failed};
 use super::store::{self, Received};
 use super::visit::Visit;
 use super::{Reply, unanswered};
+
+/// How long a request waits for another one's answer before it fetches for itself.
+const COLLAPSE_WAIT: Span = Span::from_secs(5);
 
 /// The answer of an admitted request.
 pub async fn answer<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>) -> Reply<P::Body> {
@@ -43,7 +46,7 @@ pub async fn answer<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>) -> Re
             Role::Alone => break None,
             Role::Follow(signal) => {
                 // Whoever waited too long goes alone.
-                visit.ports.raised(&signal, visit.gate.site.collapse_wait).await;
+                visit.ports.raised(&signal, COLLAPSE_WAIT).await;
                 waited = true;
             }
         }
@@ -71,12 +74,11 @@ fn from_memory<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey) -> Option<Reply
     if !visit.route.cache.layers.contains(&Layer::Memory) {
         return None;
     }
-    let held = visit.gate.memory.borrow_mut().get(key)?;
-    let now = visit.arrived;
-    match reuse(&visit.request, &held, None, &visit.route.cache, &visit.identity, now) {
+    let memory = visit.gate.memory.borrow();
+    let held = memory.get(key);
+    match reuse(&visit.request, held, None, &visit.route.cache, &visit.identity, visit.ports.now()) {
         Reuse::Serve(serve) => {
-            let Held { head, body } = held.get(serve.which)?;
-            let candidate = Candidate { head: head.clone(), content: Content::Bytes(body.clone()), layer: Layer::Memory };
+            let candidate = Candidate::held(held.get(serve.which)?);
             Some(serve_stored(visit, key, &candidate, &serve))
         }
         _ => None,
@@ -150,7 +152,7 @@ fn refresh<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey, stale: &Candidate<P
     request.method = Method::Get;
     let conditions = stale.head.conditions();
     let asked = Revalidate { which: 0, fwd: Fwd::Stale, conditions, stale_until: None };
-    let found = Found { candidates: stale.again(visit).into_iter().collect(), index: None };
+    let found = Found { candidates: vec![stale.again()], index: None };
     let visit = Rc::new(visit.in_background(request));
     let key = key.clone();
     visit.clone().ports.defer(async move {
@@ -209,7 +211,7 @@ async fn revalidate<P: Ports>(
             visit.ports.discard(message.body);
             let Some(old) = found.candidates.get(which) else { return fetch(visit, key, found, fwd, None, lead).await };
             let ttl = head.ttl(visit.ports.now());
-            let candidate = Candidate { head, content: old.content.again(), layer: old.layer };
+            let candidate = Candidate { head, ..old.again() };
             if store {
                 store::freshen(visit, key, found, &candidate, lead);
             }

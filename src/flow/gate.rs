@@ -1,16 +1,18 @@
 //! What one isolate holds between requests. All of it can be lost at any time.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::cache::Memory;
-use crate::config::Site;
+use crate::cache::PrimaryKey;
+use crate::config::Compiled;
+use crate::identity::Identity;
 use crate::limit::local::Refusals;
 use crate::origin::PoolState;
 use crate::ports::Ports;
 use crate::record::{EndpointReport, EndpointState, Incident, Outbox};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 use super::flight::Flights;
 use super::identify::Keyring;
@@ -37,7 +39,9 @@ impl Vars {
 /// One isolate's state.
 pub struct Gate<P: Ports> {
     /// What the config says.
-    pub site: Site,
+    pub site: Compiled,
+    /// The config as it came, for those who may see it.
+    pub text: Rc<str>,
     /// What the deployment says.
     pub vars: Vars,
     /// The memory layer.
@@ -54,27 +58,39 @@ pub struct Gate<P: Ports> {
     pub outbox: RefCell<Outbox>,
     /// Seeded by the first request.
     pub rng: RefCell<fastrand::Rng>,
-    seeded: std::cell::Cell<bool>,
+    /// A client of which nothing is known.
+    pub anonymous: Identity,
+    /// Until when somebody sees to the counters.
+    pub reporting: Cell<Option<Timestamp>>,
+    stored: RefCell<HashMap<PrimaryKey, (u32, Timestamp)>>,
+    seeded: Cell<bool>,
+    traps: u32,
 }
+
+/// How many keys are counted for the admission to KV.
+const STORED_MAX: usize = 8192;
+/// How long a key's count lasts.
+const STORED_FOR: Span = Span::from_secs(3600);
 
 impl<P: Ports> Gate<P> {
     /// An isolate that has seen nothing. `traps` is how often this one lost its memory before.
-    pub fn new(site: Site, vars: Vars, traps: u32) -> Rc<Self> {
-        let start = Timestamp::from_millis(0);
-        let pools = site.pools.iter().map(|pool| PoolState::new(&pool.pool, start)).collect();
-        let mut outbox = Outbox::new(0);
-        if traps > 0 {
-            outbox.add_incident(Incident::Trap);
-        }
+    pub fn new(site: Compiled, text: &str, vars: Vars, traps: u32) -> Rc<Self> {
+        let start = Timestamp::default();
+        let pools = site.pools.iter().map(|pool| PoolState::new(pool, start)).collect();
         Rc::new(Self {
             memory: RefCell::new(Memory::new(site.memory_bytes_max)),
             flights: RefCell::default(),
             pools: RefCell::new(pools),
             refusals: RefCell::default(),
             keyring: RefCell::default(),
-            outbox: RefCell::new(outbox),
+            outbox: RefCell::new(Outbox::new(0)),
             rng: RefCell::new(fastrand::Rng::with_seed(0)),
-            seeded: std::cell::Cell::new(false),
+            text: text.into(),
+            anonymous: Identity::anonymous(),
+            reporting: Cell::new(None),
+            stored: RefCell::default(),
+            seeded: Cell::new(false),
+            traps,
             site,
             vars,
         })
@@ -84,7 +100,11 @@ impl<P: Ports> Gate<P> {
     pub fn seed(&self, ports: &P) {
         if !self.seeded.replace(true) {
             let mut rng = fastrand::Rng::with_seed(ports.seed());
-            self.outbox.borrow_mut().name(rng.u64(..));
+            let mut outbox = Outbox::new(rng.u64(..));
+            if self.traps > 0 {
+                outbox.add_incident(Incident::Trap);
+            }
+            *self.outbox.borrow_mut() = outbox;
             *self.rng.borrow_mut() = rng;
         }
     }
@@ -94,19 +114,33 @@ impl<P: Ports> Gate<P> {
         crate::identity::hex(&self.rng.borrow_mut().u128(..).to_be_bytes())
     }
 
+    /// Counts that this key is stored, and tells how often that makes in its window.
+    pub fn stored_again(&self, key: &PrimaryKey, now: Timestamp) -> u32 {
+        let mut stored = self.stored.borrow_mut();
+        if stored.len() >= STORED_MAX {
+            stored.clear();
+        }
+        let (count, until) = stored.entry(key.clone()).or_insert((0, now + STORED_FOR));
+        if *until <= now {
+            (*count, *until) = (0, now + STORED_FOR);
+        }
+        *count += 1;
+        *count
+    }
+
     /// What this isolate thinks of every endpoint.
     pub fn endpoint_reports(&self, now: Timestamp) -> Vec<EndpointReport> {
         let states = self.pools.borrow();
         let mut reports = Vec::new();
-        for (site, state) in self.site.pools.iter().zip(states.iter()) {
-            for health in state.endpoints(&site.pool, now) {
+        for (pool, state) in self.site.pools.iter().zip(states.iter()) {
+            for health in state.endpoints(pool, now) {
                 let state = match health.state {
                     crate::origin::breaker::BreakerState::Closed => EndpointState::Closed,
                     crate::origin::breaker::BreakerState::Open => EndpointState::Open,
                     crate::origin::breaker::BreakerState::HalfOpen => EndpointState::HalfOpen,
                 };
-                let since = health.since;
-                reports.push(EndpointReport { pool: (*site.pool.name).into(), endpoint: health.name.into(), state, since });
+                let since = now;
+                reports.push(EndpointReport { pool: (*pool.name).into(), endpoint: health.name.into(), state, since });
             }
         }
         reports

@@ -32,7 +32,7 @@ pub struct Keyring {
 pub async fn identify<P: Ports>(gate: &Gate<P>, ports: &P, request: &RequestHead) -> Settled {
     let config = &gate.site.identity;
     let checked = match credential::read(request, config) {
-        Credential::None => return Settled::As(gate.site.anonymous.clone(), None),
+        Credential::None => return Settled::As(gate.anonymous.clone(), None),
         Credential::Invalid(why) => Err(why),
         Credential::ApiKey { hash } => by_key(gate, ports, &hash).await,
         Credential::Token(token) => match &config.jwt {

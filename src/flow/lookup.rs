@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use crate::cache::memory::Held;
 use crate::cache::range::{ByteRange, How};
 use crate::cache::{Layer, PrimaryKey, Record, StorageKey, StoredHead, VariantIndex};
 use crate::head::{Message, Method, ResponseHead};
@@ -20,8 +21,7 @@ pub enum Content<P: Ports> {
 }
 
 impl<P: Ports> Content<P> {
-    /// The same content under another head.
-    pub fn again(&self) -> Self {
+    fn again(&self) -> Self {
         match self {
             Self::Bytes(bytes) => Self::Bytes(bytes.clone()),
             Self::Stream(stream) => Self::Stream(stream.clone()),
@@ -61,6 +61,17 @@ impl<P: Ports> AsRef<StoredHead> for Candidate<P> {
 }
 
 impl<P: Ports> Candidate<P> {
+    /// What memory holds.
+    pub fn held(held: &Held<P::Bytes>) -> Self {
+        let content = Content::Bytes(held.body.clone());
+        Self { head: held.head.clone(), content, layer: Layer::Memory }
+    }
+
+    /// The same once more. A stream is still handed on only once.
+    pub fn again(&self) -> Self {
+        Self { head: self.head.clone(), content: self.content.again(), layer: self.layer }
+    }
+
     /// What the client gets.
     pub fn answer(&self, visit: &Visit<P>, how: &How) -> Message<ResponseHead, P::Body> {
         let ports = &visit.ports;
@@ -69,7 +80,7 @@ impl<P: Ports> Candidate<P> {
             _ if visit.request.method == Method::Head => P::Body::default(),
             How::Full => self.content.whole(ports),
             How::Partial(range) => self.content.part(ports, *range),
-            How::Multipart(ranges) => self.multipart(ports, ranges),
+            How::Multipart(_) => self.content.whole(ports),
             How::NotModified | How::Unsatisfiable => P::Body::default(),
         };
         Message::new(head, body)
@@ -88,14 +99,8 @@ impl<P: Ports> Found<P> {
     /// What memory holds.
     pub fn in_memory(visit: &Visit<P>, key: &PrimaryKey) -> Self {
         let mut candidates = Vec::new();
-        if visit.route.cache.layers.contains(&Layer::Memory)
-            && let Some(held) = visit.gate.memory.borrow_mut().get(key)
-        {
-            candidates.extend(held.iter().map(|held| Candidate {
-                head: held.head.clone(),
-                content: Content::Bytes(held.body.clone()),
-                layer: Layer::Memory,
-            }));
+        if visit.route.cache.layers.contains(&Layer::Memory) {
+            candidates.extend(visit.gate.memory.borrow().get(key).iter().map(Candidate::held));
         }
         Self { candidates, index: None }
     }
@@ -119,7 +124,7 @@ pub async fn look<P: Ports>(visit: &Visit<P>, layer: Layer, key: &PrimaryKey, fo
 }
 
 async fn read<P: Ports>(visit: &Visit<P>, layer: Layer, key: &StorageKey) -> Option<(Record, P::Body)> {
-    let loaded = match visit.ports.load(layer, key, visit.gate.site.store_budget).await {
+    let loaded = match visit.ports.load(layer, key, visit.gate.site.kv_budget).await {
         Ok(loaded) => loaded?,
         Err(error) => {
             let incident = match (layer, &error) {

@@ -31,12 +31,12 @@ pub use gate::{Gate, Vars};
 use crate::admin;
 use crate::cache::CacheStatus;
 use crate::head::{Message, RequestHead, ResponseHead};
-use crate::identity::{Identity, Rejected, Settled};
+use crate::identity::{Rejected, Settled};
 use crate::limit::Decision;
 use crate::ports::Ports;
 use crate::record::Incident;
 use crate::respond::Problem;
-use crate::route::compress;
+use crate::route::compress::{self, Compression};
 use visit::{Notes, Visit};
 
 /// An answer, and what to tell of the cache's part in it.
@@ -54,18 +54,18 @@ pub async fn serve<P: Ports>(
 ) -> Message<ResponseHead, P::Body> {
     gate.seed(&ports);
     let id = gate.request_id();
-    if let Some(action) = admin::endpoint(&request, &gate.site.prefix, gate.vars.admin_token.as_deref()) {
+    if let Some(action) = admin::endpoint(&request, gate.site.server.prefix.as_str(), gate.vars.admin_token.as_deref()) {
         return own::answer(&gate, &ports, &request, action, &id).await;
     }
     let (route, ambiguous) = match gate.site.table.classify(&request) {
         Ok(route) => (route.clone(), None),
-        Err(why) => (gate.site.table.fallback().clone(), Some(why)),
+        Err(why) => (gate.site.table.rest().clone(), Some(why)),
     };
     let arrived = ports.now();
     let settled = identify::identify(&gate, &ports, &request).await;
     let (identity, rejected, refused) = match settled {
         Settled::As(identity, rejected) => (identity, rejected, false),
-        Settled::Refuse(why) => (gate.site.anonymous.clone(), Some(why), true),
+        Settled::Refuse(why) => (gate.anonymous.clone(), Some(why), true),
     };
     let notes = RefCell::new(Notes::default());
     let visit = Rc::new(Visit { gate, ports, request, route, identity, id, arrived, notes });
@@ -99,11 +99,15 @@ fn finish<P: Ports>(
     decision: Option<Decision>,
 ) -> Message<ResponseHead, P::Body> {
     let Reply { message: Message { mut head, mut body }, cache } = reply;
-    if visit.route.compress
-        && let Some(coding) = compress::decide(&visit.request, &head, &visit.gate.site.compression)
-    {
-        compress::apply(&mut head, coding);
-        body = visit.ports.encode(body);
+    if visit.route.compress {
+        match compress::decide(&visit.request, &head, &visit.gate.site.compression) {
+            Compression::Encode(coding) => {
+                compress::encode(&mut head, coding);
+                body = visit.ports.encode(body);
+            }
+            Compression::Negotiated => compress::vary(&mut head),
+            Compression::Leave(_) => {}
+        }
     }
     if let Some(cache) = cache {
         let mut text = head.fields.combined("cache-status").unwrap_or_default();
@@ -145,9 +149,4 @@ async fn join(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
         if one_done && other_done { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
-}
-
-/// Nobody in particular, of the config's own tier for them.
-pub(crate) fn anonymous() -> Identity {
-    Identity::anonymous()
 }

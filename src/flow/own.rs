@@ -23,7 +23,7 @@ pub async fn answer<P: Ports>(
         Action::Live => return live(ports, id).await,
         Action::Asset(path) => return page(ports, path, id).await,
         Action::Observe(what) => observe(ports, what, id).await,
-        Action::Config => respond::text(200, "application/json", &*gate.site.text),
+        Action::Config => respond::text(200, "application/json", &*gate.text),
         Action::ToPage => to_page(request),
         Action::Unauthorized => {
             let mut message = Problem::plain(401, "the admin token is missing or wrong", id).into_message();

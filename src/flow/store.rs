@@ -153,7 +153,7 @@ impl<P: Ports> Filling<P> {
     }
 
     fn pays(&self, head: &StoredHead) -> bool {
-        let requests = self.visit.gate.stored_before(&self.key, self.visit.ports.now());
+        let requests = self.visit.gate.stored_again(&self.key, self.visit.ports.now());
         self.visit.route.cache.kv_pays(head.lifetime_secs, requests)
     }
 
@@ -269,7 +269,7 @@ pub fn invalidate<P: Ports>(visit: &Rc<Visit<P>>, response: &ResponseHead) {
 async fn remove<P: Ports>(visit: &Visit<P>, layer: Layer, key: &PrimaryKey) -> Result<(), PortError> {
     let key = key.storage_key();
     if layer == Layer::Kv {
-        let Some(found) = visit.ports.load(layer, &key, visit.gate.site.store_budget).await? else { return Ok(()) };
+        let Some(found) = visit.ports.load(layer, &key, visit.gate.site.kv_budget).await? else { return Ok(()) };
         visit.ports.discard(found.body);
     }
     visit.ports.remove(layer, &key).await

@@ -24,7 +24,7 @@ pub fn failed<P: Ports>(visit: &Rc<Visit<P>>, failed: Failed<P::Body>, fwd: Opti
     let fwd_status = response.as_ref().map(|message| message.head.status);
     let cache = fwd.map(|fwd| CacheStatus { fwd_status, ..CacheStatus::fwd(fwd) });
     let site = &visit.gate.site;
-    let proxy_status = site.pools.get(pool).map(|pool| failure.proxy_status(&site.id, &pool.pool).to_string());
+    let proxy_status = site.pools.get(pool).map(|pool| failure.proxy_status(&site.server.id, pool).to_string());
     if let Some(fallback) = &visit.route.static_fallback {
         if let Some(message) = response {
             visit.ports.discard(message.body);
@@ -60,7 +60,7 @@ pub fn refused<P: Ports>(visit: &Rc<Visit<P>>, why: NotForwarded) -> Reply<P::Bo
         visit.incident(Incident::LoopDetected, "the request came back to this gateway");
     }
     let mut message = Problem::plain(why.status(), why.as_str().replace('_', " "), &visit.id).into_message();
-    let status = ProxyStatus::error(&visit.gate.site.id, why.as_str(), None);
+    let status = ProxyStatus::error(&visit.gate.site.server.id, why.as_str(), None);
     message.head.fields.append("proxy-status", &status.to_string());
     visit.own(message, None)
 }

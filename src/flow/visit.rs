@@ -86,6 +86,20 @@ impl<P: Ports> Visit<P> {
         states.get_mut(index).map(|state| step(state, &mut rng))
     }
 
+    /// The same visit with another request, that nobody waits for and that is not recorded.
+    pub fn in_background(&self, request: RequestHead) -> Self {
+        Self {
+            gate: self.gate.clone(),
+            ports: self.ports.clone(),
+            request,
+            route: self.route.clone(),
+            identity: self.identity.clone(),
+            id: self.id.clone(),
+            arrived: self.ports.now(),
+            notes: RefCell::default(),
+        }
+    }
+
     /// Notes what went wrong in a helper, and says it in the log.
     pub fn incident(&self, incident: Incident, detail: &str) {
         self.notes.borrow_mut().incidents.insert(incident);

@@ -41,7 +41,7 @@ pub fn start(config: &str, vars: &str, traps: u32) {
     console_error_panic_hook::set_once();
     let vars: HashMap<String, String> = serde_json::from_str(vars).unwrap_or_default();
     let worker = match read(config) {
-        Ok(compiled) => Worker::Gate(Gate::new(compiled, Vars::new(&vars), traps)),
+        Ok(compiled) => Worker::Gate(Gate::new(compiled, config, Vars::new(&vars), traps)),
         Err(problems) => Worker::Misconfigured(problems.into()),
     };
     WORKER.with(|slot| *slot.borrow_mut() = worker);
