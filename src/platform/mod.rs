@@ -12,7 +12,7 @@ use wasm_bindgen::prelude::*;
 
 use crate::config::Config;
 use crate::flow::{self, Gate, Vars};
-use crate::head::{Message, RequestHead};
+use crate::head::Message;
 use crate::limit::object::StateTable;
 use crate::limit::{batch, object};
 use crate::ports::Ports;
