@@ -64,7 +64,7 @@ mod tests {
             .parts
             .iter()
             .map(|(text, range)| {
-                format!("{text}{}", &"0123456789"[range.first as usize..=range.last as usize])
+                format!("{text}{}", "0123456789".get(range.first as usize..=range.last as usize).unwrap())
             })
             .collect::<String>()
             + &framed.end;

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::key::StorageKey;
 use super::status::push_integer;
 use super::stored::StoredHead;
-use super::variants::{Selecting, Variant, VariantIndex};
+use super::variants::{Variant, VariantIndex};
 use crate::head::Fields;
 use crate::time::Timestamp;
 
@@ -254,6 +254,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::cache::variants::Selecting;
 
     fn variant(etag: &str) -> Variant {
         Variant {

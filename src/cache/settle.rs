@@ -6,8 +6,8 @@ use super::policy::Policy;
 use super::range::How;
 use super::reuse::Revalidate;
 use super::stored::{Exchange, Freshened, StoredHead};
-use super::validator;
 use super::variants::VariantIndex;
+use super::{date, validator};
 use crate::head::{Fields, RequestHead, ResponseHead};
 use crate::identity::Identity;
 
@@ -15,7 +15,7 @@ use crate::identity::Identity;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settled {
     /// A stored response holds: serve it with its new head, and store that with the old body, where it may be
-    /// stored.
+    /// stored. Its storage key is another than before where Vary had not selected it.
     Freshened {
         /// Which candidate.
         which: usize,
@@ -104,28 +104,21 @@ fn as_asked(request: &RequestHead, asked: &Revalidate, answer: &ResponseHead, ex
     How::new(request, answer.status, &answer.fields, None, exchange.response_time)
 }
 
-/// Which stored response a 304 confirms (RFC 9111, section 4.3.4): the one with its strong validator, else with its
-/// weak one; without any validator the one that was asked about.
+/// Which stored response a 304 confirms (RFC 9111, section 4.3.4): one with its entity tag; where either has none, one
+/// with its Last-Modified; without both the one that was asked about, which comes first, since several may fit.
+/// Tags are compared as the origin compared them, weakly.
 fn confirmed(answer: &Fields, asked: Option<usize>, heads: &[&StoredHead]) -> Option<usize> {
-    // The one that was asked about is the first to be compared, since several may share a tag.
-    let order = || asked.into_iter().chain((0..heads.len()).filter(move |at| Some(*at) != asked));
-    let find = |same: &dyn Fn(&Fields) -> bool| {
-        order().find(|at| heads.get(*at).is_some_and(|head| same(&head.fields)))
-    };
-    match (validator::etag(answer), answer.get("last-modified")) {
-        (Some(tag), _) => {
-            let compare =
-                if tag.starts_with("W/") { validator::same_weakly } else { validator::same_strongly };
-            // An origin may have weakened the tag of what it compresses since; weak comparison is what it did.
-            find(&|fields| validator::etag(fields).is_some_and(|known| compare(known, tag))).or_else(|| {
-                find(&|fields| {
-                    validator::etag(fields).is_some_and(|known| validator::same_weakly(known, tag))
-                })
-            })
+    let fits = |at: &usize| {
+        let Some(head) = heads.get(*at) else { return false };
+        match (validator::etag(answer), validator::etag(&head.fields)) {
+            (Some(one), Some(other)) => validator::same_weakly(one, other),
+            _ => match date::field(answer, "last-modified") {
+                Some(modified) => date::field(&head.fields, "last-modified") == Some(modified),
+                None => asked == Some(*at),
+            },
         }
-        (None, Some(modified)) => find(&|fields| fields.get("last-modified") == Some(modified)),
-        (None, None) => asked.or(if heads.len() == 1 { Some(0) } else { None }),
-    }
+    };
+    asked.into_iter().chain(0..heads.len()).find(fits)
 }
 
 /// The variant that a 304 confirms and that only the index knows.

@@ -194,7 +194,7 @@ impl StoredHead {
                 head.status = 304;
                 let has_tag = head.fields.contains("etag");
                 head.fields
-                    .retain(|name, _| !OF_THE_BODY.contains(&name) && !(has_tag && name == "last-modified"));
+                    .retain(|name, _| !(OF_THE_BODY.contains(&name) || has_tag && name == "last-modified"));
             }
             How::Partial(range) => self.serve_part(&mut head, *range),
             How::Multipart(ranges) => {
