@@ -7,8 +7,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::builtin;
 use super::name::PolicyName;
-use super::partition::{Partition, Prefixes};
+use super::partition::Partition;
 use super::policy::{Algorithm, Ask, QuotaPolicy, Take};
+use super::prefix::Prefixes;
 use super::quota::{Allowance, Quota};
 use crate::head::RequestHead;
 use crate::identity::{Identity, Tier};

@@ -26,6 +26,7 @@ pub mod name;
 pub mod object;
 pub mod partition;
 pub mod policy;
+pub mod prefix;
 #[cfg(test)]
 mod properties;
 pub mod quota;
