@@ -129,7 +129,9 @@ fn end_to_end(request: &RequestHead) -> Fields {
     let mut fields = Fields::new();
     for (name, value) in request.fields.iter() {
         let is_ours = matches!(name, "host" | "traceparent") || (name == "tracestate" && !keeps_trace);
-        let is_for_this_hop = is_hop_by_hop(name) || named.iter().any(|n| n == name);
+        // CDN-Loop stays, whoever asks for its removal (RFC 8586, section 2).
+        let is_named = name != "cdn-loop" && named.iter().any(|n| n == name);
+        let is_for_this_hop = is_hop_by_hop(name) || is_named;
         if !(is_ours || is_for_this_hop || is_not_for_clients(name)) {
             fields.append(name, value);
         }
@@ -247,7 +249,7 @@ mod tests {
             ("Cache-Status", "x; hit"),
             ("Proxy-Status", "x"),
             ("X-Request-Id", "mine"),
-            ("Connection", "X-Forwarded-For, Forwarded"),
+            ("Connection", "X-Forwarded-For, Forwarded, CDN-Loop"),
             ("Accept", "*/*"),
             ("Via", "1.1 lan"),
             ("CDN-Loop", "other; x=1"),
