@@ -18,7 +18,7 @@ const fresh = (rule) => {
 beforeAll(async () => {
     origin = await startOrigin();
     // Every stored response is worth a KV write here, so that one request fills all layers.
-    gate = await startGate({ config: before(origin.url, `\n[defaults.cache]\nkv_admission = "always"\n`), fault: true });
+    gate = await startGate({ config: before(origin.url, `\n[cache.default]\nkv_admission = "always"\n`), fault: true });
 });
 beforeEach(() => origin.clear());
 

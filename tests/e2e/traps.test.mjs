@@ -92,8 +92,8 @@ test("traps are counted", async () => {
     assert.match((await gate.get("/_tidegate/metrics")).text, /trap\w*(\{[^}]*\})? [1-9]/);
 });
 
-test("on_trap = \"refuse\" answers 503 instead", async () => {
-    const strict = await startGate({ config: `on_trap = "refuse"\n${before(origin.url)}`, env: { TIDEGATE_TEST_TRAP: "1" } });
+test("server.on_trap = \"refuse\" answers 503 instead", async () => {
+    const strict = await startGate({ config: before(origin.url, `\n[server]\non_trap = "refuse"\n`), env: { TIDEGATE_TEST_TRAP: "1" } });
     const answer = await strict.get("/x", { headers: TRAP });
     assert.equal(answer.status, 503);
     assert.equal(answer.headers["content-type"], "application/problem+json");
