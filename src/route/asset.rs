@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-pub use super::class::{AssetConfig, CacheControl, Class, ClassConfig, Mode};
+pub use super::class::{AssetConfig, CLASSES, CacheControl, Class, ClassConfig, Mode};
 use super::class::{NONE, extension};
 use super::fingerprint::is_fingerprinted;
 use super::path::{Reading, normal};
@@ -255,13 +255,15 @@ mod tests {
         let config = config(serde_json::json!({
             "images": { "cache_control": "none" },
             "data": { "cache_control": "max-age=60", "types": ["application/*"] },
-            "fonts": { "extensions": ["fnt"] }
+            "fonts": { "extensions": ["fnt"] },
+            "documents": { "extensions": ["svg"], "types": ["image/svg+xml"] }
         }));
         let says = |url, kind| policy(&request(url, &[]), &response(kind, &[]), &config).map(Cow::into_owned);
         assert_eq!(says("/a.png", "image/png"), Err(NotSet::NoPolicy));
         assert_eq!(says("/a.json", "application/x-json").as_deref(), Ok("max-age=60"));
         assert_eq!(says("/a.fnt", "font/x").as_deref(), Ok("public, max-age=31536000"));
         assert_eq!(says("/a.woff2", "font/woff2"), Err(NotSet::NoClass));
+        assert_eq!(says("/a.svg", "image/svg+xml").as_deref(), Ok("no-cache"), "what is listed goes first");
     }
 
     #[test]

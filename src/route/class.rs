@@ -93,9 +93,15 @@ impl AssetConfig {
         Some(by_extension.unwrap_or(Class::Documents)).filter(|class| self.of(*class).has_type(*class, kind))
     }
 
-    /// The class that an extension belongs to.
+    /// The class that an extension belongs to: what the config lists goes before the default table.
     pub(super) fn class_of_extension(&self, extension: &str) -> Option<Class> {
-        CLASSES.into_iter().find(|class| self.of(*class).has_extension(*class, extension))
+        let is_known = |known: &str| known.eq_ignore_ascii_case(extension);
+        let lists = |class: &Class| self.of(*class).extensions.as_deref();
+        let listed =
+            |class: &Class| lists(class).is_some_and(|list| list.iter().any(|known| is_known(known)));
+        let by_default =
+            |class: &Class| lists(class).is_none() && class.defaults().extensions.split(' ').any(is_known);
+        CLASSES.into_iter().find(listed).or_else(|| CLASSES.into_iter().find(by_default))
     }
 
     /// What the config says of a class.
@@ -117,13 +123,6 @@ impl AssetConfig {
 }
 
 impl ClassConfig {
-    fn has_extension(&self, class: Class, extension: &str) -> bool {
-        match &self.extensions {
-            Some(list) => list.iter().any(|known| known.eq_ignore_ascii_case(extension)),
-            None => class.defaults().extensions.split(' ').any(|known| known.eq_ignore_ascii_case(extension)),
-        }
-    }
-
     fn has_type(&self, class: Class, kind: &str) -> bool {
         match &self.types {
             Some(list) => list.iter().any(|known| type_matches(known, kind)),
@@ -142,7 +141,8 @@ fn type_matches(pattern: &str, kind: &str) -> bool {
     }
 }
 
-const CLASSES: [Class; 6] =
+/// Every class.
+pub const CLASSES: [Class; 6] =
     [Class::Images, Class::Scripts, Class::Fonts, Class::Media, Class::Documents, Class::Data];
 
 /// A row of the default table; the lists are separated by spaces.
