@@ -31,10 +31,10 @@ help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
 dev: $(GLUE) $(BINARY) node_modules/.stamp ## The gate at 8787 before two demo origins; follows changes of tidegate.toml and src
-	@PORT=$(PORT) MAKE="$(MAKE)" $(NODE) tools/dev.mjs
+	@PORT=$(PORT) MAKE="$(MAKE)" exec $(NODE) tools/dev.mjs
 
 serve: $(GLUE) $(BINARY) node_modules/.stamp ## The gate before your own origin: make serve CONFIG=mine.toml PORT=8787 STATE=.state
-	@$(NODE) tools/serve.mjs $(or $(CONFIG),tidegate.toml) $(PORT) $(STATE)
+	@exec $(NODE) tools/serve.mjs $(or $(CONFIG),tidegate.toml) $(PORT) $(STATE)
 
 build: $(GLUE) $(CONFIG_MODULE) node_modules/.stamp ## What a deploy needs: the configuration checked, the wasm compiled
 

@@ -77,6 +77,16 @@ pub trait Ports: Clone + 'static {
     fn slice(&self, bytes: &Self::Bytes, range: Range<u64>) -> Self::Bytes;
     /// Two bodies for one.
     fn tee(&self, body: Self::Body) -> (Self::Body, Self::Body);
+    /// A part of a body; `range` lies within it.
+    fn part(&self, body: Self::Body, range: Range<u64>) -> Self::Body;
+    /// The body, to be encoded as the Content-Encoding of its head will say.
+    fn encode(&self, body: Self::Body) -> Self::Body;
+    /// A body that nobody wants: its connection is free again.
+    fn discard(&self, body: Self::Body);
+    /// Bytes as text, what is not UTF-8 replaced.
+    fn text(&self, bytes: &Self::Bytes) -> String;
+    /// Bytes one after the other.
+    fn concat(&self, parts: &[Self::Bytes]) -> Self::Bytes;
     /// Reads a body whole, at most `cap` bytes.
     fn collect(&self, body: Self::Body, cap: u64) -> impl Future<Output = Result<Self::Bytes, PortError>>;
 
@@ -125,7 +135,7 @@ pub trait Ports: Clone + 'static {
         &self,
         algorithm: &str,
         key: &str,
-        signed: &str,
+        signed: &[u8],
         signature: &[u8],
     ) -> impl Future<Output = Result<bool, PortError>>;
 

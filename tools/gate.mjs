@@ -214,6 +214,7 @@ export async function runGate({ config, port: wantedPort = 0, state, env = {}, e
 }
 
 function isWorkerd(pid) {
+    if (!pid) return false;
     try {
         return execFileSync("ps", ["-o", "args=", "-p", String(pid)], { encoding: "utf8" }).includes("workerd");
     } catch {
@@ -224,13 +225,7 @@ function isWorkerd(pid) {
 /** Stops miniflare; a workerd with a hung request ignores the polite way, so its pid is at hand. */
 async function dispose(miniflare, pids) {
     await withDeadline(miniflare.dispose(), STOP_TIMEOUT_MS, "").catch(() => {});
-    for (const pid of pids) {
-        try {
-            process.kill(pid, "SIGKILL");
-        } catch {
-            // It has ended by itself.
-        }
-    }
+    for (const pid of pids.filter(isWorkerd)) process.kill(pid, "SIGKILL");
 }
 
 export async function withDeadline(promise, milliseconds, message) {

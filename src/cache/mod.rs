@@ -6,6 +6,8 @@
 //! the origin -> [`settle()`] -> [`storable()`] -> [`StoredHead::new`] into the layers. A response to an unsafe
 //! method goes through [`invalidates()`].
 
+mod date;
+pub mod directives;
 pub mod invalidate;
 pub mod key;
 pub mod memory;
@@ -17,6 +19,7 @@ pub mod settle;
 pub mod status;
 pub mod storable;
 pub mod stored;
+pub mod targeted;
 pub mod validator;
 pub mod variants;
 

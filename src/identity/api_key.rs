@@ -1,6 +1,6 @@
 //! The record of an API key, as it lies in KV.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{Identity, IdentityConfig, MAX_SUBJECT_BYTES, Rejected};
 use crate::time::Timestamp;
@@ -11,15 +11,13 @@ pub fn storage_name(hash: &str) -> String {
 }
 
 /// `{"tier":"pro","subject":"acme","not_after":1789000000,"disabled":false}`; keys that are not known are left alone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct KeyRecord {
     /// What its bearer is entitled to; the config's default tier where there is none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier: Option<Box<str>>,
     /// Whose it is.
     pub subject: Box<str>,
     /// The last second in which it holds, since the UNIX epoch; for ever where there is none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<u64>,
     /// Whether it was switched off.
     #[serde(default)]

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Identity, Rejected, Tier};
+use crate::head::Target;
 use crate::time::Span;
 
 /// What a credential that is not believed comes to.
@@ -160,9 +161,7 @@ impl TryFrom<JwtFields> for JwtConfig {
             (Algorithm::Hs256, ..) => {
                 return Err("HS256 needs a secret; allowed: `secret_binding` and no `jwks_url`".to_owned());
             }
-            (_, None, Some(url)) if url.starts_with("https://") || url.starts_with("http://") => {
-                KeySource::Jwks(url)
-            }
+            (_, None, Some(url)) if is_trustworthy(&url) => KeySource::Jwks(url),
             _ => {
                 let name = algorithm.as_str();
                 return Err(format!(
@@ -180,6 +179,13 @@ impl TryFrom<JwtFields> for JwtConfig {
             subject_claim: fields.subject_claim,
         })
     }
+}
+
+/// Keys that anybody on the way could replace prove nothing; only the own machine needs no TLS.
+fn is_trustworthy(url: &str) -> bool {
+    Target::parse(url).is_ok_and(|target| {
+        target.scheme() == "https" || matches!(target.host(), "localhost" | "127.0.0.1" | "[::1]")
+    })
 }
 
 impl From<JwtConfig> for JwtFields {

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Deserialize;
+use serde_json::Value;
 
 use super::Algorithm;
 
@@ -12,6 +12,8 @@ pub const MAX_JWKS_BYTES: usize = 65_536;
 pub const MAX_KEYS: usize = 64;
 /// The shortest RSA modulus that is used, in bytes: 2048 bits (RFC 7518, section 3.3).
 const MIN_MODULUS_BYTES: usize = 256;
+/// Of a point on P-256 (RFC 7518, section 6.2.1.2).
+const COORDINATE_BYTES: usize = 32;
 
 /// The keys of a set that can verify RS256 or ES256. Others are left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,34 +26,14 @@ struct Key {
     json: Box<str>,
 }
 
-#[derive(Deserialize)]
-struct Set {
-    keys: Vec<serde_json::Value>,
-}
-
-#[derive(Deserialize)]
-struct Jwk {
-    kty: Box<str>,
-    kid: Option<Box<str>>,
-    #[serde(rename = "use")]
-    purpose: Option<Box<str>>,
-    key_ops: Option<Vec<Box<str>>>,
-    alg: Option<Box<str>>,
-    n: Option<Box<str>>,
-    e: Option<Box<str>>,
-    crv: Option<Box<str>>,
-    x: Option<Box<str>>,
-    y: Option<Box<str>>,
-}
-
 impl Jwks {
     /// Reads a key set; `None` where it is not one. Keys that can't be used are left out (RFC 7517, section 5).
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() > MAX_JWKS_BYTES {
             return None;
         }
-        let set: Set = serde_json::from_str(text).ok()?;
-        let keys = set.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok()?.usable());
+        let set: Value = serde_json::from_str(text).ok()?;
+        let keys = set.get("keys")?.as_array()?.iter().filter_map(Key::read);
         Some(Self(keys.take(MAX_KEYS).collect()))
     }
 
@@ -66,34 +48,39 @@ impl Jwks {
     }
 }
 
-impl Jwk {
-    fn usable(self) -> Option<Key> {
-        let verifies = self.purpose.as_deref().is_none_or(|purpose| purpose == "sig")
-            && self.key_ops.as_ref().is_none_or(|ops| ops.iter().any(|op| &**op == "verify"));
-        let (algorithm, json) = match &*self.kty {
-            "RSA" => {
-                let (n, e) = (self.n?, self.e?);
-                if decode(&n)?.iter().skip_while(|byte| **byte == 0).count() < MIN_MODULUS_BYTES {
+impl Key {
+    /// Reads a key that can verify; `None` where it can't.
+    fn read(jwk: &Value) -> Option<Self> {
+        let text = |name| jwk.get(name).and_then(Value::as_str);
+        let verifies = match jwk.get("key_ops").and_then(Value::as_array) {
+            Some(operations) => operations.iter().any(|operation| operation == "verify"),
+            None => text("use").is_none_or(|purpose| purpose == "sig"),
+        };
+        let (algorithm, json) = match (text("kty")?, text("crv")) {
+            ("RSA", _) => {
+                let (n, e) = (text("n")?, text("e")?);
+                let modulus = decode(n)?;
+                if modulus.iter().skip_while(|byte| **byte == 0).count() < MIN_MODULUS_BYTES {
                     return None;
                 }
-                decode(&e)?;
+                decode(e)?;
                 (Algorithm::Rs256, format!(r#"{{"kty":"RSA","n":"{n}","e":"{e}"}}"#))
             }
-            "EC" if self.crv.as_deref() == Some("P-256") => {
-                let (x, y) = (self.x?, self.y?);
-                if decode(&x)?.len() != 32 || decode(&y)?.len() != 32 {
+            ("EC", Some("P-256")) => {
+                let (x, y) = (text("x")?, text("y")?);
+                if decode(x)?.len() != COORDINATE_BYTES || decode(y)?.len() != COORDINATE_BYTES {
                     return None;
                 }
                 (Algorithm::Es256, format!(r#"{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}"}}"#))
             }
             _ => return None,
         };
-        let fits = self.alg.as_deref().is_none_or(|alg| alg == algorithm.as_str());
-        (verifies && fits).then_some(Key { id: self.kid, algorithm, json: json.into() })
+        let fits = text("alg").is_none_or(|alg| alg == algorithm.as_str());
+        (verifies && fits).then(|| Self { id: text("kid").map(Box::from), algorithm, json: json.into() })
     }
 }
 
-/// What decodes holds nothing that would have to be escaped in JSON.
+/// Base64url text; what decodes holds nothing that would have to be escaped in JSON.
 fn decode(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }

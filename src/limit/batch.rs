@@ -126,3 +126,73 @@ fn push_number(text: &mut String, number: u64) {
     text.push(' ');
     text.push_str(&number.to_string());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limit::OnError;
+    use crate::limit::object::{self, StateTable};
+    use crate::time::Timestamp;
+
+    fn ask(object: &str, name: &str, quota: &str, budget: u64) -> Ask {
+        let policy = QuotaPolicy {
+            name: name.parse().unwrap(),
+            quota: quota.parse().unwrap(),
+            algorithm: Algorithm::Gcra,
+            burst: NonZeroU32::new(3).unwrap(),
+            shadow: name == "shadow",
+        };
+        let take = Take { policy, cost: NonZeroU32::MIN };
+        Ask { object: object.into(), take, on_error: OnError::Admit, budget: Span::from_millis(budget) }
+    }
+
+    #[test]
+    fn asks_of_one_object_travel_together_and_come_back_as_they_went() {
+        let batches = by_object(vec![
+            ask("a", "minute", "100/1m", 50),
+            ask("b", "route", "5/15m", 50),
+            ask("a", "shadow", "10000/1d", 80),
+        ]);
+        assert_eq!(batches.iter().map(|batch| &*batch.object).collect::<Vec<_>>(), ["a", "b"]);
+        let [batch, _] = &batches[..] else { panic!("two batches") };
+        assert_eq!(batch.budget(), Span::from_millis(80));
+        assert_eq!(batch.text(), "minute 100 60 gcra 3 0 1\nshadow 10000 86400 gcra 3 1 1\n");
+        let takes = read_takes(&batch.text()).unwrap();
+        assert_eq!(takes, batch.asks.iter().map(|ask| ask.take.clone()).collect::<Vec<_>>());
+
+        let mut table = StateTable::default();
+        for _ in 0..4 {
+            let verdicts = object::step(&mut table, &takes, Timestamp::from_secs(1_789_000_000)).verdicts;
+            let checked = batch.clone().answered(Some(&verdicts_text(&verdicts)));
+            assert_eq!(
+                checked.iter().map(|checked| checked.answer).collect::<Vec<_>>(),
+                verdicts.into_iter().map(Answer::Counted).collect::<Vec<_>>()
+            );
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_none_counts_as_none() {
+        let batch = Batch { object: "a".into(), asks: vec![ask("a", "minute", "100/1m", 50)] };
+        for answer in [None, Some(""), Some("x"), Some("1 100 99 0\n"), Some("1 100 99 0 -\n1 100 98 0 -\n")]
+        {
+            let [checked] = &batch.clone().answered(answer)[..] else { panic!("one ask") };
+            assert_eq!(checked.answer, Answer::Unreachable, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn what_are_no_takes_is_none() {
+        let line = "minute 100 60 gcra 3 0 1\n";
+        assert_eq!(read_takes(&line.repeat(MAX_TAKES)).unwrap().len(), MAX_TAKES);
+        assert_eq!(read_takes(&line.repeat(MAX_TAKES + 1)), None);
+        for text in [
+            "minute 0 60 gcra 3 0 1",
+            "minute 100 60 lease 3 0 1",
+            "mi\"nute 100 60 gcra 3 0 1",
+            "minute 100",
+        ] {
+            assert_eq!(read_takes(text), None, "{text}");
+        }
+    }
+}

@@ -1,14 +1,12 @@
 //! What a config says about limits.
 
-use std::borrow::Borrow;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::num::NonZeroU32;
-use std::rc::Rc;
-use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::builtin;
+use super::name::PolicyName;
 use super::partition::{Partition, Prefixes};
 use super::policy::{Algorithm, Ask, QuotaPolicy, Take};
 use super::quota::{Allowance, Quota};
@@ -16,54 +14,8 @@ use crate::head::RequestHead;
 use crate::identity::{Identity, Tier};
 use crate::time::Span;
 
-/// The longest name that a policy may have, in bytes.
-pub const MAX_POLICY_NAME_BYTES: usize = 64;
-
-/// The name of a policy: 1 to [`MAX_POLICY_NAME_BYTES`] letters, digits, `-`, `_` and `.`, so that it stands in a
-/// header field, a metric and the text of an ask as it is.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
-pub struct PolicyName(Rc<str>);
-
-impl PolicyName {
-    /// As it was written.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for PolicyName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let fits = (1..=MAX_POLICY_NAME_BYTES).contains(&text.len());
-        if fits && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
-            return Ok(Self(text.into()));
-        }
-        Err(format!(
-            "`{text}` is not a policy name; allowed: 1 to {MAX_POLICY_NAME_BYTES} letters, digits, \"-\", \"_\", \".\""
-        ))
-    }
-}
-
-impl fmt::Display for PolicyName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Borrow<str> for PolicyName {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
-
-impl<'de> Deserialize<'de> for PolicyName {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+/// The longest that a request may wait for its limiter.
+pub const MAX_BUDGET: Span = Span::from_secs(10);
 
 /// What happens to a request whose limiter can't be reached within the budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -93,7 +45,8 @@ pub enum ResetForm {
 pub struct LimitConfig {
     /// Whether anything is limited at all. Default true; the variable `RATE_LIMIT_ENABLED` overrules it.
     pub enabled: bool,
-    /// The policies that routes name. Default: `tier` alone.
+    /// The policies that routes name. `tier` is always there; a file may define it otherwise.
+    #[serde(deserialize_with = "policies")]
     pub policies: BTreeMap<PolicyName, PolicyConfig>,
     /// How much of an address makes a client.
     pub prefixes: Prefixes,
@@ -103,15 +56,38 @@ pub struct LimitConfig {
     pub show_partition: bool,
 }
 
+fn policies<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<PolicyName, PolicyConfig>, D::Error> {
+    let mut policies = BTreeMap::deserialize(deserializer)?;
+    let (name, tier) = builtin::tier();
+    policies.entry(name).or_insert(tier);
+    Ok(policies)
+}
+
 impl Default for LimitConfig {
     fn default() -> Self {
         Self {
             enabled: true,
-            policies: BTreeMap::from([tier_policy()]),
+            policies: BTreeMap::from([builtin::tier()]),
             prefixes: Prefixes::default(),
             reset: ResetForm::default(),
             show_partition: false,
         }
+    }
+}
+
+impl LimitConfig {
+    /// What has to be asked for one request: an ask for each policy of its route that limits this client.
+    pub fn asks(
+        &self,
+        names: &[PolicyName],
+        route: &str,
+        head: &RequestHead,
+        identity: &Identity,
+    ) -> Vec<Ask> {
+        let policies = names.iter().filter_map(|name| Some((name, self.policies.get(name)?)));
+        policies.filter_map(|(name, policy)| policy.ask(name, route, head, identity, self.prefixes)).collect()
     }
 }
 
@@ -206,6 +182,12 @@ impl PolicyConfig {
         if self.burst.is_some() && self.algorithm != Algorithm::Gcra {
             found.push(("burst", "is of no use here; allowed: only with algorithm = \"gcra\"".to_owned()));
         }
+        if self.budget == Span::ZERO || self.budget > MAX_BUDGET {
+            found.push((
+                "budget",
+                format!("`{}` is no time to wait; allowed: 1ms to {MAX_BUDGET}", self.budget),
+            ));
+        }
         let quotas = self.tiers.values().filter_map(|allowance| match allowance {
             Allowance::Quota(quota) => Some(*quota),
             Allowance::Unlimited => None,
@@ -226,31 +208,100 @@ impl PolicyConfig {
     }
 }
 
-fn policy(name: &str, quota: Option<(u32, u64)>, tiers: &[(&str, u32, u64)]) -> (PolicyName, PolicyConfig) {
-    let allowance = |(name, amount, secs): &(&str, u32, u64)| {
-        Some((Tier::from(*name), Allowance::Quota(Quota::new(*amount, *secs)?)))
-    };
-    let config = PolicyConfig {
-        quota: quota.and_then(|(amount, secs)| Quota::new(amount, secs)),
-        tiers: tiers.iter().filter_map(allowance).collect(),
-        ..PolicyConfig::default()
-    };
-    (PolicyName(name.into()), config)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::head::Method;
 
-fn tier_policy() -> (PolicyName, PolicyConfig) {
-    let tiers = [("anonymous", 20, 60), ("free", 100, 60), ("pro", 1000, 60), ("enterprise", 10_000, 60)];
-    policy("tier", None, &tiers)
-}
+    fn tiers() -> Vec<Tier> {
+        ["anonymous", "free", "pro", "enterprise"].map(Tier::from).to_vec()
+    }
 
-/// The policies that a new config file starts from: `tier`, `api`, `strict`, `login`, `ai`, `payment`.
-pub fn builtin() -> BTreeMap<PolicyName, PolicyConfig> {
-    BTreeMap::from([
-        tier_policy(),
-        policy("api", Some((100, 60)), &[]),
-        policy("strict", Some((20, 60)), &[]),
-        policy("login", Some((5, 900)), &[]),
-        policy("ai", Some((30, 60)), &[]),
-        policy("payment", Some((10, 60)), &[]),
-    ])
+    #[test]
+    fn a_file_that_says_nothing_limits_by_tier() {
+        let config: LimitConfig = serde_json::from_str("{}").unwrap();
+        assert_eq!(config, LimitConfig::default());
+        let tier = &config.policies["tier"];
+        for (name, quota) in
+            [("anonymous", "20/1m"), ("free", "100/1m"), ("pro", "1000/1m"), ("enterprise", "10000/1m")]
+        {
+            assert_eq!(tier.quota_of(name), quota.parse().ok(), "{name}");
+        }
+        assert_eq!((tier.budget, tier.on_error, tier.cost.get()), (Span::from_millis(50), OnError::Admit, 1));
+        let own = r#"{"policies":{"login":{"quota":"5/15m"}}}"#;
+        let config: LimitConfig = serde_json::from_str(own).unwrap();
+        assert_eq!(config.policies.keys().map(PolicyName::as_str).collect::<Vec<_>>(), ["login", "tier"]);
+    }
+
+    #[test]
+    fn the_builtin_policies_are_right_and_read_back() {
+        let all = builtin::all();
+        for (name, quota) in [
+            ("api", "100/1m"),
+            ("strict", "20/1m"),
+            ("login", "5/15m"),
+            ("ai", "30/1m"),
+            ("payment", "10/1m"),
+        ] {
+            assert_eq!(all[name].quota_of("pro"), quota.parse().ok(), "{name}");
+        }
+        for (name, policy) in &all {
+            assert_eq!(policy.problems(&tiers()), [], "{name}");
+            let text = serde_json::to_string(policy).unwrap();
+            assert_eq!(&serde_json::from_str::<PolicyConfig>(&text).unwrap(), policy, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_request_is_asked_for_under_every_policy_that_limits_it() {
+        let text = r#"{"policies":{
+            "tier":{"tiers":{"anonymous":"20/1m","pro":"1000/1m","enterprise":"unlimited"}},
+            "burst":{"quota":"10/1s","algorithm":"gcra","burst":5,"partition":"global","cost":2,"on_error":"refuse"}}}"#;
+        let config: LimitConfig = serde_json::from_str(text).unwrap();
+        let names = ["tier", "burst", "nobody"].map(|name| name.parse().unwrap());
+        let head = RequestHead::new(Method::Get, "https://a.example/api").unwrap();
+        let asks = |tier: &str| {
+            config.asks(&names, "api", &head, &Identity { tier: tier.into(), ..Identity::anonymous() })
+        };
+        let quotas =
+            |tier: &str| asks(tier).iter().map(|ask| ask.take.policy.quota.to_string()).collect::<Vec<_>>();
+        assert_eq!(quotas("anonymous"), ["20/1m", "10/1s"]);
+        assert_eq!(quotas("pro"), ["1000/1m", "10/1s"]);
+        assert_eq!(quotas("enterprise"), ["10/1s"], "unlimited");
+        assert_eq!(quotas("free"), ["10/1s"], "not named, and no quota for all");
+        let burst = asks("pro").pop().unwrap();
+        assert_eq!(
+            (burst.take.cost.get(), burst.take.policy.capacity(), burst.on_error),
+            (2, 5, OnError::Refuse)
+        );
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_said_with_what_is_allowed() {
+        for (text, key) in [
+            ("{}", "quota"),
+            (r#"{"tiers":{"gold":"1/1m"}}"#, "tiers"),
+            (r#"{"quota":"10/1m","burst":5}"#, "burst"),
+            (r#"{"quota":"10/1m","algorithm":"gcra","burst":11}"#, "burst"),
+            (r#"{"quota":"10/1m","cost":11}"#, "cost"),
+            (r#"{"quota":"10/1m","algorithm":"gcra","cost":2}"#, "cost"),
+            (r#"{"quota":"10/1m","tiers":{"free":"5/1m"},"cost":6}"#, "cost"),
+            (r#"{"quota":"10/1m","budget":"0s"}"#, "budget"),
+            (r#"{"quota":"10/1m","budget":"11s"}"#, "budget"),
+        ] {
+            let policy: PolicyConfig = serde_json::from_str(text).unwrap();
+            let problems = policy.problems(&tiers());
+            assert_eq!(problems.iter().map(|(key, _)| *key).collect::<Vec<_>>(), [key], "{text}");
+            assert!(problems[0].1.contains("; allowed: "), "{problems:?}");
+        }
+        for text in [
+            r#"{"qouta":"1/1m"}"#,
+            r#"{"quota":"1"}"#,
+            r#"{"quota":"1/1m","cost":0}"#,
+            r#"{"algorithm":"x"}"#,
+        ] {
+            assert!(serde_json::from_str::<PolicyConfig>(text).is_err(), "{text}");
+        }
+        assert!(serde_json::from_str::<LimitConfig>(r#"{"policies":{"a b":{"quota":"1/1m"}}}"#).is_err());
+    }
 }

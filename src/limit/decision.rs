@@ -123,17 +123,109 @@ impl Decision {
     }
 
     /// The policy that is nearest to its limit: one that refuses before one that does not, then the one with the
-    /// fewest units left, then the one that resets last. Policies in shadow, and those that were not asked, never are.
+    /// fewest such requests left, then the one that resets last. Policies in shadow, and those that were not asked, never are.
     /// One that could not be counted is only where no other is.
     pub fn tightest(&self) -> Option<&Checked> {
         let shown = self.checked.iter().filter(|c| !c.ask.take.policy.shadow && c.answer != Answer::NotAsked);
         shown.min_by_key(|checked| {
             let wait = checked.refuses().map(|(_, wait)| wait);
             let (remaining, reset) = match checked.answer {
-                Answer::Counted(verdict) => (u64::from(verdict.remaining), verdict.reset),
-                Answer::Unreachable | Answer::NotAsked => (u64::MAX, Span::ZERO),
+                Answer::Counted(verdict) => (verdict.remaining / checked.ask.take.cost, verdict.reset),
+                Answer::Unreachable | Answer::NotAsked => (u32::MAX, Span::ZERO),
             };
             (std::cmp::Reverse(wait), remaining, std::cmp::Reverse(reset))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+    use crate::limit::{Algorithm, QuotaPolicy, Take};
+
+    fn checked(name: &str, on_error: OnError, answer: Answer) -> Checked {
+        let policy = QuotaPolicy {
+            name: name.parse().unwrap(),
+            quota: "1000/1m".parse().unwrap(),
+            algorithm: Algorithm::SlidingWindow,
+            burst: NonZeroU32::MIN,
+            shadow: name == "shadow",
+        };
+        let take = Take { policy, cost: NonZeroU32::MIN };
+        Checked { ask: Ask { object: "o".into(), take, on_error, budget: Span::ZERO }, answer }
+    }
+
+    fn refused(retry_after: Option<u64>) -> Answer {
+        let retry_after = retry_after.map(Span::from_millis);
+        Answer::Counted(Verdict {
+            admitted: false,
+            limit: 1000,
+            remaining: 0,
+            reset: Span::ZERO,
+            retry_after,
+        })
+    }
+
+    fn admitted(remaining: u32) -> Answer {
+        Answer::Counted(Verdict {
+            admitted: true,
+            limit: 1000,
+            remaining,
+            reset: Span::ZERO,
+            retry_after: None,
+        })
+    }
+
+    #[test]
+    fn the_policy_that_refuses_for_longest_decides() {
+        let name = |checked: Option<&Checked>| checked.map(|c| c.ask.take.policy.name.to_string());
+        for (answers, reason, secs, tightest) in [
+            (vec![("a", admitted(5)), ("b", admitted(4))], None, 0, "b"),
+            (
+                vec![("a", admitted(0)), ("b", refused(Some(1))), ("c", refused(Some(2001)))],
+                Some("over-quota"),
+                3,
+                "c",
+            ),
+            (vec![("a", refused(None)), ("b", refused(Some(500)))], Some("above-quota"), 60, "a"),
+            (vec![("shadow", refused(Some(500))), ("b", admitted(9))], None, 0, "b"),
+            (vec![("a", Answer::Unreachable), ("b", admitted(9))], None, 0, "b"),
+            (vec![("a", Answer::NotAsked), ("b", refused(Some(500)))], Some("over-quota"), 1, "b"),
+        ] {
+            let checked =
+                answers.into_iter().map(|(name, answer)| checked(name, OnError::Admit, answer)).collect();
+            let decision = Decision { tier: "pro".into(), checked };
+            let refusal = decision.refusal();
+            assert_eq!(refusal.map(|refusal| refusal.reason.as_str()), reason, "{decision:?}");
+            assert_eq!(refusal.map_or(0, |refusal| refusal.retry_after.as_secs()), secs);
+            assert_eq!(name(decision.tightest()).as_deref(), Some(tightest));
+            assert_eq!(decision.violated().count() > 0, reason.is_some());
+        }
+    }
+
+    #[test]
+    fn a_limiter_that_is_gone_refuses_only_where_the_policy_says_so() {
+        for (on_error, status) in [(OnError::Admit, None), (OnError::Refuse, Some(503))] {
+            let checked =
+                vec![checked("a", on_error, Answer::Unreachable), checked("shadow", on_error, admitted(1))];
+            let decision = Decision { tier: "pro".into(), checked };
+            assert!(decision.is_degraded());
+            assert_eq!(decision.refusal().map(|refusal| refusal.reason.status()), status);
+        }
+        let nobody = Decision {
+            tier: "pro".into(),
+            checked: vec![checked("shadow", OnError::Refuse, Answer::Unreachable)],
+        };
+        assert_eq!(nobody.refusal(), None);
+    }
+
+    #[test]
+    fn a_refusal_is_put_into_words() {
+        let decision =
+            Decision { tier: "pro".into(), checked: vec![checked("a", OnError::Admit, refused(Some(1)))] };
+        assert_eq!(decision.refusal().unwrap().detail(&decision.tier), "1000 requests per 60 s on tier pro");
+        assert_eq!(decision.violated().collect::<Vec<_>>(), ["a"]);
     }
 }

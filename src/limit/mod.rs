@@ -2,7 +2,7 @@
 //!
 //! The way of one request, all of it pure but the call in the middle:
 //!
-//! 1. [`PolicyConfig::ask`] resolves each policy of the route for this client into an [`Ask`] (or into nothing,
+//! 1. [`LimitConfig::asks`] resolves each policy of the route for this client into an [`Ask`] (or into nothing,
 //!    where its tier is unlimited).
 //! 2. [`local::Refusals::known`] answers without any call for a client that is known to be over its quota.
 //! 3. [`batch::by_object`] puts the asks that share a partition into one [`batch::Batch`]; its text goes to the
@@ -15,22 +15,27 @@
 //! only ever on the side of refusing early, and never more than the quota is admitted.
 
 pub mod batch;
+pub mod builtin;
 pub mod config;
 pub mod decision;
 pub mod fields;
 mod fixed_window;
 mod gcra;
 pub mod local;
+pub mod name;
 pub mod object;
 pub mod partition;
 pub mod policy;
+#[cfg(test)]
+mod properties;
 pub mod quota;
 mod sliding_window;
 pub mod state;
 
 pub use batch::Batch;
-pub use config::{LimitConfig, OnError, PolicyConfig, PolicyName};
+pub use config::{LimitConfig, OnError, PolicyConfig};
 pub use decision::{Answer, Checked, Decision, Refusal};
+pub use name::PolicyName;
 pub use partition::Partition;
 pub use policy::{Algorithm, Ask, QuotaPolicy, Take, Verdict};
 pub use quota::{Allowance, Quota};

@@ -106,3 +106,86 @@ impl StateTable {
         Some(Self(table))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+    use crate::limit::{Algorithm, QuotaPolicy};
+    use crate::time::Span;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_789_000_000);
+
+    fn take(name: &str, quota: &str, shadow: bool) -> Take {
+        let policy = QuotaPolicy {
+            name: name.parse().unwrap(),
+            quota: quota.parse().unwrap(),
+            algorithm: Algorithm::SlidingWindow,
+            burst: NonZeroU32::MIN,
+            shadow,
+        };
+        Take { policy, cost: NonZeroU32::MIN }
+    }
+
+    fn remaining(table: &StateTable, take: &Take) -> u32 {
+        step(&mut table.clone(), std::slice::from_ref(take), NOW).verdicts[0].remaining + 1
+    }
+
+    #[test]
+    fn one_policy_that_refuses_keeps_the_others_from_being_debited() {
+        let (wide, narrow) = (take("wide", "100/1m", false), take("narrow", "1/1m", false));
+        let mut table = StateTable::default();
+        let takes = [wide.clone(), narrow];
+        assert!(step(&mut table, &takes, NOW).changed);
+        let refused = step(&mut table, &takes, NOW);
+        assert_eq!(refused.verdicts.iter().map(|v| v.admitted).collect::<Vec<_>>(), [true, false]);
+        assert!(!refused.changed, "a refusal writes nothing");
+        assert_eq!((refused.verdicts[0].remaining, remaining(&table, &wide)), (99, 99));
+    }
+
+    #[test]
+    fn a_policy_in_shadow_refuses_nobody() {
+        let (wide, shadow) = (take("wide", "100/1m", false), take("narrow", "1/1m", true));
+        let mut table = StateTable::default();
+        for _ in 0..3 {
+            step(&mut table, &[wide.clone(), shadow.clone()], NOW);
+        }
+        assert_eq!(remaining(&table, &wide), 97);
+        assert!(!step(&mut table, &[shadow], NOW).verdicts[0].admitted, "but it counts");
+    }
+
+    #[test]
+    fn an_object_is_empty_when_its_windows_are_over() {
+        let mut table = StateTable::default();
+        let takes = [take("minute", "9/1m", false), take("hour", "9/1h", false)];
+        let over = step(&mut table, &takes, NOW).expires_at.unwrap();
+        assert_eq!(over, NOW + Span::from_secs(3600));
+        assert_eq!(expire(&mut table, NOW + Span::from_secs(60)), Some(over));
+        assert_eq!(table.0.len(), 1);
+        assert_eq!(expire(&mut table, over), None);
+        assert_eq!(table, StateTable::default());
+    }
+
+    #[test]
+    fn a_table_keeps_a_bounded_number_of_states() {
+        let mut table = StateTable::default();
+        for i in 0..2 * MAX_STATES {
+            step(&mut table, &[take(&format!("p{i}"), "9/1m", false)], NOW + Span::from_millis(i as u64));
+        }
+        assert_eq!(table.0.len(), MAX_STATES);
+        assert_eq!(StateTable::decode(&table.encode()), Some(table));
+    }
+
+    #[test]
+    fn what_is_no_table_is_none() {
+        let mut table = StateTable::default();
+        step(&mut table, &[take("minute", "9/1m", false)], NOW);
+        let bytes = table.encode();
+        for cut in 2..bytes.len() {
+            assert_eq!(StateTable::decode(&bytes[..cut]), None, "{cut}");
+        }
+        assert_eq!(StateTable::decode(&[]), None);
+        assert_eq!(StateTable::decode(&[VERSION + 1]), None, "of another version");
+    }
+}

@@ -248,3 +248,125 @@ impl<'de> Visitor<'de> for PartitionVisitor {
         Ok(Partition(parts))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::head::{Fields, Method};
+
+    fn head(address: &str, fields: &[(&str, &str)]) -> RequestHead {
+        let mut head = RequestHead::new(Method::Get, "https://a.example/api").unwrap();
+        head.client.address = address.parse().ok();
+        head.client.country = Some("NL".into());
+        head.client.asn = Some(64_496);
+        for (name, value) in fields {
+            head.fields.append(name, value);
+        }
+        head
+    }
+
+    fn user(subject: Option<&str>, key: Option<&str>) -> Identity {
+        Identity { subject: subject.map(Box::from), key_hash: key.map(Box::from), ..Identity::anonymous() }
+    }
+
+    fn object(partition: &str, head: &RequestHead, identity: &Identity) -> Box<str> {
+        let partition: Partition = serde_json::from_str(partition).unwrap();
+        partition.object("api", head, identity, Prefixes::default())
+    }
+
+    #[test]
+    fn a_client_is_its_subject_then_its_key_then_its_address() {
+        let (here, there) = (head("192.0.2.1", &[]), head("192.0.2.2", &[]));
+        for (one, other, same) in [
+            ((&here, user(Some("u"), Some("k"))), (&there, user(Some("u"), None)), true),
+            ((&here, user(Some("u"), None)), (&here, user(Some("v"), None)), false),
+            ((&here, user(None, Some("k"))), (&there, user(None, Some("k"))), true),
+            ((&here, user(None, Some("k"))), (&here, user(Some("k"), None)), false),
+            ((&here, user(None, None)), (&there, user(None, None)), false),
+        ] {
+            let objects = [one, other].map(|(head, identity)| object("\"client\"", head, &identity));
+            assert_eq!(objects[0] == objects[1], same, "{objects:?}");
+        }
+        let name = object("\"client\"", &here, &user(Some("alice@example.com"), None));
+        assert!(name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit()), "{name}");
+    }
+
+    #[test]
+    fn addresses_of_one_subscriber_are_one_client() {
+        for (one, other, same) in [
+            ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", true),
+            ("2001:db8:1:2::1", "2001:db8:1:3::1", false),
+            ("192.0.2.1", "192.0.2.2", false),
+            ("::ffff:192.0.2.1", "192.0.2.1", true),
+            ("unknown", "unknown", true),
+        ] {
+            let objects =
+                [one, other].map(|address| object("\"client\"", &head(address, &[]), &user(None, None)));
+            assert_eq!(objects[0] == objects[1], same, "{one} {other}");
+        }
+        let network = |ipv4_bits, ipv6_bits, address: &str| {
+            Prefixes { ipv4_bits, ipv6_bits }.network(address.parse().unwrap()).to_string()
+        };
+        for (bits, expected) in [(0, "0.0.0.0"), (24, "192.0.2.0"), (32, "192.0.2.129"), (200, "192.0.2.129")]
+        {
+            assert_eq!(network(bits, 64, "192.0.2.129"), expected);
+        }
+        for (bits, expected) in [(0, "::"), (48, "2001:db8:1::"), (128, "2001:db8:1:2::1")] {
+            assert_eq!(network(32, bits, "2001:db8:1:2::1"), expected);
+        }
+        assert_eq!(Prefixes { ipv4_bits: 33, ipv6_bits: 129 }.problems().len(), 2);
+    }
+
+    #[test]
+    fn every_part_keeps_requests_apart() {
+        let fields = [("x-team", "red"), ("cookie", "a=1; session=s1")];
+        let plain = head("192.0.2.1", &fields);
+        let mut elsewhere = plain.clone();
+        elsewhere.client.country = Some("DE".into());
+        elsewhere.client.asn = Some(64_497);
+        elsewhere.client.address = "192.0.2.9".parse().ok();
+        elsewhere.fields = Fields::from_pairs([("x-team", "blue"), ("cookie", "session=s2; a=1")]);
+        let (alice, bob) = (user(Some("alice"), Some("k1")), user(Some("bob"), Some("k2")));
+        let mut seen = std::collections::BTreeSet::new();
+        for part in ["user", "key", "address", "country", "asn", "header:X-Team", "cookie:session"] {
+            let part = format!("[\"{part}\"]");
+            assert!(seen.insert(object(&part, &plain, &alice)), "{part} is no other part");
+            assert_ne!(object(&part, &plain, &alice), object(&part, &elsewhere, &bob), "{part}");
+        }
+        for part in ["[\"global\"]", "\"cookie:a\"", "[\"route\", \"global\"]"] {
+            assert!(seen.insert(object(part, &plain, &alice)), "{part} is no other part");
+            assert_eq!(object(part, &plain, &alice), object(part, &elsewhere, &bob), "{part}");
+        }
+        let route = Partition(vec![Part::Route]);
+        let of = |name: &str| route.object(name, &plain, &alice, Prefixes::default());
+        assert_ne!(of("api"), of("login"));
+    }
+
+    #[test]
+    fn values_do_not_run_into_each_other() {
+        let both = "[\"header:a\", \"header:b\"]";
+        let of = |fields: &[(&str, &str)]| object(both, &head("192.0.2.1", fields), &user(None, None));
+        let seen: std::collections::BTreeSet<_> = [
+            of(&[("a", "xy")]),
+            of(&[("a", "x"), ("b", "y")]),
+            of(&[("b", "xy")]),
+            of(&[("a", ""), ("b", "xy")]),
+        ]
+        .into();
+        assert_eq!(seen.len(), 4);
+    }
+
+    #[test]
+    fn partitions_are_written_as_they_are_read() {
+        for text in
+            ["\"client\"", "[\"user\",\"route\"]", "\"header:x-team\"", "[\"cookie:Session\",\"asn\"]"]
+        {
+            let partition: Partition = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&partition).unwrap(), text);
+        }
+        for text in ["\"ip\"", "[]", "[\"user\",\"nope\"]", "\"header:\"", "\"cookie: \"", "7"] {
+            let wrong = serde_json::from_str::<Partition>(text).unwrap_err().to_string();
+            assert!(wrong.contains("; allowed: client, user"), "{text}: {wrong}");
+        }
+    }
+}

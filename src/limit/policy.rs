@@ -4,7 +4,8 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{OnError, PolicyName};
+use super::config::OnError;
+use super::name::PolicyName;
 use super::quota::Quota;
 use super::state::State;
 use crate::time::{Span, Timestamp};

@@ -14,9 +14,12 @@ use crate::time::{Span, Timestamp};
 pub const EXACT_UP_TO: u32 = 1000;
 /// How many slots a window of a larger quota has.
 pub const SLOTS: u64 = 1000;
+/// The most moments that are kept: those of an exact quota and, where a new config then made it a large one, its
+/// slots besides. Beyond it the oldest two become one, which counts as long as the later.
+pub const MAX_MOMENTS: usize = EXACT_UP_TO as usize + SLOTS as usize + 1;
 
 /// What was taken: moment from which it counts and units, oldest first, each moment once. At most
-/// [`EXACT_UP_TO`] or [`SLOTS`] + 1 of them.
+/// [`MAX_MOMENTS`] of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SlidingWindow {
     pub(super) taken: VecDeque<(Timestamp, u32)>,
@@ -71,6 +74,11 @@ impl SlidingWindow {
             // Also where the clock went back: the moments stay in order, and the unit counts longer, not shorter.
             Some((at, units)) if *at >= moment => *units = units.saturating_add(cost),
             _ => self.taken.push_back((moment, cost)),
+        }
+        while self.taken.len() > MAX_MOMENTS
+            && let (Some((_, oldest)), Some((_, next))) = (self.taken.pop_front(), self.taken.front_mut())
+        {
+            *next = next.saturating_add(oldest);
         }
     }
 

@@ -10,12 +10,8 @@
 use super::fixed_window::FixedWindow;
 use super::gcra::Gcra;
 use super::policy::{Algorithm, QuotaPolicy};
-use super::sliding_window::{EXACT_UP_TO, SLOTS, SlidingWindow};
+use super::sliding_window::{MAX_MOMENTS, SlidingWindow};
 use crate::time::{Span, Timestamp};
-
-/// The most moments that a sliding window keeps: those of an exact quota and, where the config then made it a large
-/// one, its slots besides.
-pub const MAX_MOMENTS: usize = EXACT_UP_TO as usize + SLOTS as usize + 1;
 
 const SLIDING: u8 = 1;
 const FIXED: u8 = 2;

@@ -69,6 +69,12 @@ pub enum Cause {
     NoEndpoint,
 }
 
+impl From<Result<u16, FetchError>> for Cause {
+    fn from(result: Result<u16, FetchError>) -> Self {
+        result.map_or_else(Self::Fetch, Self::Status)
+    }
+}
+
 /// Why there is no further attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stop {
@@ -84,6 +90,8 @@ pub enum Stop {
     DeadlineSpent,
     /// The pool's retry budget is spent.
     BudgetSpent,
+    /// The endpoints that are left asked for a longer wait than this request makes.
+    RetryAfter,
     /// Every endpoint's breaker is open.
     BreakerOpen,
 }
@@ -98,6 +106,7 @@ impl Stop {
             Self::AttemptsSpent => "attempts spent",
             Self::DeadlineSpent => "deadline spent",
             Self::BudgetSpent => "budget spent",
+            Self::RetryAfter => "asked to wait",
             Self::BreakerOpen => "breaker open",
         }
     }

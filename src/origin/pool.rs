@@ -2,13 +2,14 @@
 
 use serde::Serialize;
 
-use super::breaker::{Breaker, BreakerState};
+use super::breaker::{Admission, Breaker, BreakerState};
 use super::config::PoolConfig;
-use super::retry::RetryBudget;
-use super::select;
+use super::outcome::Outcome;
+use super::retry::{Class, RetryBudget};
+use super::select::{self, Set};
 use super::url::OriginUrl;
 use crate::head::RequestHead;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 /// A pool with its endpoints, made once from a config.
 #[derive(Debug, Clone)]
@@ -61,6 +62,12 @@ impl Pool {
         self.endpoints.get(at)
     }
 
+    /// How many endpoints may be ejected at once.
+    fn ejected_max(&self) -> usize {
+        let percent = self.config.breaker.ejected_percent_max as usize;
+        (self.endpoints.len() * percent / 100).max(1)
+    }
+
     /// Whether it is worth keeping this request's body so that it can be sent again: its length is known and
     /// within `replay_bytes_max`, and the method, or the route (`declared_safe`), lets it be sent twice.
     pub fn keeps_body(&self, request: &RequestHead, declared_safe: bool) -> bool {
@@ -91,6 +98,15 @@ pub(super) struct EndpointState {
     failures: u64,
 }
 
+impl EndpointState {
+    /// A quarter of the new, three of the old.
+    fn learn(&mut self, latency: Span) {
+        let new = latency.as_millis().saturating_mul(1000).max(1);
+        let old = if self.latency_us == 0 { new } else { self.latency_us };
+        self.latency_us = (old.saturating_mul(3).saturating_add(new)) / 4;
+    }
+}
+
 /// What health output shows of an endpoint.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EndpointHealth<'a> {
@@ -119,6 +135,59 @@ impl PoolState {
     pub fn new(pool: &Pool, now: Timestamp) -> Self {
         let endpoints = pool.endpoints.iter().map(|_| EndpointState::default()).collect();
         Self { endpoints, budget: RetryBudget::new(&pool.config.retry, now) }
+    }
+
+    /// The endpoints that a request may go to, and whether as a probe. See [`Breaker::admits`] for `patience`.
+    pub(super) fn admitted(&self, pool: &Pool, patience: Span, now: Timestamp) -> Set {
+        let all = self.endpoints.iter().enumerate();
+        Set::of(
+            all.filter_map(|(at, state)| {
+                state.breaker.admits(&pool.config.breaker, patience, now).map(|_| at)
+            }),
+        )
+    }
+
+    pub(super) fn is_closed(&self, at: usize) -> bool {
+        self.endpoints.get(at).is_some_and(|state| state.breaker.is_closed())
+    }
+
+    /// A request goes to this endpoint, and will have come to something before `expires`.
+    pub(super) fn begin(&mut self, at: usize, admission: Admission, expires: Timestamp, now: Timestamp) {
+        if let Some(state) = self.endpoints.get_mut(at) {
+            state.breaker.admit(admission, expires, now);
+            state.in_flight += 1;
+            state.tries += 1;
+        }
+    }
+
+    /// It came to something.
+    pub(super) fn end(
+        &mut self,
+        pool: &Pool,
+        at: usize,
+        admission: Admission,
+        (outcome, class): (&Outcome, Class),
+        now: Timestamp,
+    ) {
+        let others_ejected =
+            self.endpoints.iter().enumerate().filter(|(i, state)| *i != at && !state.breaker.is_closed());
+        let may_eject = others_ejected.count() < pool.ejected_max();
+        let Some(state) = self.endpoints.get_mut(at) else { return };
+        state.in_flight = state.in_flight.saturating_sub(1);
+        let breaker = &pool.config.breaker;
+        match class {
+            Class::Aborted => state.breaker.release(admission),
+            Class::Success | Class::Declined => {
+                state.breaker.record(breaker, admission, true, may_eject, now);
+                state.learn(outcome.latency);
+            }
+            Class::Failed { .. } => {
+                state.failures += 1;
+                state.breaker.record(breaker, admission, false, may_eject, now);
+                // What fails at once must not look fast.
+                state.learn(outcome.latency.max(pool.config.attempt_timeout));
+            }
+        }
     }
 
     /// The state of every endpoint, in the pool's order.

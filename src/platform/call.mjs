@@ -91,8 +91,10 @@ export class Call {
       this.answer = new Response(null, { status, headers, webSocket: upgraded });
     } else {
       const bodiless = status === 101 || status === 204 || status === 205 || status === 304;
-      const encodeBody = headers.has("content-encoding") ? "manual" : "automatic";
-      this.answer = new Response(bodiless ? null : content(handle), { status, headers, encodeBody });
+      const encode = handle?.encode !== undefined;
+      const encodeBody = encode || !headers.has("content-encoding") ? "automatic" : "manual";
+      const body = bodiless ? null : (content(encode ? handle.encode : handle) ?? null);
+      this.answer = new Response(body, { status, headers, encodeBody });
     }
     if (this.resolve) {
       inFlight.delete(this);
@@ -166,7 +168,38 @@ export class Call {
 
   /** Two handles for one body. */
   tee(handle) {
-    return content(handle)?.tee() ?? [null, null];
+    const body = content(handle);
+    return body instanceof ReadableStream ? body.tee() : [body, body];
+  }
+
+  /** The bytes from `start` up to `end`. */
+  part(handle, start, end) {
+    let at = 0;
+    const { readable, writable } = new FixedLengthStream(end - start);
+    const cut = new TransformStream({
+      transform(chunk, controller) {
+        const piece = chunk.subarray(Math.max(0, start - at), Math.max(0, end - at));
+        at += chunk.byteLength;
+        if (piece.byteLength > 0) controller.enqueue(piece);
+        if (at >= end) controller.terminate();
+      },
+    });
+    this.ctx.waitUntil(content(handle).pipeThrough(cut).pipeTo(writable).catch(() => {}));
+    return readable;
+  }
+
+  /** Marks a body: the platform is to encode it. */
+  encode(handle) {
+    return { encode: content(handle) };
+  }
+
+  discard(handle) {
+    const body = content(handle?.encode ?? handle);
+    if (body instanceof ReadableStream && !body.locked) body.cancel().catch(() => {});
+  }
+
+  text(bytes) {
+    return new TextDecoder().decode(bytes);
   }
 
   colo_load(op, key, millis) {
@@ -235,8 +268,9 @@ export class Call {
   /** Settles with "true" or "false". `key` is a JWK, or for HMAC the name of the secret. */
   verify(op, algorithm, key, signed, signature) {
     const material = algorithm === "HS256" ? this.env[key] : key;
-    // The signature is a view into wasm memory, which may move.
-    this.settle(op, verifySignature(algorithm, material, signed, signature.slice()).then((good) => [String(good)]));
+    // Both are views into wasm memory, which may move.
+    const verified = verifySignature(algorithm, material, signed.slice(), signature.slice());
+    this.settle(op, verified.then((good) => [String(good)]));
   }
 }
 
@@ -284,5 +318,5 @@ async function verifySignature(algorithm, key, signed, signature) {
   const form = algorithm === "HS256" ? "raw" : "jwk";
   const material = form === "raw" ? new TextEncoder().encode(key) : JSON.parse(key);
   const imported = await crypto.subtle.importKey(form, material, how.import, false, ["verify"]);
-  return crypto.subtle.verify(how.verify, imported, signature, new TextEncoder().encode(signed));
+  return crypto.subtle.verify(how.verify, imported, signature, signed);
 }

@@ -42,6 +42,14 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn tee(this: &Call, body: &JsValue) -> Array;
     #[wasm_bindgen(method)]
+    fn part(this: &Call, body: &JsValue, start: f64, end: f64) -> JsValue;
+    #[wasm_bindgen(method)]
+    fn encode(this: &Call, body: &JsValue) -> JsValue;
+    #[wasm_bindgen(method)]
+    fn discard(this: &Call, body: &JsValue);
+    #[wasm_bindgen(method)]
+    fn text(this: &Call, bytes: &Uint8Array) -> String;
+    #[wasm_bindgen(method)]
     fn colo_load(this: &Call, op: u32, key: &str, millis: f64);
     #[wasm_bindgen(method)]
     fn colo_save(this: &Call, op: u32, key: &str, head: &str, body: &JsValue, length: f64, keep_secs: f64);
@@ -58,7 +66,7 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn limit(this: &Call, op: u32, object: &str, asks: &str, millis: f64);
     #[wasm_bindgen(method)]
-    fn verify(this: &Call, op: u32, algorithm: &str, key: &str, signed: &str, signature: &[u8]);
+    fn verify(this: &Call, op: u32, algorithm: &str, key: &str, signed: &[u8], signature: &[u8]);
     #[wasm_bindgen(method)]
     fn report(this: &Call, op: u32, delta: &str);
     #[wasm_bindgen(method)]
@@ -165,6 +173,32 @@ impl Ports for Edge {
         (Body(both.get(0)), Body(both.get(1)))
     }
 
+    fn part(&self, body: Body, range: Range<u64>) -> Body {
+        Body(self.call.part(&body.0, range.start as f64, range.end as f64))
+    }
+
+    fn encode(&self, body: Body) -> Body {
+        Body(self.call.encode(&body.0))
+    }
+
+    fn discard(&self, body: Body) {
+        self.call.discard(&body.0);
+    }
+
+    fn text(&self, bytes: &Uint8Array) -> String {
+        self.call.text(bytes)
+    }
+
+    fn concat(&self, parts: &[Uint8Array]) -> Uint8Array {
+        let whole = Uint8Array::new_with_length(parts.iter().map(Uint8Array::length).sum());
+        let mut at = 0;
+        for part in parts {
+            whole.set(part, at);
+            at += part.length();
+        }
+        whole
+    }
+
     async fn collect(&self, body: Body, cap: u64) -> Result<Uint8Array, PortError> {
         let whole = settled(Operation::new(|op| self.call.collect(op, &body.0, cap as f64))).await?;
         Ok(whole.handle.unchecked_into())
@@ -196,10 +230,10 @@ impl Ports for Edge {
         let first = [request.method.as_str(), " ", request.target.url()].concat();
         let packed = wire::pack(&first, &request.fields);
         let operation = Operation::new(|op| self.call.fetch(op, &packed, &body.0, millis(deadline)));
+        // The platform does not tell a refused connection from a lost one, so none counts as certainly not sent.
         Self::message(operation).await.map_err(|error| match error {
             PortError::Timeout => FetchError::Timeout,
-            PortError::TooLarge => FetchError::Aborted,
-            PortError::Failed(message) => FetchError::from_platform(&message),
+            PortError::TooLarge | PortError::Failed(_) => FetchError::ConnectionLost,
         })
     }
 
@@ -260,7 +294,7 @@ impl Ports for Edge {
         &self,
         algorithm: &str,
         key: &str,
-        signed: &str,
+        signed: &[u8],
         signature: &[u8],
     ) -> Result<bool, PortError> {
         let operation = Operation::new(|op| self.call.verify(op, algorithm, key, signed, signature));

@@ -13,7 +13,7 @@ export default {
   fetch(request, env, ctx) {
     const call = new Call(request, env, ctx);
     try {
-      enter(() => wasm.serve(pack(request, env), call));
+      enter(() => wasm.serve(pack(request, env), request, call));
     } catch (error) {
       crash(error);
       return forward(call);

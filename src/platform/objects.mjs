@@ -1,5 +1,4 @@
-// The Durable Objects. Each is its storage, one alarm, and a pure step in the wasm: text in, text out. What they
-// know is held on this side and loaded by an awaited step of every handler, so that an instance of the wasm that
+// The Durable Objects. Each is its storage, one alarm, and a pure step in the wasm. What they know is held on this side and loaded by an awaited step of every handler, so that an instance of the wasm that
 // dies takes nothing with it.
 import { DurableObject } from "cloudflare:workers";
 import * as wasm from "../../build/wasm/tidegate.js";
@@ -16,45 +15,42 @@ function step(run) {
 }
 
 class Stateful extends DurableObject {
-  /** The state as text; `undefined` until `load`. */
+  /** What is stored; `undefined` until `load`. */
   state = undefined;
 
   async load() {
     if (this.state !== undefined) return;
-    const stored = (await this.ctx.storage.get("state")) ?? "";
+    const stored = (await this.ctx.storage.get("state")) ?? this.constructor.EMPTY;
     this.state ??= stored;
   }
 }
 
 /** The state of the quota policies of one partition. */
 export class Limiter extends Stateful {
-  /** Asks as packed text; answers with packed verdicts. */
+  static EMPTY = new Uint8Array();
+
+  /** Asks as text; answers with verdicts as text (`limit::batch`). */
   async take(asks) {
     await this.load();
     const [state, verdicts, expires] = step(() => wasm.limiter_take(this.state, asks, Date.now()));
-    this.state = state;
-    this.ctx.storage.put("state", state);
-    // One alarm an object: it is moved only where there is none, and looks again when it rings.
-    this.alarmed ??= (await this.ctx.storage.getAlarm()) !== null;
-    if (!this.alarmed) {
-      this.alarmed = true;
-      this.ctx.storage.setAlarm(Number(expires));
-    }
+    if (state !== undefined) await this.keep(state, expires);
     return verdicts;
   }
 
+  /** One alarm an object: it is set where there is none, and looks again when it rings. */
+  async keep(state, expires) {
+    this.state = state;
+    this.ctx.storage.put("state", state);
+    if (expires > 0 && (await this.ctx.storage.getAlarm()) === null) this.ctx.storage.setAlarm(expires);
+  }
+
+  /** Nothing lives on after its windows. */
   async alarm() {
     await this.load();
-    const [state, , expires] = step(() => wasm.limiter_take(this.state, "", Date.now()));
-    if (state === "") {
-      this.state = "";
-      this.alarmed = false;
-      await this.ctx.storage.deleteAll();
-      return;
-    }
-    this.state = state;
-    this.alarmed = true;
-    await this.ctx.storage.setAlarm(Number(expires));
+    const [state, expires] = step(() => wasm.limiter_expire(this.state, Date.now()));
+    if (expires > 0) return this.keep(state, expires);
+    this.state = Limiter.EMPTY;
+    await this.ctx.storage.deleteAll();
   }
 }
 
@@ -65,6 +61,7 @@ const PUSH_EVERY_MS = 1000;
 
 /** The counters of the whole fleet, and the pages that watch them. */
 export class Metrics extends Stateful {
+  static EMPTY = "";
   pushed = 0;
   written = 0;
   timer = null;

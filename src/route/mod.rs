@@ -130,8 +130,8 @@ impl fmt::Display for AmbiguousPath {
 /// All routes, in the order of their precedence.
 #[derive(Debug, Clone)]
 pub struct Table {
-    routes: Vec<Route>,
-    fallback: Route,
+    routes: Vec<Rc<Route>>,
+    fallback: Rc<Route>,
 }
 
 impl Table {
@@ -140,14 +140,19 @@ impl Table {
     pub fn new(mut routes: Vec<Route>, rest: Route) -> Self {
         routes.sort_by_key(|route| std::cmp::Reverse(route.matches.specificity()));
         let fallback = routes.pop_if(|last| last.matches.is_everything()).unwrap_or(rest);
-        Self { routes, fallback }
+        Self { routes: routes.into_iter().map(Rc::new).collect(), fallback: Rc::new(fallback) }
+    }
+
+    /// The route of what no other takes.
+    pub fn rest(&self) -> &Rc<Route> {
+        &self.fallback
     }
 
     /// Which route a request takes.
     ///
     /// # Errors
     /// Where that depends on how an origin reads the path.
-    pub fn classify(&self, request: &RequestHead) -> Result<&Route, AmbiguousPath> {
+    pub fn classify(&self, request: &RequestHead) -> Result<&Rc<Route>, AmbiguousPath> {
         let path = request.target.path();
         let strict = normal(path, Reading::Strict);
         let route = self.first(request, &strict);
@@ -159,7 +164,7 @@ impl Table {
         }
     }
 
-    fn first(&self, request: &RequestHead, path: &[u8]) -> &Route {
+    fn first(&self, request: &RequestHead, path: &[u8]) -> &Rc<Route> {
         self.routes.iter().find(|route| route.matches.holds(request, path).is_ok()).unwrap_or(&self.fallback)
     }
 
@@ -175,6 +180,6 @@ impl Table {
 
     /// Every route in the order of precedence; the fallback is last.
     pub fn iter(&self) -> impl Iterator<Item = &Route> {
-        self.routes.iter().chain([&self.fallback])
+        self.routes.iter().chain([&self.fallback]).map(Rc::as_ref)
     }
 }

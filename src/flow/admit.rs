@@ -1,0 +1,101 @@
+//! Admit: the route's quota policies are asked, each at its partition's object.
+
+use crate::head::{Message, ResponseHead};
+use crate::limit::batch::{self, Batch};
+use crate::limit::decision::{Checked, Decision, Reason};
+use crate::limit::{Ask, fields};
+use crate::origin::ProxyStatus;
+use crate::ports::Ports;
+use crate::record::{AnsweredBy, Incident, Refusal, Verdict};
+use crate::respond::Problem;
+
+use super::visit::Visit;
+
+/// What the route's policies say; `None` where none holds for this request.
+pub async fn admit<P: Ports>(visit: &Visit<P>) -> Option<Decision> {
+    let asks = asks(visit);
+    if asks.is_empty() {
+        return None;
+    }
+    let tier = &visit.identity.tier;
+    let known = visit.gate.refusals.borrow().known(&asks, tier, visit.arrived);
+    if known.is_some() {
+        return known;
+    }
+    let mut checked = Vec::with_capacity(asks.len());
+    let mut batches = batch::by_object(asks).into_iter();
+    while let Some(batch) = batches.next() {
+        let answers = ask(visit, batch).await;
+        checked.extend(answers);
+        let so_far = Decision { tier: tier.clone(), checked };
+        let refused = so_far.refusal().is_some();
+        checked = so_far.checked;
+        if refused {
+            // The others are not debited for a request that goes nowhere.
+            let rest = batches.flat_map(|batch| batch.asks);
+            checked.extend(rest.map(|ask| Checked { ask, answer: crate::limit::Answer::NotAsked }));
+            break;
+        }
+    }
+    let decision = Decision { tier: tier.clone(), checked };
+    visit.gate.refusals.borrow_mut().learn(&decision, visit.ports.now());
+    Some(decision)
+}
+
+fn asks<P: Ports>(visit: &Visit<P>) -> Vec<Ask> {
+    let limits = &visit.gate.site.limits;
+    if !visit.gate.vars.limits || !limits.enabled || visit.route.limits.is_empty() {
+        return Vec::new();
+    }
+    let (route, request, identity) = (&visit.route.name, &visit.request, &visit.identity);
+    let policies = visit.route.limits.iter();
+    policies.filter_map(|(name, policy)| policy.ask(name, route, request, identity, limits.prefixes)).collect()
+}
+
+async fn ask<P: Ports>(visit: &Visit<P>, batch: Batch) -> Vec<Checked> {
+    let answer = visit.ports.limit(&batch.object, &batch.text(), batch.budget()).await;
+    if let Err(error) = &answer {
+        visit.incident(Incident::LimiterUnreachable, &error.to_string());
+    }
+    batch.answered(answer.ok().as_deref())
+}
+
+/// What the record says of a decision.
+pub fn verdict(decision: Option<&Decision>) -> Verdict {
+    match decision {
+        None => Verdict::None,
+        Some(decision) => match decision.refusal() {
+            Some(refusal) => Verdict::Refused { policy: refusal.by.ask.take.policy.name.as_str().into() },
+            None if decision.is_degraded() => Verdict::Degraded,
+            None => Verdict::Admitted,
+        },
+    }
+}
+
+/// The refusal of a request, where the decision is one.
+pub fn refuse<P: Ports>(visit: &Visit<P>, decision: &Decision) -> Option<Message<ResponseHead, String>> {
+    let refusal = decision.refusal()?;
+    let by = match refusal.reason {
+        Reason::LimiterUnreachable => Refusal::LimiterUnreachable,
+        Reason::OverQuota | Reason::AboveQuota => Refusal::Quota,
+    };
+    visit.notes.borrow_mut().answered_by = AnsweredBy::Limiter(by);
+    let detail = refusal.detail(&decision.tier);
+    let problem = match refusal.reason {
+        Reason::LimiterUnreachable => Problem::reduced_capacity("the rate limiter can't be reached", &visit.id),
+        Reason::OverQuota | Reason::AboveQuota => {
+            Problem::quota_exceeded(detail, decision.violated().map(str::to_owned).collect(), &visit.id)
+        }
+    };
+    let mut message = problem.into_message();
+    let policy = &refusal.by.ask.take.policy.name;
+    let status = ProxyStatus::error(&visit.gate.site.server.id, "http_request_denied", Some(format!("quota {policy}")));
+    message.head.fields.append("proxy-status", &status.to_string());
+    Some(message)
+}
+
+/// Tells the client about its limits: on every answer of a limited route.
+pub fn tell<P: Ports>(visit: &Visit<P>, decision: &Decision, head: &mut ResponseHead) {
+    let limits = &visit.gate.site.limits;
+    fields::write(decision, limits.reset, limits.show_partition, visit.ports.now(), &mut head.fields);
+}

@@ -1,0 +1,262 @@
+//! Look up, and what follows from it: serve, revalidate, or fetch.
+
+use std::rc::Rc;
+
+use crate::cache::range::How;
+use crate::cache::reuse::{Forward, Revalidate, Serve};
+use crate::cache::validator::replace_conditions;
+use crate::cache::{CacheStatus, Detail, Fwd, Layer, PrimaryKey, Reuse, Settled, reuse, settle};
+use crate::head::Method;
+use crate::ports::Ports;
+use crate::record::{AnsweredBy, Staleness};
+use crate::respond::Problem;
+use crate::time::Span;
+
+use super::flight::{self, Lead, Role};
+use super::lookup::{self, Candidate, Found};
+use super::origin::{self, Asked, Failed};
+use super::store::{self, Received};
+use super::visit::Visit;
+use super::{Reply, unanswered};
+
+/// How long a request waits for another one's answer before it fetches for itself.
+const COLLAPSE_WAIT: Span = Span::from_secs(5);
+
+/// The answer of an admitted request.
+pub async fn answer<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>) -> Reply<P::Body> {
+    let policy = &visit.route.cache;
+    if !policy.enabled {
+        return pass(visit, body, Fwd::Bypass).await;
+    }
+    if !matches!(visit.request.method, Method::Get | Method::Head) {
+        return pass(visit, body, Fwd::Method).await;
+    }
+    let key = PrimaryKey::new(&visit.request.target, &visit.request.fields, &policy.key, &visit.identity);
+    let mut waited = false;
+    let lead = loop {
+        if let Some(mut reply) = from_memory(visit, &key) {
+            mark_collapsed(visit, &mut reply, waited);
+            return reply;
+        }
+        if waited || !may_share(visit) {
+            break None;
+        }
+        match flight::role(&visit.gate, &visit.ports, &key) {
+            Role::Lead(lead) => break Some(lead),
+            Role::Alone => break None,
+            Role::Follow(signal) => {
+                // Whoever waited too long goes alone.
+                visit.ports.raised(&signal, COLLAPSE_WAIT).await;
+                waited = true;
+            }
+        }
+    };
+    from_elsewhere(visit, &key, body, lead).await
+}
+
+/// Whether this request's response could be what others wait for.
+fn may_share<P: Ports>(visit: &Visit<P>) -> bool {
+    visit.request.method == Method::Get
+        && visit.route.cache.layers.contains(&Layer::Memory)
+        && !visit.request.fields.contains("range")
+        && !visit.request.fields.contains("authorization")
+}
+
+fn mark_collapsed<P: Ports>(visit: &Visit<P>, reply: &mut Reply<P::Body>, waited: bool) {
+    if waited && let Some(status) = &mut reply.cache {
+        status.collapsed = true;
+        visit.notes.borrow_mut().collapsed = true;
+    }
+}
+
+/// The answer out of the isolate's memory, where it needs nothing else.
+fn from_memory<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey) -> Option<Reply<P::Body>> {
+    if !visit.route.cache.layers.contains(&Layer::Memory) {
+        return None;
+    }
+    let memory = visit.gate.memory.borrow();
+    let held = memory.get(key);
+    match reuse(&visit.request, held, None, &visit.route.cache, &visit.identity, visit.ports.now()) {
+        Reuse::Serve(serve) => {
+            let candidate = Candidate::held(held.get(serve.which)?);
+            Some(serve_stored(visit, key, &candidate, &serve))
+        }
+        _ => None,
+    }
+}
+
+/// The answer out of the other layers, or from the origin.
+async fn from_elsewhere<P: Ports>(
+    visit: &Rc<Visit<P>>,
+    key: &PrimaryKey,
+    body: Option<P::Body>,
+    lead: Option<Lead<P>>,
+) -> Reply<P::Body> {
+    let mut found = Found::in_memory(visit, key);
+    for layer in [Layer::Colo, Layer::Kv] {
+        if !visit.route.cache.layers.contains(&layer) {
+            continue;
+        }
+        lookup::look(visit, layer, key, &mut found).await;
+        if let Reuse::Serve(serve) = decide(visit, &found)
+            && let Some(candidate) = found.candidates.get(serve.which)
+        {
+            store::promote(visit, key, candidate, lead);
+            return serve_stored(visit, key, candidate, &serve);
+        }
+    }
+    match decide(visit, &found) {
+        Reuse::Revalidate(asked) => revalidate(visit, key, &found, asked, lead).await,
+        Reuse::Forward(Forward { fwd, .. }) => fetch(visit, key, &found, fwd, body, lead).await,
+        Reuse::OnlyIfCachedMiss => only_if_cached(visit),
+        // Memory said no a moment ago, so this can't come; the origin is never wrong.
+        Reuse::Serve(_) => fetch(visit, key, &found, Fwd::Miss, body, lead).await,
+    }
+}
+
+fn decide<P: Ports>(visit: &Visit<P>, found: &Found<P>) -> Reuse {
+    let (candidates, index) = (&found.candidates, found.index.as_ref());
+    reuse(&visit.request, candidates, index, &visit.route.cache, &visit.identity, visit.ports.now())
+}
+
+fn only_if_cached<P: Ports>(visit: &Visit<P>) -> Reply<P::Body> {
+    let problem = Problem::plain(504, "nothing suitable is stored, and the request asks for nothing else", &visit.id);
+    visit.own(problem.into_message(), Some(CacheStatus::fwd(Fwd::Request)))
+}
+
+/// A stored response, as it answers this request.
+fn serve_stored<P: Ports>(
+    visit: &Rc<Visit<P>>,
+    key: &PrimaryKey,
+    candidate: &Candidate<P>,
+    serve: &Serve,
+) -> Reply<P::Body> {
+    let detail = if serve.refresh { Detail::Swr } else { Detail::Layer(candidate.layer) };
+    visit.notes.borrow_mut().answered_by = match candidate.layer {
+        _ if serve.refresh => AnsweredBy::Stale(Staleness::WhileRevalidate),
+        Layer::Memory => AnsweredBy::Memory,
+        Layer::Colo => AnsweredBy::Colo,
+        Layer::Kv => AnsweredBy::Kv,
+    };
+    if serve.refresh {
+        refresh(visit, key, candidate);
+    }
+    let message = candidate.answer(visit, &serve.how);
+    Reply { message, cache: Some(CacheStatus::hit(serve.ttl, detail)) }
+}
+
+/// Asks the origin for a new response in the background, once for each key (RFC 5861, section 3).
+fn refresh<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey, stale: &Candidate<P>) {
+    let Some(guard) = flight::refresh(&visit.gate, key, visit.ports.now()) else { return };
+    let mut request = visit.request.clone();
+    request.method = Method::Get;
+    let conditions = stale.head.conditions();
+    let asked = Revalidate { which: 0, fwd: Fwd::Stale, conditions, stale_until: None };
+    let found = Found { candidates: vec![stale.again()], index: None };
+    let visit = Rc::new(visit.in_background(request));
+    let key = key.clone();
+    visit.clone().ports.defer(async move {
+        let reply = revalidate(&visit, &key, &found, asked, None).await;
+        // Nobody reads it; what is to be stored has been teed off.
+        visit.ports.discard(reply.message.body);
+        drop(guard);
+    });
+}
+
+/// Asks the origin for a response that nothing stored could become.
+async fn fetch<P: Ports>(
+    visit: &Rc<Visit<P>>,
+    key: &PrimaryKey,
+    found: &Found<P>,
+    fwd: Fwd,
+    body: Option<P::Body>,
+    lead: Option<Lead<P>>,
+) -> Reply<P::Body> {
+    visit.notes.borrow_mut().forward = Some(fwd.as_str());
+    match origin::ask(visit, &visit.request, body).await {
+        Asked::Answered(message, exchange) => {
+            store::receive(visit, key, found, Received { message, exchange, fwd, how: How::Full }, lead)
+        }
+        Asked::Failed(failed) => unanswered::failed(visit, failed, Some(fwd)),
+        Asked::Refused(why) => unanswered::refused(visit, why),
+    }
+}
+
+/// Asks the origin whether a stored response still holds, and whatever it says, answers.
+async fn revalidate<P: Ports>(
+    visit: &Rc<Visit<P>>,
+    key: &PrimaryKey,
+    found: &Found<P>,
+    asked: Revalidate,
+    lead: Option<Lead<P>>,
+) -> Reply<P::Body> {
+    let fwd = asked.fwd;
+    visit.notes.borrow_mut().forward = Some(fwd.as_str());
+    let mut request = visit.request.clone();
+    replace_conditions(&mut request.fields, &asked.conditions);
+    let (message, failed, exchange) = match origin::ask(visit, &request, None).await {
+        Asked::Answered(message, exchange) => (Some(message), None, exchange),
+        Asked::Failed(mut failed) => {
+            let exchange = failed.exchange;
+            (failed.response.take(), Some(failed), exchange)
+        }
+        Asked::Refused(why) => return unanswered::refused(visit, why),
+    };
+    let head = message.as_ref().map(|message| &message.head);
+    let (policy, identity) = (&visit.route.cache, &visit.identity);
+    let settled = settle(&visit.request, &asked, &found.candidates, head, policy, identity, exchange);
+    let fwd_status = head.map(|head| head.status);
+    match (settled, message, failed) {
+        (Settled::Freshened { which, head, store, how }, Some(message), _) => {
+            visit.ports.discard(message.body);
+            let Some(old) = found.candidates.get(which) else { return fetch(visit, key, found, fwd, None, lead).await };
+            let ttl = head.ttl(visit.ports.now());
+            let candidate = Candidate { head, ..old.again() };
+            if store {
+                store::freshen(visit, key, found, &candidate, lead);
+            }
+            let cache = CacheStatus { fwd_status, stored: store, ttl: Some(ttl), ..CacheStatus::fwd(fwd) };
+            visit.notes.borrow_mut().answered_by = AnsweredBy::Origin;
+            Reply { message: candidate.answer(visit, &how), cache: Some(cache) }
+        }
+        (Settled::ServeStale { which, ttl, how }, message, _) => {
+            if let Some(message) = message {
+                visit.ports.discard(message.body);
+            }
+            let Some(candidate) = found.candidates.get(which) else {
+                return fetch(visit, key, found, fwd, None, lead).await;
+            };
+            visit.notes.borrow_mut().answered_by = AnsweredBy::Stale(Staleness::IfError);
+            let cache =
+                CacheStatus { fwd_status, ttl: Some(ttl), detail: Some(Detail::Sie), ..CacheStatus::fwd(fwd) };
+            Reply { message: candidate.answer(visit, &how), cache: Some(cache) }
+        }
+        (Settled::Refetch, Some(message), _) => {
+            visit.ports.discard(message.body);
+            fetch(visit, key, found, fwd, None, lead).await
+        }
+        (Settled::Replaced { how }, Some(message), None) => {
+            store::receive(visit, key, found, Received { message, exchange, fwd, how }, lead)
+        }
+        (_, Some(message), None) => {
+            store::receive(visit, key, found, Received { message, exchange, fwd, how: How::Full }, lead)
+        }
+        (_, message, Some(failed)) => unanswered::failed(visit, Failed { response: message, ..failed }, Some(fwd)),
+        (_, None, None) => fetch(visit, key, found, fwd, None, lead).await,
+    }
+}
+
+/// Past the cache: the origin answers, and what that makes invalid is removed.
+async fn pass<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>, fwd: Fwd) -> Reply<P::Body> {
+    visit.notes.borrow_mut().forward = Some(fwd.as_str());
+    match origin::ask(visit, &visit.request, body).await {
+        Asked::Answered(message, _) => {
+            store::invalidate(visit, &message.head);
+            visit.notes.borrow_mut().answered_by = AnsweredBy::Origin;
+            let cache = CacheStatus { fwd_status: Some(message.head.status), ..CacheStatus::fwd(fwd) };
+            Reply { message, cache: Some(cache) }
+        }
+        Asked::Failed(failed) => unanswered::failed(visit, failed, Some(fwd)),
+        Asked::Refused(why) => unanswered::refused(visit, why),
+    }
+}

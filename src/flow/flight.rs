@@ -1,0 +1,114 @@
+//! Collapsed forwarding within one isolate: who is fetching what, so that others wait for it.
+//!
+//! What is shared is never a response but the memory layer: a follower waits until the leader is done, and looks
+//! there again.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::cache::PrimaryKey;
+use crate::ports::Ports;
+use crate::time::{Span, Timestamp};
+
+use super::gate::Gate;
+
+/// How many keys are remembered as not shareable.
+const PASSED_MAX: usize = 2048;
+/// How long a key whose response could not be shared is not waited for.
+const PASSED_FOR: Span = Span::from_secs(10);
+
+/// Who is fetching what.
+pub struct Flights<S> {
+    leaders: HashMap<PrimaryKey, S>,
+    passed: HashMap<PrimaryKey, Timestamp>,
+    refreshing: HashMap<PrimaryKey, Timestamp>,
+}
+
+impl<S> Default for Flights<S> {
+    fn default() -> Self {
+        Self { leaders: HashMap::new(), passed: HashMap::new(), refreshing: HashMap::new() }
+    }
+}
+
+/// What a request is to do that found nothing in memory.
+pub enum Role<P: Ports> {
+    /// Fetch; others wait for it.
+    Lead(Lead<P>),
+    /// Wait for the signal, then look again.
+    Follow(P::Signal),
+    /// Fetch alone: what is there can't be shared.
+    Alone,
+}
+
+/// Leads until it is dropped; then the followers go on.
+pub struct Lead<P: Ports> {
+    gate: Rc<Gate<P>>,
+    ports: P,
+    key: PrimaryKey,
+    signal: P::Signal,
+}
+
+impl<P: Ports> Lead<P> {
+    /// What comes can't be shared: nobody is to wait for this key for a while.
+    pub fn pass(self) {
+        let until = self.ports.now() + PASSED_FOR;
+        let mut flights = self.gate.flights.borrow_mut();
+        if flights.passed.len() >= PASSED_MAX {
+            flights.passed.clear();
+        }
+        flights.passed.insert(self.key.clone(), until);
+    }
+}
+
+impl<P: Ports> Drop for Lead<P> {
+    fn drop(&mut self) {
+        if let Ok(mut flights) = self.gate.flights.try_borrow_mut() {
+            flights.leaders.remove(&self.key);
+        }
+        self.ports.raise(&self.signal);
+    }
+}
+
+/// The role of a request for this key.
+pub fn role<P: Ports>(gate: &Rc<Gate<P>>, ports: &P, key: &PrimaryKey) -> Role<P> {
+    let mut flights = gate.flights.borrow_mut();
+    if let Some(until) = flights.passed.get(key) {
+        if *until > ports.now() {
+            return Role::Alone;
+        }
+        flights.passed.remove(key);
+    }
+    if let Some(signal) = flights.leaders.get(key) {
+        return Role::Follow(signal.clone());
+    }
+    let signal = ports.signal();
+    flights.leaders.insert(key.clone(), signal.clone());
+    Role::Lead(Lead { gate: gate.clone(), ports: ports.clone(), key: key.clone(), signal })
+}
+
+/// Holds the only background refresh of a key, until it is dropped.
+pub struct Refresh<P: Ports> {
+    gate: Rc<Gate<P>>,
+    key: PrimaryKey,
+}
+
+/// How long a refresh may take before another one may start.
+const REFRESH_FOR: Span = Span::from_secs(60);
+
+/// The right to refresh this key; `None` where somebody does already.
+pub fn refresh<P: Ports>(gate: &Rc<Gate<P>>, key: &PrimaryKey, now: Timestamp) -> Option<Refresh<P>> {
+    let mut flights = gate.flights.borrow_mut();
+    if flights.refreshing.get(key).is_some_and(|until| *until > now) {
+        return None;
+    }
+    flights.refreshing.insert(key.clone(), now + REFRESH_FOR);
+    Some(Refresh { gate: gate.clone(), key: key.clone() })
+}
+
+impl<P: Ports> Drop for Refresh<P> {
+    fn drop(&mut self) {
+        if let Ok(mut flights) = self.gate.flights.try_borrow_mut() {
+            flights.refreshing.remove(&self.key);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What one isolate holds between requests. All of it can be lost at any time.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::cache::Memory;
+use crate::cache::PrimaryKey;
+use crate::config::Compiled;
+use crate::identity::Identity;
+use crate::limit::local::Refusals;
+use crate::origin::PoolState;
+use crate::ports::Ports;
+use crate::record::{EndpointReport, EndpointState, Incident, Outbox};
+use crate::time::{Span, Timestamp};
+
+use super::flight::Flights;
+use super::identify::Keyring;
+
+/// What is not in the config file: variables and secrets of the deployment.
+#[derive(Debug, Clone, Default)]
+pub struct Vars {
+    /// `TIDEGATE_ADMIN_TOKEN`; without it the admin endpoints do not exist.
+    pub admin_token: Option<String>,
+    /// `RATE_LIMIT_ENABLED`: false switches every limit off.
+    pub limits: bool,
+}
+
+impl Vars {
+    /// From the names and values that the platform has.
+    pub fn new(vars: &HashMap<String, String>) -> Self {
+        let off = vars.get("RATE_LIMIT_ENABLED").is_some_and(|text| {
+            ["false", "0", "off", "no"].contains(&text.trim().to_ascii_lowercase().as_str())
+        });
+        Self { admin_token: vars.get("TIDEGATE_ADMIN_TOKEN").cloned(), limits: !off }
+    }
+}
+
+/// One isolate's state.
+pub struct Gate<P: Ports> {
+    /// What the config says.
+    pub site: Compiled,
+    /// The config as it came, for those who may see it.
+    pub text: Rc<str>,
+    /// What the deployment says.
+    pub vars: Vars,
+    /// The memory layer.
+    pub memory: RefCell<Memory<P::Bytes>>,
+    /// Who is fetching what.
+    pub flights: RefCell<Flights<P::Signal>>,
+    /// What was learned of each pool of the site, in its order.
+    pub pools: RefCell<Vec<PoolState>>,
+    /// Who is known to be over its quota.
+    pub refusals: RefCell<Refusals>,
+    /// API keys and key sets that were read lately.
+    pub keyring: RefCell<Keyring>,
+    /// Counters that the metrics object has not seen.
+    pub outbox: RefCell<Outbox>,
+    /// Seeded by the first request.
+    pub rng: RefCell<fastrand::Rng>,
+    /// A client of which nothing is known.
+    pub anonymous: Identity,
+    /// Until when somebody sees to the counters.
+    pub reporting: Cell<Option<Timestamp>>,
+    stored: RefCell<HashMap<PrimaryKey, (u32, Timestamp)>>,
+    seeded: Cell<bool>,
+    traps: u32,
+}
+
+/// How many keys are counted for the admission to KV.
+const STORED_MAX: usize = 8192;
+/// How long a key's count lasts.
+const STORED_FOR: Span = Span::from_secs(3600);
+
+impl<P: Ports> Gate<P> {
+    /// An isolate that has seen nothing. `traps` is how often this one lost its memory before.
+    pub fn new(site: Compiled, text: &str, vars: Vars, traps: u32) -> Rc<Self> {
+        let start = Timestamp::default();
+        let pools = site.pools.iter().map(|pool| PoolState::new(pool, start)).collect();
+        Rc::new(Self {
+            memory: RefCell::new(Memory::new(site.memory_bytes_max)),
+            flights: RefCell::default(),
+            pools: RefCell::new(pools),
+            refusals: RefCell::default(),
+            keyring: RefCell::default(),
+            outbox: RefCell::new(Outbox::new(0)),
+            rng: RefCell::new(fastrand::Rng::with_seed(0)),
+            text: text.into(),
+            anonymous: Identity::anonymous(),
+            reporting: Cell::new(None),
+            stored: RefCell::default(),
+            seeded: Cell::new(false),
+            traps,
+            site,
+            vars,
+        })
+    }
+
+    /// Seeds what is random, once: nothing random can be had before the first request.
+    pub fn seed(&self, ports: &P) {
+        if !self.seeded.replace(true) {
+            let mut rng = fastrand::Rng::with_seed(ports.seed());
+            let mut outbox = Outbox::new(rng.u64(..));
+            if self.traps > 0 {
+                outbox.add_incident(Incident::Trap);
+            }
+            *self.outbox.borrow_mut() = outbox;
+            *self.rng.borrow_mut() = rng;
+        }
+    }
+
+    /// A request's id: 32 lower-case hex digits.
+    pub fn request_id(&self) -> String {
+        crate::identity::hex(&self.rng.borrow_mut().u128(..).to_be_bytes())
+    }
+
+    /// Counts that this key is stored, and tells how often that makes in its window.
+    pub fn stored_again(&self, key: &PrimaryKey, now: Timestamp) -> u32 {
+        let mut stored = self.stored.borrow_mut();
+        if stored.len() >= STORED_MAX {
+            stored.clear();
+        }
+        let (count, until) = stored.entry(key.clone()).or_insert((0, now + STORED_FOR));
+        if *until <= now {
+            (*count, *until) = (0, now + STORED_FOR);
+        }
+        *count += 1;
+        *count
+    }
+
+    /// What this isolate thinks of every endpoint.
+    pub fn endpoint_reports(&self, now: Timestamp) -> Vec<EndpointReport> {
+        let states = self.pools.borrow();
+        let mut reports = Vec::new();
+        for (pool, state) in self.site.pools.iter().zip(states.iter()) {
+            for health in state.endpoints(pool, now) {
+                let state = match health.state {
+                    crate::origin::breaker::BreakerState::Closed => EndpointState::Closed,
+                    crate::origin::breaker::BreakerState::Open => EndpointState::Open,
+                    crate::origin::breaker::BreakerState::HalfOpen => EndpointState::HalfOpen,
+                };
+                let since = now;
+                reports.push(EndpointReport { pool: (*pool.name).into(), endpoint: health.name.into(), state, since });
+            }
+        }
+        reports
+    }
+}

@@ -1,0 +1,166 @@
+//! Look up: what the layers hold for a request, in the order in which they are asked.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use crate::cache::memory::Held;
+use crate::cache::range::{ByteRange, How};
+use crate::cache::{Layer, PrimaryKey, Record, StorageKey, StoredHead, VariantIndex};
+use crate::head::{Message, Method, ResponseHead};
+use crate::ports::{PortError, Ports};
+use crate::record::Incident;
+
+use super::visit::Visit;
+
+/// A stored body: whole in hand, or a stream that can be handed on once.
+pub enum Content<P: Ports> {
+    /// Whole.
+    Bytes(P::Bytes),
+    /// A stream; `None` where it was handed on.
+    Stream(Rc<Cell<Option<P::Body>>>),
+}
+
+impl<P: Ports> Content<P> {
+    fn again(&self) -> Self {
+        match self {
+            Self::Bytes(bytes) => Self::Bytes(bytes.clone()),
+            Self::Stream(stream) => Self::Stream(stream.clone()),
+        }
+    }
+
+    fn whole(&self, ports: &P) -> P::Body {
+        match self {
+            Self::Bytes(bytes) => ports.body(bytes),
+            Self::Stream(stream) => stream.take().unwrap_or_default(),
+        }
+    }
+
+    fn part(&self, ports: &P, range: ByteRange) -> P::Body {
+        let range = range.first..range.last.saturating_add(1);
+        match self {
+            Self::Bytes(bytes) => ports.body(&ports.slice(bytes, range)),
+            Self::Stream(stream) => ports.part(stream.take().unwrap_or_default(), range),
+        }
+    }
+}
+
+/// A stored response as a layer gave it.
+pub struct Candidate<P: Ports> {
+    /// Its head.
+    pub head: StoredHead,
+    /// Its body.
+    pub content: Content<P>,
+    /// Where it was.
+    pub layer: Layer,
+}
+
+impl<P: Ports> AsRef<StoredHead> for Candidate<P> {
+    fn as_ref(&self) -> &StoredHead {
+        &self.head
+    }
+}
+
+impl<P: Ports> Candidate<P> {
+    /// What memory holds.
+    pub fn held(held: &Held<P::Bytes>) -> Self {
+        let content = Content::Bytes(held.body.clone());
+        Self { head: held.head.clone(), content, layer: Layer::Memory }
+    }
+
+    /// The same once more. A stream is still handed on only once.
+    pub fn again(&self) -> Self {
+        Self { head: self.head.clone(), content: self.content.again(), layer: self.layer }
+    }
+
+    /// What the client gets.
+    pub fn answer(&self, visit: &Visit<P>, how: &How) -> Message<ResponseHead, P::Body> {
+        let ports = &visit.ports;
+        let head = self.head.serve(how, ports.now());
+        let body = match how {
+            _ if visit.request.method == Method::Head => P::Body::default(),
+            How::Full => self.content.whole(ports),
+            How::Partial(range) => self.content.part(ports, *range),
+            How::Multipart(_) => self.content.whole(ports),
+            How::NotModified | How::Unsatisfiable => P::Body::default(),
+        };
+        Message::new(head, body)
+    }
+}
+
+/// What the layers hold for one primary key, as far as they were asked.
+pub struct Found<P: Ports> {
+    /// Stored responses.
+    pub candidates: Vec<Candidate<P>>,
+    /// The names of further variants.
+    pub index: Option<VariantIndex>,
+}
+
+impl<P: Ports> Found<P> {
+    /// What memory holds.
+    pub fn in_memory(visit: &Visit<P>, key: &PrimaryKey) -> Self {
+        let mut candidates = Vec::new();
+        if visit.route.cache.layers.contains(&Layer::Memory) {
+            candidates.extend(visit.gate.memory.borrow().get(key).iter().map(Candidate::held));
+        }
+        Self { candidates, index: None }
+    }
+}
+
+/// Asks one layer, and adds what it has. A layer that fails or is slow holds nothing, and that is counted.
+pub async fn look<P: Ports>(visit: &Visit<P>, layer: Layer, key: &PrimaryKey, found: &mut Found<P>) {
+    match read(visit, layer, &key.storage_key()).await {
+        None => {}
+        Some((Record::Response(head), body)) => found.candidates.extend(take(visit, layer, head, body).await),
+        Some((Record::Variants(index), body)) => {
+            visit.ports.discard(body);
+            let picked = index.pick(&visit.request.fields, &visit.route.cache.vary).map(|variant| variant.key);
+            found.index = Some(index);
+            let Some(picked) = picked else { return };
+            if let Some((Record::Response(head), body)) = read(visit, layer, &picked).await {
+                found.candidates.extend(take(visit, layer, head, body).await);
+            }
+        }
+    }
+}
+
+async fn read<P: Ports>(visit: &Visit<P>, layer: Layer, key: &StorageKey) -> Option<(Record, P::Body)> {
+    let loaded = match visit.ports.load(layer, key, visit.gate.site.kv_budget).await {
+        Ok(loaded) => loaded?,
+        Err(error) => {
+            let incident = match (layer, &error) {
+                (Layer::Kv, PortError::Timeout) => Incident::KvSlow,
+                (Layer::Kv, _) => Incident::KvError,
+                _ => Incident::ColoError,
+            };
+            visit.incident(incident, &error.to_string());
+            return None;
+        }
+    };
+    match Record::decode(&loaded.head) {
+        Ok(record) => Some((record, loaded.body)),
+        Err(_) => {
+            visit.ports.discard(loaded.body);
+            visit.incident(Incident::UnreadableRecord, layer.as_str());
+            None
+        }
+    }
+}
+
+/// A small body is read whole, so that memory can keep it too; a body that breaks off is as good as none.
+async fn take<P: Ports>(visit: &Visit<P>, layer: Layer, head: StoredHead, body: P::Body) -> Option<Candidate<P>> {
+    if !visit.route.cache.takes(Layer::Memory, head.body_bytes) {
+        let content = Content::Stream(Rc::new(Cell::new(Some(body))));
+        return Some(Candidate { head, content, layer });
+    }
+    let cap = visit.route.cache.memory_object_bytes_max.bytes();
+    match visit.ports.collect(body, cap).await {
+        Ok(bytes) if head.body_bytes.is_none_or(|length| length == visit.ports.len(&bytes)) => {
+            Some(Candidate { head, content: Content::Bytes(bytes), layer })
+        }
+        Ok(_) => None,
+        Err(error) => {
+            visit.incident(Incident::UnreadableRecord, &error.to_string());
+            None
+        }
+    }
+}

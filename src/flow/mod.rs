@@ -1,0 +1,152 @@
+//! A request's whole way: the only place that knows the order of the stages.
+//!
+//! ```text
+//! classify -> identify -> admit -> cached (look up -> origin -> store) -> respond -> record
+//! ```
+//!
+//! A helper that fails degrades the request, it does not fail it: a store that fails or is slow is a miss, a limiter
+//! that can't be reached does what its policy declares. Each is counted and logged.
+
+mod admit;
+mod cached;
+mod flight;
+mod gate;
+mod identify;
+mod lookup;
+mod origin;
+mod own;
+mod report;
+mod store;
+mod unanswered;
+mod visit;
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+pub use gate::{Gate, Vars};
+
+use crate::admin;
+use crate::cache::CacheStatus;
+use crate::head::{Message, RequestHead, ResponseHead};
+use crate::identity::{Rejected, Settled};
+use crate::limit::Decision;
+use crate::ports::Ports;
+use crate::record::Incident;
+use crate::respond::Problem;
+use crate::route::compress::{self, Compression};
+use visit::{Notes, Visit};
+
+/// An answer, and what to tell of the cache's part in it.
+struct Reply<B> {
+    message: Message<ResponseHead, B>,
+    cache: Option<CacheStatus>,
+}
+
+/// Answers one request. `body` is `None` where the request has none.
+pub async fn serve<P: Ports>(
+    gate: Rc<Gate<P>>,
+    ports: P,
+    request: RequestHead,
+    body: Option<P::Body>,
+) -> Message<ResponseHead, P::Body> {
+    gate.seed(&ports);
+    let id = gate.request_id();
+    if let Some(action) = admin::endpoint(&request, gate.site.server.prefix.as_str(), gate.vars.admin_token.as_deref()) {
+        return own::answer(&gate, &ports, &request, action, &id).await;
+    }
+    let (route, ambiguous) = match gate.site.table.classify(&request) {
+        Ok(route) => (route.clone(), None),
+        Err(why) => (gate.site.table.rest().clone(), Some(why)),
+    };
+    let arrived = ports.now();
+    let settled = identify::identify(&gate, &ports, &request).await;
+    let (identity, rejected, refused) = match settled {
+        Settled::As(identity, rejected) => (identity, rejected, false),
+        Settled::Refuse(why) => (gate.anonymous.clone(), Some(why), true),
+    };
+    let notes = RefCell::new(Notes::default());
+    let visit = Rc::new(Visit { gate, ports, request, route, identity, id, arrived, notes });
+    if let Some(why) = rejected {
+        let incident = if why == Rejected::Unavailable { Incident::AuthUnavailable } else { Incident::AuthRejected };
+        visit.incident(incident, why.as_str());
+    }
+    if let Some(why) = ambiguous {
+        let problem = Problem::plain(400, why.as_str(), &visit.id);
+        return finish(&visit, visit.own(problem.into_message(), None), None);
+    }
+    if refused {
+        let why = rejected.map_or("", Rejected::as_str);
+        let mut message = Problem::plain(401, ["the credential is not believed: ", why].concat(), &visit.id).into_message();
+        message.head.fields.append("www-authenticate", "Bearer error=\"invalid_token\"");
+        return finish(&visit, visit.own(message, None), None);
+    }
+    let decision = admit::admit(&visit).await;
+    visit.notes.borrow_mut().verdict = admit::verdict(decision.as_ref());
+    let reply = match decision.as_ref().and_then(|decision| admit::refuse(&visit, decision)) {
+        Some(refusal) => visit.own(refusal, None),
+        None => cached::answer(&visit, body).await,
+    };
+    finish(&visit, reply, decision)
+}
+
+/// The last touches of the client's head, and the record.
+fn finish<P: Ports>(
+    visit: &Rc<Visit<P>>,
+    reply: Reply<P::Body>,
+    decision: Option<Decision>,
+) -> Message<ResponseHead, P::Body> {
+    let Reply { message: Message { mut head, mut body }, cache } = reply;
+    if visit.route.compress {
+        match compress::decide(&visit.request, &head, &visit.gate.site.compression) {
+            Compression::Encode(coding) => {
+                compress::encode(&mut head, coding);
+                body = visit.ports.encode(body);
+            }
+            Compression::Negotiated => compress::vary(&mut head),
+            Compression::Leave(_) => {}
+        }
+    }
+    if let Some(cache) = cache {
+        let mut text = head.fields.combined("cache-status").unwrap_or_default();
+        if !text.is_empty() {
+            text.push_str(", ");
+            head.fields.remove("cache-status");
+        }
+        cache.write(&mut text);
+        head.fields.append("cache-status", &text);
+    }
+    if let Some(decision) = &decision {
+        admit::tell(visit, decision, &mut head);
+    }
+    head.fields.insert("x-request-id", &visit.id);
+    let bytes = head.content_length();
+    visit.gate.outbox.borrow_mut().add(&visit.event(head.status, bytes));
+    report::schedule(&visit.gate, &visit.ports);
+    Message::new(head, body)
+}
+
+impl<P: Ports> Visit<P> {
+    /// An answer of tidegate's own.
+    fn own(&self, message: Message<ResponseHead, String>, cache: Option<CacheStatus>) -> Reply<P::Body> {
+        let body = match self.request.method {
+            crate::head::Method::Head => P::Body::default(),
+            _ => self.ports.body(&self.ports.bytes(&message.body)),
+        };
+        Reply { message: Message::new(message.head, body), cache }
+    }
+}
+
+/// Runs two futures side by side until both have ended.
+async fn join(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    let (mut one_done, mut other_done) = (false, false);
+    std::future::poll_fn(move |context| {
+        one_done = one_done || one.as_mut().poll(context).is_ready();
+        other_done = other_done || other.as_mut().poll(context).is_ready();
+        if one_done && other_done { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}

@@ -1,0 +1,186 @@
+//! Fetch from origin: the attempts of one pool after another, driven.
+
+use crate::cache::settle::Exchange;
+use crate::head::{Message, RequestHead, ResponseHead};
+use crate::origin::forward::{Hop, NotForwarded, Rewrite, forward};
+use crate::origin::{Ask, Attempts, Failure, FetchError, Next, Outcome, Pool, Try, response, select, trace};
+use crate::ports::Ports;
+use crate::route::path::PathPrefix;
+use crate::time::Span;
+
+use super::visit::Visit;
+
+/// What came of asking the origins.
+pub enum Asked<B> {
+    /// A response, cleaned of what was for this hop only.
+    Answered(Message<ResponseHead, B>, Exchange),
+    /// None that another attempt could not have bettered.
+    Failed(Failed<B>),
+    /// The request may not go to an origin.
+    Refused(NotForwarded),
+}
+
+/// Every attempt in every pool failed.
+pub struct Failed<B> {
+    /// The last response, where a status was the reason.
+    pub response: Option<Message<ResponseHead, B>>,
+    /// Why there was no further attempt.
+    pub failure: Failure,
+    /// The pool that failed last, an index into the site's.
+    pub pool: usize,
+    /// When it was asked, and when that was given up.
+    pub exchange: Exchange,
+}
+
+/// A request's body: to be sent once, or kept so that it can be sent again.
+enum Payload<P: Ports> {
+    /// It can be handed on once; `None` where there is none, or where it is gone.
+    Once(Option<P::Body>),
+    /// It is kept.
+    Kept(P::Bytes),
+}
+
+impl<P: Ports> Payload<P> {
+    /// Keeps the body where the pool says that this is worth it. One that is longer than it said, or breaks off, can't
+    /// be sent any more.
+    async fn kept_for(self, visit: &Visit<P>, pool: &Pool) -> Self {
+        match self {
+            Self::Once(Some(body)) if pool.keeps_body(&visit.request, visit.route.retry_safe) => {
+                let kept = visit.ports.collect(body, pool.config.replay_bytes_max.bytes()).await;
+                kept.map_or(Self::Once(None), Self::Kept)
+            }
+            as_it_is => as_it_is,
+        }
+    }
+
+    fn replayable(&self) -> bool {
+        matches!(self, Self::Kept(_) | Self::Once(None))
+    }
+
+    fn take(&mut self, ports: &P) -> P::Body {
+        match self {
+            Self::Once(body) => body.take().unwrap_or_default(),
+            Self::Kept(bytes) => ports.body(bytes),
+        }
+    }
+}
+
+/// Asks the route's pool, and where it gives up the pools that it falls back to. `request` is the client's, perhaps
+/// with conditions of the cache's own.
+pub async fn ask<P: Ports>(visit: &Visit<P>, request: &RequestHead, body: Option<P::Body>) -> Asked<P::Body> {
+    let rng = &mut visit.gate.rng.borrow_mut().fork();
+    let way = Way { visit, request, traceparent: trace::traceparent(&request.fields, rng) };
+    let pools = &visit.gate.site.pools;
+    let mut payload = Payload::Once(body);
+    let mut last = None;
+    for index in &visit.route.pools {
+        let Some(pool) = pools.get(*index) else { continue };
+        payload = payload.kept_for(visit, pool).await;
+        match way.ask_pool(*index, pool, &mut payload).await {
+            Asked::Failed(failed) if failed.failure.may_fall_back() => {
+                if let Some(Asked::Failed(Failed { response: Some(message), .. })) = last.take() {
+                    visit.ports.discard(message.body);
+                }
+                last = Some(Asked::Failed(failed));
+            }
+            asked => return asked,
+        }
+    }
+    // A checked config gives every route at least one pool.
+    last.unwrap_or(Asked::Refused(NotForwarded::LoopDetected))
+}
+
+/// One request on its way to the origins.
+struct Way<'v, P: Ports> {
+    visit: &'v Visit<P>,
+    request: &'v RequestHead,
+    traceparent: String,
+}
+
+impl<P: Ports> Way<'_, P> {
+    async fn ask_pool(&self, index: usize, pool: &Pool, payload: &mut Payload<P>) -> Asked<P::Body> {
+        let (visit, ports) = (self.visit, &self.visit.ports);
+        let ask = Ask {
+            declared_safe: visit.route.retry_safe,
+            replayable: payload.replayable(),
+            last_resort: visit.route.static_fallback.is_none(),
+            affinity: select::affinity(visit.affinity().as_bytes()),
+        };
+        let start = ports.now();
+        let mut attempts = Attempts::new(pool, &self.request.method, ask, start);
+        let mut step = match visit.with_pool(index, |state, rng| attempts.start(state, rng, start)) {
+            Some(Ok(step)) => step,
+            Some(Err(failure)) => {
+                let exchange = Exchange { request_time: start, response_time: start };
+                return Asked::Failed(Failed { response: None, failure, pool: index, exchange });
+            }
+            None => return Asked::Refused(NotForwarded::LoopDetected),
+        };
+        loop {
+            if step.wait > Span::ZERO {
+                ports.sleep(step.wait).await;
+            }
+            let request_time = ports.now();
+            let sent = self.send(pool, step, payload).await;
+            let response_time = ports.now();
+            let latency = response_time.since(request_time);
+            let outcome = match &sent {
+                Ok(Ok(message)) => Outcome::response(&message.head, latency, response_time),
+                Ok(Err(error)) => Outcome::failed(*error, latency),
+                Err(_) => Outcome::failed(FetchError::Aborted, latency),
+            };
+            let next = visit.with_pool(index, |state, rng| attempts.report(state, &outcome, rng, response_time));
+            let exchange = Exchange { request_time, response_time };
+            match (next, sent) {
+                (_, Err(refused)) => return Asked::Refused(refused),
+                (Some(Next::Retry(again)), Ok(sent)) => {
+                    if let Ok(message) = sent {
+                        ports.discard(message.body);
+                    }
+                    visit.notes.borrow_mut().failover |= again.endpoint != step.endpoint;
+                    step = again;
+                }
+                (Some(Next::GiveUp(failure)), Ok(sent)) => {
+                    let response = sent.ok().map(|message| self.clean(message));
+                    return Asked::Failed(Failed { response, failure, pool: index, exchange });
+                }
+                (_, Ok(Ok(message))) => return Asked::Answered(self.clean(message), exchange),
+                // `Attempts` never calls a failure an answer.
+                (_, Ok(Err(_))) => return Asked::Refused(NotForwarded::LoopDetected),
+            }
+        }
+    }
+
+    async fn send(
+        &self,
+        pool: &Pool,
+        step: Try,
+        payload: &mut Payload<P>,
+    ) -> Result<Result<Message<ResponseHead, P::Body>, FetchError>, NotForwarded> {
+        let visit = self.visit;
+        let server = &visit.gate.site.server;
+        let endpoint = pool.endpoint(step.endpoint).ok_or(NotForwarded::LoopDetected)?;
+        let rewrite = Rewrite {
+            strip_prefix: visit.route.strip_prefix.as_ref().map(PathPrefix::as_str),
+            add_prefix: visit.route.add_prefix.as_ref().map(PathPrefix::as_str),
+        };
+        let hop = Hop {
+            id: &server.id,
+            loops_max: server.loops_max,
+            request_id: &visit.id,
+            traceparent: &self.traceparent,
+        };
+        let head = forward(self.request, endpoint, &pool.config.host, rewrite, &hop)?;
+        {
+            let mut notes = visit.notes.borrow_mut();
+            notes.attempts = notes.attempts.saturating_add(1);
+            notes.endpoint = Some((*endpoint.name).into());
+        }
+        let body = payload.take(&visit.ports);
+        Ok(visit.ports.fetch(&head, body, step.timeout).await)
+    }
+
+    fn clean(&self, message: Message<ResponseHead, P::Body>) -> Message<ResponseHead, P::Body> {
+        Message::new(response::clean(message.head, &self.visit.gate.site.server.id), message.body)
+    }
+}

@@ -1,0 +1,95 @@
+//! tidegate's own endpoints: the live page, health, metrics, and what needs the admin token.
+
+use crate::admin::Action;
+use crate::head::{Message, Method, RequestHead, ResponseHead};
+use crate::ports::{Observed, Ports};
+use crate::respond::{self, Problem};
+use crate::time::Span;
+
+use super::gate::Gate;
+
+/// How long to wait for the metrics object.
+const OBSERVE_BUDGET: Span = Span::from_secs(2);
+
+/// The answer of one of tidegate's own endpoints. None of them is counted.
+pub async fn answer<P: Ports>(
+    gate: &Gate<P>,
+    ports: &P,
+    request: &RequestHead,
+    action: Action<'_>,
+    id: &str,
+) -> Message<ResponseHead, P::Body> {
+    let message = match action {
+        Action::Live => return live(ports, id).await,
+        Action::Asset(path) => return page(ports, path, id).await,
+        Action::Observe(what) => observe(ports, what, id).await,
+        Action::Config => respond::text(200, "application/json", &*gate.text),
+        Action::ToPage => to_page(request),
+        Action::Unauthorized => {
+            let mut message = Problem::plain(401, "the admin token is missing or wrong", id).into_message();
+            message.head.fields.append("www-authenticate", "Bearer realm=\"tidegate\"");
+            message
+        }
+        Action::NotFound => Problem::plain(404, "tidegate has nothing at this path", id).into_message(),
+        Action::NotAllowed(allow) => {
+            let mut message = Problem::plain(405, format!("allowed: {allow}"), id).into_message();
+            message.head.fields.append("allow", allow);
+            message
+        }
+    };
+    let body = match request.method {
+        Method::Head => P::Body::default(),
+        _ => ports.body(&ports.bytes(&message.body)),
+    };
+    Message::new(message.head, body)
+}
+
+fn to_page(request: &RequestHead) -> Message<ResponseHead, String> {
+    let mut message = respond::text(308, "text/plain; charset=utf-8", "");
+    message.head.fields.append("location", &[request.target.path(), "/"].concat());
+    message
+}
+
+async fn observe<P: Ports>(ports: &P, what: Observed, id: &str) -> Message<ResponseHead, String> {
+    let text = match ports.observe(what, OBSERVE_BUDGET).await {
+        Ok(text) => text,
+        Err(error) => return unavailable(&error.to_string(), id),
+    };
+    match what {
+        // A load balancer reads the status alone.
+        Observed::Health => {
+            let status = if text.contains("\"status\":\"down\"") { 503 } else { 200 };
+            respond::text(status, "application/json", text)
+        }
+        Observed::Metrics => {
+            respond::text(200, "application/openmetrics-text; version=1.0.0; charset=utf-8", text)
+        }
+        Observed::MetricsJson => respond::text(200, "application/json", text),
+    }
+}
+
+fn unavailable(error: &str, id: &str) -> Message<ResponseHead, String> {
+    Problem::reduced_capacity(["the metrics object does not answer: ", error].concat(), id).into_message()
+}
+
+async fn page<P: Ports>(ports: &P, path: &str, id: &str) -> Message<ResponseHead, P::Body> {
+    match ports.asset(path).await {
+        Ok(mut message) => {
+            respond::guard_page(&mut message.head.fields);
+            message
+        }
+        Err(error) => failed(ports, &error.to_string(), id),
+    }
+}
+
+async fn live<P: Ports>(ports: &P, id: &str) -> Message<ResponseHead, P::Body> {
+    match ports.live().await {
+        Ok(message) => message,
+        Err(error) => failed(ports, &error.to_string(), id),
+    }
+}
+
+fn failed<P: Ports>(ports: &P, error: &str, id: &str) -> Message<ResponseHead, P::Body> {
+    let Message { head, body } = unavailable(error, id);
+    Message::new(head, ports.body(&ports.bytes(&body)))
+}

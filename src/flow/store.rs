@@ -1,0 +1,276 @@
+//! Store: which layers are filled, and which are told that what they hold is no longer so.
+
+use std::rc::Rc;
+
+use crate::cache::range::How;
+use crate::cache::settle::Exchange;
+use crate::cache::{
+    CacheStatus, Detail, Fwd, Layer, NotStored, PrimaryKey, Record, StoredHead, VariantIndex, invalidates, storable,
+};
+use crate::head::{Message, Method, ResponseHead};
+use crate::ports::{Loaded, PortError, Ports};
+use crate::record::{AnsweredBy, Incident};
+use crate::route::asset;
+use crate::time::Span;
+
+use super::Reply;
+use super::flight::Lead;
+use super::lookup::{Candidate, Content, Found};
+use super::visit::Visit;
+
+/// A response of the origin's own to a request that the cache took part in.
+pub struct Received<B> {
+    /// The response.
+    pub message: Message<ResponseHead, B>,
+    /// When it was asked for and came.
+    pub exchange: Exchange,
+    /// Why it was asked for.
+    pub fwd: Fwd,
+    /// How it answers the client's own preconditions.
+    pub how: How,
+}
+
+/// Hands the response on, and stores it where that is allowed and pays.
+pub fn receive<P: Ports>(
+    visit: &Rc<Visit<P>>,
+    key: &PrimaryKey,
+    found: &Found<P>,
+    received: Received<P::Body>,
+    lead: Option<Lead<P>>,
+) -> Reply<P::Body> {
+    let Received { message: Message { mut head, body }, exchange, fwd, how } = received;
+    visit.notes.borrow_mut().answered_by = AnsweredBy::Origin;
+    apply_asset_policy(visit, &mut head);
+    let now = exchange.response_time;
+    let mut cache = CacheStatus { fwd_status: Some(head.status), ..CacheStatus::fwd(fwd) };
+    let lifetime = match storable(&visit.request, &head, &visit.route.cache, &visit.identity, now) {
+        Ok(lifetime) if visit.request.method == Method::Get => lifetime,
+        Ok(_) => return Reply { message: Message::new(head, body), cache: Some(cache) },
+        Err(why) => {
+            cache.detail = Some(Detail::Reason(why.as_str()));
+            if let Some(lead) = lead {
+                lead.pass();
+            }
+            return Reply { message: Message::new(head, body), cache: Some(cache) };
+        }
+    };
+    let stored = StoredHead::new(
+        &visit.request,
+        &head,
+        &lifetime,
+        &visit.route.cache,
+        exchange.request_time,
+        exchange.response_time,
+    );
+    cache.ttl = Some(stored.ttl(now));
+    let length = if head.is_bodiless() { Some(0) } else { head.content_length() };
+    let policy = &visit.route.cache;
+    if !policy.layers.iter().any(|layer| policy.takes(*layer, length.or(Some(0)))) {
+        cache.detail = Some(Detail::Reason(NotStored::TooLarge.as_str()));
+        return Reply { message: Message::new(head, body), cache: Some(cache) };
+    }
+    cache.stored = true;
+    let (theirs, ours) = visit.ports.tee(body);
+    let filling = Filling { visit: visit.clone(), key: key.clone(), index: found.index.clone(), lead };
+    visit.ports.defer(filling.fill(stored, ours, length));
+    if how == How::NotModified {
+        visit.ports.discard(theirs);
+        head.status = 304;
+        return Reply { message: Message::new(head, P::Body::default()), cache: Some(cache) };
+    }
+    Reply { message: Message::new(head, theirs), cache: Some(cache) }
+}
+
+/// The route's asset policy speaks where the origin did not (or over it, where the config says so).
+pub fn apply_asset_policy<P: Ports>(visit: &Visit<P>, head: &mut ResponseHead) {
+    if !visit.route.assets {
+        return;
+    }
+    let said = asset::policy(&visit.request, head, &visit.gate.site.assets).map(|text| text.into_owned());
+    if let Ok(cache_control) = said {
+        head.fields.insert("cache-control", &cache_control);
+    }
+}
+
+/// One response on its way into the layers.
+struct Filling<P: Ports> {
+    visit: Rc<Visit<P>>,
+    key: PrimaryKey,
+    index: Option<VariantIndex>,
+    lead: Option<Lead<P>>,
+}
+
+impl<P: Ports> Filling<P> {
+    /// Fills memory first, and lets the followers go; then the others. Nothing is kept of a body that did not end well.
+    async fn fill(mut self, mut head: StoredHead, body: P::Body, length: Option<u64>) {
+        let visit = self.visit.clone();
+        let policy = &visit.route.cache;
+        let small = length.is_none_or(|bytes| bytes <= policy.memory_object_bytes_max.bytes());
+        if !small {
+            self.lead.take();
+            return self.stream(head, body, length).await;
+        }
+        let bytes = match visit.ports.collect(body, policy.memory_object_bytes_max.bytes()).await {
+            Ok(bytes) if length.is_none_or(|length| length == visit.ports.len(&bytes)) => bytes,
+            // Of unknown length, and longer than what is held: not an error, and not to be waited for again.
+            Err(PortError::TooLarge) => return self.lead.into_iter().for_each(Lead::pass),
+            Ok(_) => return visit.late_incident(Incident::TruncatedBody, "shorter than it said"),
+            Err(error) => return visit.late_incident(Incident::TruncatedBody, &error.to_string()),
+        };
+        let length = visit.ports.len(&bytes);
+        head.body_bytes = Some(length);
+        if policy.layers.contains(&Layer::Memory) {
+            let variants_max = policy.vary.variants_max;
+            let mut memory = visit.gate.memory.borrow_mut();
+            memory.insert(self.key.clone(), head.clone(), bytes.clone(), length, variants_max);
+        }
+        self.lead.take();
+        self.save(Layer::Colo, &head, visit.ports.body(&bytes), length).await;
+        if self.pays(&head) {
+            self.save(Layer::Kv, &head, visit.ports.body(&bytes), length).await;
+        }
+    }
+
+    /// A body too large for memory flows into the other layers as it comes.
+    async fn stream(&self, mut head: StoredHead, body: P::Body, length: Option<u64>) {
+        let (policy, ports) = (&self.visit.route.cache, &self.visit.ports);
+        let fits = |layer| policy.takes(layer, length);
+        let Some(bytes) = length.filter(|_| fits(Layer::Colo) || fits(Layer::Kv)) else {
+            return ports.discard(body);
+        };
+        head.body_bytes = Some(bytes);
+        match (fits(Layer::Colo), fits(Layer::Kv) && self.pays(&head)) {
+            (true, true) => {
+                let (one, other) = ports.tee(body);
+                let kv = self.save(Layer::Kv, &head, other, bytes);
+                let colo = self.save(Layer::Colo, &head, one, bytes);
+                super::join(colo, kv).await;
+            }
+            (true, false) => self.save(Layer::Colo, &head, body, bytes).await,
+            (false, true) => self.save(Layer::Kv, &head, body, bytes).await,
+            (false, false) => ports.discard(body),
+        }
+    }
+
+    fn pays(&self, head: &StoredHead) -> bool {
+        let requests = self.visit.gate.stored_again(&self.key, self.visit.ports.now());
+        self.visit.route.cache.kv_pays(head.lifetime_secs, requests)
+    }
+
+    async fn save(&self, layer: Layer, head: &StoredHead, body: P::Body, length: u64) {
+        if !self.visit.route.cache.takes(layer, Some(length)) {
+            return self.visit.ports.discard(body);
+        }
+        let saved = save(&self.visit, layer, &self.key, self.index.clone(), head, body, length).await;
+        if let Err(error) = saved {
+            self.visit.late_incident(Incident::StoreFailed, &format!("{}: {error}", layer.as_str()));
+        }
+    }
+}
+
+/// Writes a response, and where Vary selected it, the index that names it.
+async fn save<P: Ports>(
+    visit: &Visit<P>,
+    layer: Layer,
+    key: &PrimaryKey,
+    index: Option<VariantIndex>,
+    head: &StoredHead,
+    body: P::Body,
+    length: u64,
+) -> Result<(), PortError> {
+    let keep = keep(head);
+    let primary = key.storage_key();
+    let own = head.storage_key(key);
+    let record = Loaded::new(Record::Response(head.clone()).encode(), body);
+    visit.ports.save(layer, &own, record, Some(length), keep).await?;
+    if own == primary {
+        return Ok(());
+    }
+    let mut index = index.unwrap_or_default();
+    let gone = index.put(key, head, &visit.route.cache.vary);
+    let record = Loaded::new(Record::Variants(index).encode(), P::Body::default());
+    visit.ports.save(layer, &primary, record, Some(0), keep).await?;
+    for key in gone {
+        visit.ports.remove(layer, &key).await?;
+    }
+    Ok(())
+}
+
+/// A stale response with a validator is worth keeping for a while: a 304 is cheaper than a body.
+const KEEP_FOR_VALIDATION: Span = Span::from_secs(3600);
+
+/// How long a store keeps a response: as long as it could be of use.
+fn keep(head: &StoredHead) -> Span {
+    let stale = head.stale_while_revalidate_secs.max(head.stale_if_error_secs);
+    let validator = head.fields.contains("etag") || head.fields.contains("last-modified");
+    let after = if validator { Span::from_secs(stale.into()).max(KEEP_FOR_VALIDATION) } else { Span::from_secs(stale.into()) };
+    Span::from_secs(head.lifetime_secs.saturating_sub(head.initial_age_secs).into()).saturating_add(after)
+}
+
+/// A response that a lower layer had goes into those above it.
+pub fn promote<P: Ports>(
+    visit: &Rc<Visit<P>>,
+    key: &PrimaryKey,
+    candidate: &Candidate<P>,
+    lead: Option<Lead<P>>,
+) {
+    let Content::Bytes(bytes) = &candidate.content else { return };
+    let (policy, length) = (&visit.route.cache, visit.ports.len(bytes));
+    if policy.takes(Layer::Memory, Some(length)) {
+        let variants_max = policy.vary.variants_max;
+        let mut memory = visit.gate.memory.borrow_mut();
+        memory.insert(key.clone(), candidate.head.clone(), bytes.clone(), length, variants_max);
+    }
+    drop(lead);
+    if candidate.layer == Layer::Kv && policy.takes(Layer::Colo, Some(length)) {
+        let filling = Filling { visit: visit.clone(), key: key.clone(), index: None, lead: None };
+        let (head, body) = (candidate.head.clone(), visit.ports.body(bytes));
+        visit.ports.defer(async move { filling.save(Layer::Colo, &head, body, length).await });
+    }
+}
+
+/// A stored response was confirmed: its new head goes with its old body.
+pub fn freshen<P: Ports>(
+    visit: &Rc<Visit<P>>,
+    key: &PrimaryKey,
+    found: &Found<P>,
+    candidate: &Candidate<P>,
+    lead: Option<Lead<P>>,
+) {
+    // A body that is streamed from a store to the client can't be written back; it is confirmed again next time.
+    let Content::Bytes(bytes) = &candidate.content else { return };
+    let filling = Filling { visit: visit.clone(), key: key.clone(), index: found.index.clone(), lead };
+    let length = visit.ports.len(bytes);
+    visit.ports.defer(filling.fill(candidate.head.clone(), visit.ports.body(bytes), Some(length)));
+}
+
+/// Removes what a response to an unsafe method makes invalid (RFC 9111, section 4.4), from every layer that is asked
+/// by this worker. Other colos learn of it when what they hold is stale.
+pub fn invalidate<P: Ports>(visit: &Rc<Visit<P>>, response: &ResponseHead) {
+    let policy = &visit.route.cache;
+    if !policy.enabled {
+        return;
+    }
+    for target in invalidates(&visit.request, response) {
+        let key = PrimaryKey::new(&target, &visit.request.fields, &policy.key, &visit.identity);
+        visit.gate.memory.borrow_mut().remove(&key);
+        let visit = visit.clone();
+        visit.clone().ports.defer(async move {
+            for layer in visit.route.cache.layers.iter().filter(|layer| **layer != Layer::Memory) {
+                if let Err(error) = remove(&visit, *layer, &key).await {
+                    visit.late_incident(Incident::StoreFailed, &format!("{}: {error}", layer.as_str()));
+                }
+            }
+        });
+    }
+}
+
+/// A delete costs as much as ten reads of KV, so it is looked first.
+async fn remove<P: Ports>(visit: &Visit<P>, layer: Layer, key: &PrimaryKey) -> Result<(), PortError> {
+    let key = key.storage_key();
+    if layer == Layer::Kv {
+        let Some(found) = visit.ports.load(layer, &key, visit.gate.site.kv_budget).await? else { return Ok(()) };
+        visit.ports.discard(found.body);
+    }
+    visit.ports.remove(layer, &key).await
+}

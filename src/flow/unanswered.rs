@@ -1,0 +1,66 @@
+//! When no origin gave an answer worth handing on: the route's static fallback, or a problem document that says what
+//! happened (RFC 9457, RFC 9209).
+
+use std::rc::Rc;
+
+use crate::cache::{CacheStatus, Fwd};
+use crate::head::{Message, ResponseHead};
+use crate::origin::ProxyStatus;
+use crate::origin::forward::NotForwarded;
+use crate::ports::Ports;
+use crate::record::{AnsweredBy, Incident};
+use crate::respond::Problem;
+
+use super::Reply;
+use super::origin::Failed;
+use super::visit::Visit;
+
+/// What a client is told that gets a 503 without knowing why, in seconds.
+const RETRY_AFTER_SECS: &str = "1";
+
+/// Every attempt failed, and nothing stored may stand in.
+pub fn failed<P: Ports>(visit: &Rc<Visit<P>>, failed: Failed<P::Body>, fwd: Option<Fwd>) -> Reply<P::Body> {
+    let Failed { response, failure, pool, .. } = failed;
+    let fwd_status = response.as_ref().map(|message| message.head.status);
+    let cache = fwd.map(|fwd| CacheStatus { fwd_status, ..CacheStatus::fwd(fwd) });
+    let site = &visit.gate.site;
+    let proxy_status = site.pools.get(pool).map(|pool| failure.proxy_status(&site.server.id, pool).to_string());
+    if let Some(fallback) = &visit.route.static_fallback {
+        if let Some(message) = response {
+            visit.ports.discard(message.body);
+        }
+        visit.notes.borrow_mut().answered_by = AnsweredBy::Static;
+        let mut head = ResponseHead::new(fallback.status);
+        head.fields.append("content-type", &fallback.content_type);
+        head.fields.append("cache-control", "no-store");
+        head.fields.append("proxy-status", proxy_status.as_deref().unwrap_or_default());
+        return visit.own(Message::new(head, fallback.body.clone()), cache);
+    }
+    if let Some(message) = response {
+        visit.notes.borrow_mut().answered_by = AnsweredBy::Origin;
+        return Reply { message, cache };
+    }
+    visit.notes.borrow_mut().answered_by = AnsweredBy::Error;
+    let status = failure.status();
+    let problem = match status {
+        503 => Problem::reduced_capacity(failure.to_string(), &visit.id),
+        _ => Problem::plain(status, failure.to_string(), &visit.id),
+    };
+    let mut message = problem.into_message();
+    if status == 503 {
+        message.head.fields.append("retry-after", RETRY_AFTER_SECS);
+    }
+    message.head.fields.append("proxy-status", proxy_status.as_deref().unwrap_or_default());
+    visit.own(message, cache)
+}
+
+/// The request may not go to an origin.
+pub fn refused<P: Ports>(visit: &Rc<Visit<P>>, why: NotForwarded) -> Reply<P::Body> {
+    if why == NotForwarded::LoopDetected {
+        visit.incident(Incident::LoopDetected, "the request came back to this gateway");
+    }
+    let mut message = Problem::plain(why.status(), why.as_str().replace('_', " "), &visit.id).into_message();
+    let status = ProxyStatus::error(&visit.gate.site.server.id, why.as_str(), None);
+    message.head.fields.append("proxy-status", &status.to_string());
+    visit.own(message, None)
+}

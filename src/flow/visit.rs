@@ -1,0 +1,148 @@
+//! One request on its way: what every stage needs to see, and what they note for the record.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crate::head::RequestHead;
+use crate::identity::Identity;
+use crate::origin::PoolState;
+use crate::ports::Ports;
+use crate::record::{AnsweredBy, Event, Incident, Incidents, MethodClass, Verdict};
+use crate::route::Route;
+use crate::time::Timestamp;
+
+use super::gate::Gate;
+
+/// One request on its way.
+pub struct Visit<P: Ports> {
+    /// The isolate's state.
+    pub gate: Rc<Gate<P>>,
+    /// The world, as this request sees it.
+    pub ports: P,
+    /// The client's request.
+    pub request: RequestHead,
+    /// The route that took it.
+    pub route: Rc<Route>,
+    /// Who asks.
+    pub identity: Identity,
+    /// X-Request-Id: 32 lower-case hex digits.
+    pub id: String,
+    /// When it came.
+    pub arrived: Timestamp,
+    /// For the record.
+    pub notes: RefCell<Notes>,
+}
+
+/// What happened on the way.
+#[derive(Debug, Clone)]
+pub struct Notes {
+    /// Who made the response.
+    pub answered_by: AnsweredBy,
+    /// What admission said.
+    pub verdict: Verdict,
+    /// Why the cache did not answer alone.
+    pub forward: Option<&'static str>,
+    /// Whether it waited for another request's answer.
+    pub collapsed: bool,
+    /// How often an origin was asked.
+    pub attempts: u8,
+    /// Whether another endpoint or pool than the first was asked.
+    pub failover: bool,
+    /// The endpoint that was asked last.
+    pub endpoint: Option<Rc<str>>,
+    /// What went wrong in a helper.
+    pub incidents: Incidents,
+}
+
+impl Default for Notes {
+    fn default() -> Self {
+        Self {
+            answered_by: AnsweredBy::Tidegate,
+            verdict: Verdict::None,
+            forward: None,
+            collapsed: false,
+            attempts: 0,
+            failover: false,
+            endpoint: None,
+            incidents: Incidents::default(),
+        }
+    }
+}
+
+impl<P: Ports> Visit<P> {
+    /// What keeps one client's requests together, for selections that go by it.
+    pub fn affinity(&self) -> String {
+        match (&self.identity.subject, self.request.client.address) {
+            (Some(subject), _) => subject.to_string(),
+            (None, Some(address)) => address.to_string(),
+            (None, None) => String::new(),
+        }
+    }
+
+    /// Runs a step on what the isolate knows of a pool.
+    pub fn with_pool<R>(&self, index: usize, step: impl FnOnce(&mut PoolState, &mut fastrand::Rng) -> R) -> Option<R> {
+        let mut states = self.gate.pools.borrow_mut();
+        let mut rng = self.gate.rng.borrow_mut();
+        states.get_mut(index).map(|state| step(state, &mut rng))
+    }
+
+    /// The same visit with another request, that nobody waits for and that is not recorded.
+    pub fn in_background(&self, request: RequestHead) -> Self {
+        Self {
+            gate: self.gate.clone(),
+            ports: self.ports.clone(),
+            request,
+            route: self.route.clone(),
+            identity: self.identity.clone(),
+            id: self.id.clone(),
+            arrived: self.ports.now(),
+            notes: RefCell::default(),
+        }
+    }
+
+    /// Notes what went wrong in a helper, and says it in the log.
+    pub fn incident(&self, incident: Incident, detail: &str) {
+        self.notes.borrow_mut().incidents.insert(incident);
+        self.log(incident, detail);
+    }
+
+    /// The same for work after the answer, which no event tells of any more.
+    pub fn late_incident(&self, incident: Incident, detail: &str) {
+        self.gate.outbox.borrow_mut().add_incident(incident);
+        self.log(incident, detail);
+    }
+
+    fn log(&self, incident: Incident, detail: &str) {
+        let line = serde_json::json!({
+            "level": "warn",
+            "incident": incident.as_str(),
+            "detail": detail,
+            "request": self.id,
+            "route": &*self.route.name,
+        });
+        self.ports.log(&line.to_string());
+    }
+
+    /// The event of this request, answered with this status and so many bytes.
+    pub fn event(&self, status: u16, bytes: Option<u64>) -> Event {
+        let notes = self.notes.borrow();
+        let now = self.ports.now();
+        Event {
+            at: now,
+            route: self.route.name.clone(),
+            method: MethodClass::of(&self.request.method),
+            status,
+            tier: self.identity.tier.clone(),
+            answered_by: notes.answered_by,
+            verdict: notes.verdict.clone(),
+            forward: notes.forward,
+            collapsed: notes.collapsed,
+            origin_attempts: notes.attempts,
+            failover: notes.failover,
+            endpoint: notes.endpoint.clone(),
+            duration: now.since(self.arrived),
+            bytes,
+            incidents: notes.incidents,
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Workers: the exports that JavaScript calls. wasm only; nothing is decided here.
+
+mod edge;
+mod executor;
+mod wire;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use wasm_bindgen::prelude::*;
+
+use crate::config::Config;
+use crate::flow::{self, Gate, Vars};
+use crate::head::{Message, RequestHead};
+use crate::limit::object::StateTable;
+use crate::limit::{batch, object};
+use crate::ports::Ports;
+use crate::record::{Delta, Health, Live, exposition};
+use crate::respond::Problem;
+use crate::time::Timestamp;
+use edge::{Body, Call, Edge};
+use executor::Settled;
+
+/// What requests are answered with.
+enum Worker {
+    /// A gate.
+    Gate(Rc<Gate<Edge>>),
+    /// The config is wrong: 503, with the list in the log.
+    Misconfigured(Rc<str>),
+}
+
+thread_local! {
+    static WORKER: RefCell<Worker> = RefCell::new(Worker::Misconfigured("not started".into()));
+}
+
+/// Takes the config (JSON), the deployment's variables (a JSON object of texts), and how often this isolate's wasm has
+/// died before.
+#[wasm_bindgen]
+pub fn start(config: &str, vars: &str, traps: u32) {
+    console_error_panic_hook::set_once();
+    let vars: HashMap<String, String> = serde_json::from_str(vars).unwrap_or_default();
+    let worker = match read(config) {
+        Ok(compiled) => Worker::Gate(Gate::new(compiled, config, Vars::new(&vars), traps)),
+        Err(problems) => Worker::Misconfigured(problems.into()),
+    };
+    WORKER.with(|slot| *slot.borrow_mut() = worker);
+}
+
+fn read(config: &str) -> Result<crate::config::Compiled, String> {
+    let json: serde_json::Value = serde_json::from_str(config).map_err(|error| error.to_string())?;
+    match Config::from_json(&json) {
+        Ok(config) => Ok(config.compile()),
+        Err(problems) => Err(problems.iter().map(|problem| format!("{problem}\n")).collect()),
+    }
+}
+
+/// One request: `packed` as `wire::request` reads it. The answer comes through `Call.respond`, before this returns where
+/// nothing had to be waited for.
+#[wasm_bindgen]
+pub fn serve(packed: String, request: JsValue, call: Call) {
+    let edge = Edge::new(call);
+    let worker = WORKER.with(|slot| match &*slot.borrow() {
+        Worker::Gate(gate) => Ok(gate.clone()),
+        Worker::Misconfigured(problems) => Err(problems.clone()),
+    });
+    executor::spawn(async move {
+        let answer = match (worker, wire::request(packed)) {
+            (Err(problems), _) => misconfigured(&edge, &problems),
+            (_, Err(wrong)) => own(&edge, Problem::plain(400, wrong, "")),
+            (Ok(gate), Ok((head, has_body))) => {
+                let body = has_body.then_some(Body(request));
+                flow::serve(gate, edge.clone(), head, body).await
+            }
+        };
+        edge.respond(answer);
+    });
+    executor::run();
+}
+
+fn misconfigured(edge: &Edge, problems: &str) -> Message<crate::head::ResponseHead, Body> {
+    edge.log(&["tidegate: the configuration is wrong:\n", problems].concat());
+    own(edge, Problem::reduced_capacity("the gateway is not configured; its log says why", ""))
+}
+
+fn own(edge: &Edge, problem: Problem) -> Message<crate::head::ResponseHead, Body> {
+    let Message { head, body } = problem.into_message();
+    Message::new(head, edge.body(&edge.bytes(&body)))
+}
+
+/// An operation of the platform has ended well.
+#[wasm_bindgen]
+pub fn settle(operation: u32, text: Option<String>, handle: JsValue) {
+    executor::settle(operation, Ok(Settled { text, handle }));
+}
+
+/// An operation of the platform has failed.
+#[wasm_bindgen]
+pub fn fail(operation: u32, message: String) {
+    executor::settle(operation, Err(message));
+}
+
+/// A limiter object's step: its stored table, the asks as text, the time in milliseconds. Returns the table to store (or
+/// undefined where it did not change), the verdicts as text, and when its alarm should ring (0 where nothing is left).
+#[wasm_bindgen]
+pub fn limiter_take(state: &[u8], asks: &str, now: f64) -> Result<js_sys::Array, JsError> {
+    let mut table = StateTable::decode(state).unwrap_or_default();
+    let takes = batch::read_takes(asks).ok_or_else(|| JsError::new("the asks can't be read"))?;
+    let step = object::step(&mut table, &takes, Timestamp::from_millis(now as u64));
+    let kept = if step.changed { js_sys::Uint8Array::from(&*table.encode()).into() } else { JsValue::UNDEFINED };
+    let verdicts = batch::verdicts_text(&step.verdicts);
+    let expires = step.expires_at.map_or(0.0, |at| at.as_millis() as f64);
+    Ok(js_sys::Array::of3(&kept, &verdicts.into(), &expires.into()))
+}
+
+/// A limiter object's alarm: as [`limiter_take`], without asks.
+#[wasm_bindgen]
+pub fn limiter_expire(state: &[u8], now: f64) -> js_sys::Array {
+    let mut table = StateTable::decode(state).unwrap_or_default();
+    let rings = object::expire(&mut table, Timestamp::from_millis(now as u64));
+    let kept = js_sys::Uint8Array::from(&*table.encode());
+    js_sys::Array::of2(&kept.into(), &rings.map_or(0.0, |at| at.as_millis() as f64).into())
+}
+
+fn live(state: &str, now: Timestamp) -> Live {
+    Live::load(state).unwrap_or_else(|| Live::new(now))
+}
+
+/// The metrics object's step: its state, with a delta added.
+#[wasm_bindgen]
+pub fn metrics_ingest(state: &str, delta: &str, now: f64) -> Result<String, JsError> {
+    let now = Timestamp::from_millis(now as u64);
+    let mut live = live(state, now);
+    let delta = Delta::decode(delta).map_err(|error| JsError::new(&error.to_string()))?;
+    live.ingest(&delta, now);
+    Ok(live.store())
+}
+
+/// What the metrics object knows: `live` (the page's snapshot), `health`, `metrics` or `metrics.json`.
+#[wasm_bindgen]
+pub fn metrics_tell(state: &str, what: &str, now: f64) -> String {
+    let now = Timestamp::from_millis(now as u64);
+    let live = live(state, now);
+    match what {
+        "health" => Health::of(&live, now).to_json(),
+        "metrics" => exposition::openmetrics(&live, now),
+        "metrics.json" => exposition::json(&live, now),
+        _ => live.snapshot(now),
+    }
+}
+
+/// Dies, as a bug would. Only tests call it.
+#[wasm_bindgen]
+pub fn trap() {
+    std::process::abort();
+}

@@ -1,0 +1,133 @@
+//! What travels from an isolate to the metrics object, and when.
+
+use serde::{Deserialize, Serialize};
+
+use super::counters::Counters;
+use super::endpoints::EndpointReport;
+use super::event::{Event, Incident};
+use crate::time::{Span, Timestamp};
+
+/// An isolate sends at most one delta in this time.
+const SEND_EVERY: Span = Span::from_secs(1);
+
+/// What an isolate counted since its last delta, and what it thinks of the endpoints now.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Delta {
+    /// Which isolate: a random number that it draws at its start.
+    pub isolate: u64,
+    /// What it counted.
+    pub counters: Counters,
+    /// Every endpoint of every pool that it knows, so that a pool can be seen to be down as a whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endpoints: Vec<EndpointReport>,
+}
+
+impl Delta {
+    /// As JSON.
+    pub fn encode(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// From JSON.
+    ///
+    /// # Errors
+    /// Where the text is not a delta.
+    pub fn decode(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+}
+
+/// An isolate's counters between two deltas.
+#[derive(Debug)]
+pub struct Outbox {
+    isolate: u64,
+    counters: Counters,
+    sent: Option<Timestamp>,
+}
+
+impl Outbox {
+    /// An empty one for the isolate with this number.
+    pub fn new(isolate: u64) -> Self {
+        Self { isolate, counters: Counters::default(), sent: None }
+    }
+
+    /// Counts one request.
+    pub fn add(&mut self, event: &Event) {
+        self.counters.add(event);
+    }
+
+    /// Counts what went wrong outside a request.
+    pub fn add_incident(&mut self, incident: Incident) {
+        self.counters.add_incident(incident);
+    }
+
+    /// How long to wait until the next delta may go; `None` where there is nothing to send.
+    pub fn due_in(&self, now: Timestamp) -> Option<Span> {
+        if self.counters.is_empty() {
+            return None;
+        }
+        Some(self.sent.map_or(Span::ZERO, |sent| SEND_EVERY.saturating_sub(now.since(sent))))
+    }
+
+    /// Takes out what is to be sent, when it is due.
+    pub fn take(&mut self, endpoints: Vec<EndpointReport>, now: Timestamp) -> Option<Delta> {
+        if self.due_in(now)? > Span::ZERO {
+            return None;
+        }
+        self.sent = Some(now);
+        Some(Delta { isolate: self.isolate, counters: std::mem::take(&mut self.counters), endpoints })
+    }
+
+    /// Takes back a delta that could not be delivered.
+    pub fn give_back(&mut self, delta: &Delta) {
+        self.counters.merge(&delta.counters);
+        self.counters.add_incident(Incident::MetricsUnreachable);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::counters::tests::{event, failure};
+    use super::*;
+
+    const START: Timestamp = Timestamp::from_secs(1000);
+
+    #[test]
+    fn an_isolate_sends_at_most_once_a_second_and_only_what_is_new() {
+        let mut outbox = Outbox::new(7);
+        assert_eq!(outbox.take(Vec::new(), START), None);
+        outbox.add(&event());
+        assert_eq!(outbox.take(Vec::new(), START).unwrap().counters.requests(), 1);
+        outbox.add(&event());
+        let soon = START + Span::from_millis(400);
+        assert_eq!(
+            (outbox.due_in(soon), outbox.take(Vec::new(), soon)),
+            (Some(Span::from_millis(600)), None)
+        );
+        outbox.add(&failure());
+        let later = START + SEND_EVERY;
+        assert_eq!(outbox.take(Vec::new(), later).unwrap().counters.requests(), 2);
+        assert_eq!(outbox.due_in(later), None);
+    }
+
+    #[test]
+    fn what_could_not_be_delivered_goes_with_the_next() {
+        let mut outbox = Outbox::new(7);
+        outbox.add(&event());
+        let lost = outbox.take(Vec::new(), START).unwrap();
+        outbox.add(&failure());
+        outbox.give_back(&lost);
+        let sent = outbox.take(Vec::new(), START + SEND_EVERY).unwrap();
+        assert_eq!(sent.counters.requests(), 2);
+        assert_eq!(sent.counters.incidents.get(Incident::MetricsUnreachable as usize), 1);
+    }
+
+    #[test]
+    fn a_delta_reads_back() {
+        let mut outbox = Outbox::new(u64::MAX);
+        outbox.add(&failure());
+        let delta = outbox.take(Vec::new(), START).unwrap();
+        assert_eq!(Delta::decode(&delta.encode()).unwrap(), delta);
+        assert!(Delta::decode("{}").is_err());
+    }
+}

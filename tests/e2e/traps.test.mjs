@@ -1,0 +1,110 @@
+// The wasm dies: whoever is in flight is answered all the same, and nothing that was counted is lost.
+//
+// With the variable TIDEGATE_TEST_TRAP set, a request with `x-tidegate-test-trap: 1` panics inside the wasm.
+import assert from "node:assert/strict";
+import { before as beforeAll, beforeEach, test } from "node:test";
+import { before, pause, startGate } from "./harness.mjs";
+import { startOrigin } from "./origins.mjs";
+
+const TRAP = { "x-tidegate-test-trap": "1" };
+let origin, gate;
+
+beforeAll(async () => {
+    origin = await startOrigin();
+    origin.on("/slow", async (request, response, seen) => {
+        await seen.ended;
+        await pause(400);
+        response.writeHead(200, { "Cache-Control": "no-store" }).end(`slow ${seen.method} ${seen.body}`);
+    });
+    gate = await startGate({ config: before(origin.url), env: { TIDEGATE_TEST_TRAP: "1" } });
+});
+beforeEach(() => origin.clear());
+
+test("the request that traps goes to the origin, with method, query and body", async () => {
+    const answer = await gate.get("/trapped?a=1", { method: "POST", body: "the body", headers: TRAP });
+    assert.equal(answer.status, 200);
+    assert.equal(answer.text, "origin");
+    const { method, url, body, headers } = origin.last();
+    assert.deepEqual([method, url, body], ["POST", "/trapped?a=1", "the body"]);
+    assert.equal(headers["x-tidegate-test-trap"], undefined);
+    assert.match(gate.log(), /panicked|trapped/);
+});
+
+test("the next request gets a fresh instance", async () => {
+    await gate.get("/x", { headers: TRAP });
+    const answer = await gate.get("/x");
+    assert.equal(answer.status, 200);
+    assert.ok(answer.headers["cache-status"], "answered by the wasm again");
+});
+
+test("everybody in flight under load is answered while the wasm dies again and again", async () => {
+    const jobs = [];
+    for (let n = 0; n < 200; n += 1) {
+        const kind = n % 10;
+        if (kind === 9) jobs.push(gate.get("/x", { headers: TRAP }));
+        else if (kind % 3 === 0) jobs.push(gate.get("/slow"));
+        else jobs.push(gate.get(`/x?${n}`));
+        if (n % 20 === 19) await pause(40);
+    }
+    const answers = await Promise.all(jobs);
+    assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
+    assert.deepEqual(new Set(answers.map(({ text }) => text)), new Set(["origin", "slow GET "]));
+});
+
+test("a streamed download that has begun goes on to its end", async () => {
+    origin.on("/stream", async (_, response) => {
+        response.writeHead(200, { "Cache-Control": "no-store" });
+        for (let n = 0; n < 10; n += 1) {
+            response.write("0123456789");
+            await pause(40);
+        }
+        response.end();
+    });
+    const { response } = await gate.get("/stream", { stream: true });
+    await gate.get("/x", { headers: TRAP });
+    assert.equal(Buffer.concat(await Array.fromAsync(response)).length, 100);
+});
+
+test("write, write, panic, write gives 3", async () => {
+    const from = "127.0.0.77";
+    const left = async (headers) => (await gate.get("/api/thing", { from, headers })).headers["x-ratelimit-remaining"];
+    assert.equal(await left(), "19");
+    assert.equal(await left(), "18");
+    await gate.get("/x", { headers: TRAP });
+    assert.equal(await left(), "17");
+});
+
+test("write, write, panic inside the object, write gives 3", async () => {
+    const from = "127.0.0.78";
+    const ask = (headers) => gate.get("/api/thing", { from, headers });
+    assert.equal((await ask()).headers["x-ratelimit-remaining"], "19");
+    assert.equal((await ask()).headers["x-ratelimit-remaining"], "18");
+    assert.equal((await ask({ "x-tidegate-test-trap": "limiter" })).status, 200);
+    assert.equal((await ask()).headers["x-ratelimit-remaining"], "17");
+});
+
+test("traps are counted", async () => {
+    await gate.get("/x", { headers: TRAP });
+    await gate.get("/x");
+    await pause(1500);
+    await gate.get("/x");
+    await pause(1500);
+    assert.match((await gate.get("/_tidegate/metrics")).text, /trap\w*(\{[^}]*\})? [1-9]/);
+});
+
+test("on_trap = \"refuse\" answers 503 instead", async () => {
+    const strict = await startGate({ config: `on_trap = "refuse"\n${before(origin.url)}`, env: { TIDEGATE_TEST_TRAP: "1" } });
+    const answer = await strict.get("/x", { headers: TRAP });
+    assert.equal(answer.status, 503);
+    assert.equal(answer.headers["content-type"], "application/problem+json");
+    assert.equal(origin.requests.length, 0);
+    await strict.stop();
+});
+
+test("without the variable the header does nothing", async () => {
+    const plain = await startGate({ config: before(origin.url) });
+    const answer = await plain.get("/x", { headers: TRAP });
+    assert.equal(answer.status, 200);
+    assert.doesNotMatch(plain.log(), /panicked|trapped/);
+    await plain.stop();
+});
