@@ -5,6 +5,7 @@
 
 mod check;
 mod compiled;
+mod message;
 mod problem;
 mod read;
 mod sections;

@@ -16,24 +16,39 @@ pub enum Step {
 pub struct KeyPath(pub Vec<Step>);
 
 impl KeyPath {
-    /// The place below this one with these keys, which may hold dots: `key_source.url`.
-    pub fn join(&self, keys: &str) -> Self {
-        let mut path = self.clone();
-        path.0.extend(keys.split('.').map(|key| Step::Key(key.to_owned())));
-        path
+    /// The place of this key of the whole.
+    pub fn of(key: &str) -> Self {
+        Self(vec![Step::Key(key.to_owned())])
     }
 
-    /// The place of the item with this index.
-    pub fn at(&self, index: usize) -> Self {
-        let mut path = self.clone();
-        path.0.push(Step::Index(index));
-        path
-    }
-
-    /// The place of this key, whatever characters it has.
+    /// The place of this key below, whatever characters it has.
     pub fn key(&self, key: &str) -> Self {
+        self.and(Step::Key(key.to_owned()))
+    }
+
+    /// The place of the item with this index below.
+    pub fn at(&self, index: usize) -> Self {
+        self.and(Step::Index(index))
+    }
+
+    /// The place below with these keys and indices: `endpoints[0].weight`. An index that cannot be read is a key.
+    pub fn below(&self, text: &str) -> Self {
+        let parts = text.split(['.', '[']).filter(|part| !part.is_empty());
+        parts.fold(self.clone(), |path, part| {
+            let index = part.strip_suffix(']').and_then(|digits| digits.parse().ok());
+            path.and(index.map_or_else(|| Step::Key(part.to_owned()), Step::Index))
+        })
+    }
+
+    /// The place of what this is in.
+    pub fn parent(&self) -> Option<Self> {
+        let (_, parents) = self.0.split_last()?;
+        Some(Self(parents.to_vec()))
+    }
+
+    fn and(&self, step: Step) -> Self {
         let mut path = self.clone();
-        path.0.push(Step::Key(key.to_owned()));
+        path.0.push(step);
         path
     }
 }

@@ -80,6 +80,20 @@ impl Match {
             && self.headers.is_empty()
     }
 
+    /// Whether it holds for exactly the requests that another one holds for, as far as their texts tell.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        let glob = |rule: &Self| match &rule.path {
+            Some(pattern) => pattern.glob().to_owned(),
+            None => "/**".to_owned(),
+        };
+        let has_all = |a: &Self, b: &Self| a.methods.iter().all(|method| b.methods.contains(method));
+        self.host == other.host
+            && glob(self) == glob(other)
+            && has_all(self, other)
+            && has_all(other, self)
+            && self.headers == other.headers
+    }
+
     /// How special it is.
     pub fn specificity(&self) -> Specificity {
         Specificity {

@@ -7,6 +7,7 @@
 //! that stands first in the file wins. What no route matches takes the fallback route.
 
 pub mod asset;
+mod class;
 pub mod compress;
 mod config;
 mod fingerprint;

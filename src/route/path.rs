@@ -221,6 +221,11 @@ impl PathPrefix {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether a path, or the front of a pattern, begins with it as whole segments.
+    pub fn is_prefix_of(&self, path: &str) -> bool {
+        path.strip_prefix(&*self.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
 }
 
 impl FromStr for PathPrefix {
