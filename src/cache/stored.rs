@@ -236,10 +236,3 @@ impl AsRef<Self> for StoredHead {
         self
     }
 }
-
-impl StoredHead {
-    /// TEMPORARY until the cache room lands.
-    pub fn conditions(&self) -> Fields {
-        Fields::new()
-    }
-}

@@ -261,7 +261,7 @@ export class Call {
   }
 
   asset(op, path) {
-    const served = this.env.ASSETS.fetch(new URL(path, "https://assets.invalid"), { method: "GET" });
+    const served = this.env.ASSETS.fetch(`https://assets.invalid/${path}`, { method: "GET" });
     this.settle(op, served.then((response) => [packHead(response), response]));
   }
 
