@@ -161,6 +161,7 @@ fn judge(
     }
     let fwd = if ttl > 0 && !head.no_cache { Fwd::Request } else { Fwd::Stale };
     let stale_until = if must_validate { None } else { stale_until(head, wishes, policy) };
+    let stale_until = stale_until.filter(|until| *until > now);
     Reuse::Revalidate(Revalidate { which: Some(which), fwd, conditions: head.conditions(), stale_until })
 }
 
@@ -212,3 +213,6 @@ fn other_tags<S: AsRef<StoredHead>>(
     tags.dedup();
     (!tags.is_empty()).then(|| Fields::from_pairs([("if-none-match", tags.join(", ").as_str())]))
 }
+
+#[cfg(test)]
+mod tests;

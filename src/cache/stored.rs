@@ -236,3 +236,6 @@ impl AsRef<Self> for StoredHead {
         self
     }
 }
+
+#[cfg(test)]
+mod tests;
