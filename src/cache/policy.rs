@@ -244,7 +244,7 @@ pub struct Policy {
     pub object_bytes_max: Size,
     /// When a KV write pays; default `"second_request"`.
     pub kv_admission: KvAdmission,
-    /// Whether parts of a response (206) may be stored; default false.
+    /// Whether a part of a response (206) may be stored, for requests of what lies in it; default false.
     pub partial: bool,
     /// The named classes; whoever compiles the config puts its own here.
     #[serde(skip)]

@@ -148,8 +148,19 @@ fn judge(
 ) -> Reuse {
     let ttl = head.ttl(now);
     let must_validate = wishes.no_cache || head.no_cache;
+    let fresh_enough = !must_validate && satisfies(head, ttl, wishes, now);
+    if let Some(part) = head.part {
+        // A part answers for itself alone, and is not validated (RFC 9111, section 3.3).
+        return match head.answers(request) {
+            how @ How::Partial(range) if part.covers(range) && fresh_enough => {
+                Reuse::Serve(Serve { which, how, ttl, refresh: false })
+            }
+            _ if wishes.only_if_cached => Reuse::OnlyIfCachedMiss,
+            _ => Forward::because(Fwd::Partial),
+        };
+    }
     let serve = |refresh| Reuse::Serve(Serve { which, how: head.answers(request), ttl, refresh });
-    if !must_validate && satisfies(head, ttl, wishes, now) {
+    if fresh_enough {
         return serve(false);
     }
     let no_limits = wishes.max_age.is_none() && wishes.min_fresh.is_none();

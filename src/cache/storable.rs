@@ -3,6 +3,7 @@
 use super::directives::{Reach, RequestDirectives, ResponseDirectives};
 use super::freshness::{self, Source};
 use super::policy::{Layer, Policy, SetCookie};
+use super::range::ByteRange;
 use super::{date, targeted, validator};
 use crate::head::{Fields, Method, RequestHead, ResponseHead};
 use crate::identity::Identity;
@@ -152,6 +153,7 @@ fn gates(
         _ => return Err(NotStored::Method),
     }
     match response.status {
+        206 if policy.partial && ByteRange::carried(&response.fields).is_some() => {}
         206 | 304 => return Err(NotStored::Partial),
         200..=999 => {}
         _ => return Err(NotStored::Status),

@@ -1,7 +1,8 @@
 //! What may be reused, one rule a test.
 
 use super::*;
-use crate::cache::testing::{anonymous, date, get, known, policy, request, secs, stored};
+use crate::cache::storable;
+use crate::cache::testing::{anonymous, at, date, get, known, policy, request, secs, stored};
 
 const ALL: &str = r#"{"honour_client_directives":"all","stale_if_error_max":"50s"}"#;
 
@@ -206,4 +207,28 @@ fn a_hit_answers_the_clients_own_conditions_rfc9111_4_3_2() {
         let expected = Serve { which: 0, how: expected, ttl: 53, refresh: false };
         assert_eq!(decision, Reuse::Serve(expected), "{name}");
     }
+}
+
+#[test]
+fn a_stored_part_answers_for_what_lies_in_it_rfc9111_3_3() {
+    let policy = policy(r#"{"partial":true}"#);
+    let pairs = [("cache-control", "max-age=60"), ("etag", "\"a\""), ("content-range", "bytes 4-9/10")];
+    let response = crate::cache::testing::response(206, &pairs);
+    let ranged = |range| get(&[("range", range)]);
+    let lifetime = storable(&ranged("bytes=4-"), &response, &policy, &anonymous(), secs(0)).unwrap();
+    let held = [StoredHead::new(&ranged("bytes=4-"), &response, &lifetime, &policy, at(secs(0)))];
+    let of =
+        |request: &RequestHead, after| name(&reuse(request, &held, None, &policy, &anonymous(), secs(after)));
+    for (range, after, expected) in [
+        ("bytes=4-9", 1, "hit"),
+        ("bytes=-2", 1, "hit"),
+        ("bytes=3-9", 1, "partial"),
+        ("bytes=0-0,9-9", 1, "partial"),
+        ("bytes=4-9", 61, "partial"),
+    ] {
+        assert_eq!(of(&ranged(range), after), expected, "{range}");
+    }
+    assert_eq!((of(&get(&[]), 1), of(&request("HEAD", &[]), 1)), ("partial", "partial"));
+    let served = held[0].serve(&held[0].answers(&ranged("bytes=5-6")), secs(1));
+    assert_eq!((served.status, served.fields.get("content-range")), (206, Some("bytes 5-6/10")));
 }

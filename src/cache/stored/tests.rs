@@ -159,3 +159,14 @@ fn each_answer_has_the_fields_it_must_have_rfc9110_15() {
     assert!(several.fields.get("content-type").unwrap().starts_with("multipart/byteranges; boundary="));
     assert!(several.content_length().unwrap() > 20 && !several.fields.contains("content-range"));
 }
+
+#[test]
+fn nothing_takes_vary_from_a_stored_response() {
+    for takes in [("connection", "vary"), ("x", "")] {
+        let pairs = [("cache-control", "max-age=9, no-cache=\"vary\""), ("vary", "foo"), takes];
+        let old = stored(&get(&[("foo", "1")]), &pairs, &Policy::default(), secs(0));
+        assert!(
+            old.fields.contains("vary") && !old.selecting.matches(&Fields::new(), &Policy::default().vary)
+        );
+    }
+}
