@@ -23,9 +23,9 @@ pub enum Source {
 /// A guess is this part of the time since the last change (RFC 9111, section 4.2.2).
 const HEURISTIC_DIVISOR: u64 = 10;
 
-/// Statuses that may be stored and reused without explicit freshness (RFC 9110, section 15.1), without 206.
+/// Statuses that may be stored and reused without explicit freshness (RFC 9110, section 15.1).
 pub(super) fn is_heuristic(status: u16) -> bool {
-    matches!(status, 200 | 203 | 204 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501)
+    matches!(status, 200 | 203 | 204 | 206 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501)
 }
 
 /// Freshness lifetime in seconds, and where it comes from.

@@ -22,6 +22,22 @@ impl ByteRange {
     pub const fn bytes(self) -> u64 {
         self.last.saturating_sub(self.first).saturating_add(1)
     }
+
+    /// Whether it holds all of the other.
+    pub const fn covers(self, other: Self) -> bool {
+        self.first <= other.first && other.last <= self.last
+    }
+
+    /// The part that a 206 carries, and the complete length (RFC 9110, section 14.4). `None` where it carries several, or
+    /// does not say.
+    pub(super) fn carried(fields: &Fields) -> Option<(Self, u64)> {
+        let (range, complete) =
+            fields.get("content-range")?.trim().strip_prefix("bytes ")?.split_once('/')?;
+        let (first, last) = range.split_once('-')?;
+        let number = |text: &str| text.parse::<u64>().ok();
+        let (first, last, complete) = (number(first)?, number(last)?, number(complete)?);
+        (first <= last && last < complete).then_some((Self { first, last }, complete))
+    }
 }
 
 /// How a stored response answers a request, its preconditions and its Range.
@@ -31,7 +47,7 @@ pub enum How {
     Full,
     /// 304: the client has it.
     NotModified,
-    /// 206 with one part.
+    /// 206 with one part. Where the stored body is itself a part, it begins at [`super::StoredHead::part`].
     Partial(ByteRange),
     /// 206 with several parts (multipart/byteranges); [`super::multipart::frames`] says what stands between them.
     Multipart(Vec<ByteRange>),
@@ -40,8 +56,8 @@ pub enum How {
 }
 
 impl How {
-    /// How a response answers this request's preconditions and range. Only a 200 has them evaluated, and only one
-    /// of known length is cut (RFC 9110, sections 13.2.1 and 14.2).
+    /// How a response answers this request's preconditions and range. Only a success has them evaluated, and only
+    /// one of known length is cut (RFC 9110, sections 13.2.1 and 14.2).
     pub(super) fn new(
         request: &RequestHead,
         status: u16,
@@ -49,7 +65,7 @@ impl How {
         body_bytes: Option<u64>,
         response_time: Timestamp,
     ) -> Self {
-        if status != 200 {
+        if !matches!(status, 200 | 206) {
             return Self::Full;
         }
         if validator::not_modified(&request.fields, fields, response_time) {
@@ -157,6 +173,17 @@ mod tests {
         assert_eq!(cut("bytes=0-", 0), How::Unsatisfiable);
         let many: Vec<String> = (0..=RANGES_MAX).map(|at| format!("{}-{}", at * 2, at * 2)).collect();
         assert_eq!(cut(&format!("bytes={}", many.join(",")), 100), How::Full);
+    }
+
+    #[test]
+    fn a_206_says_what_it_carries_rfc9110_14_4() {
+        let carried = |text| ByteRange::carried(&Fields::from_pairs([("content-range", text)]));
+        assert_eq!(carried("bytes 4-9/10"), Some((ByteRange { first: 4, last: 9 }, 10)));
+        for text in
+            ["bytes 4-9/*", "bytes */10", "bytes 9-4/10", "bytes 4-10/10", "lines 4-9/10", "4-9/10", ""]
+        {
+            assert_eq!(carried(text), None, "{text}");
+        }
     }
 
     #[test]

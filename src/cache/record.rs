@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::key::StorageKey;
+use super::range::ByteRange;
 use super::status::push_integer;
 use super::stored::StoredHead;
 use super::variants::{Variant, VariantIndex};
@@ -158,6 +159,9 @@ impl Writer {
             flags,
             // Zero where the length is not known.
             head.body_bytes.map_or(0, |bytes| bytes.saturating_add(1)),
+            // Zero where the body is complete.
+            head.part.map_or(0, |part| part.first.saturating_add(1)),
+            head.part.map_or(0, |part| part.last),
             head.selecting.0.len() as u64,
         ] {
             self.number(number);
@@ -216,6 +220,8 @@ impl<'a> Parts<'a> {
         let flags: u8 = self.number()?;
         [head.no_cache, head.must_revalidate, head.immutable] = [1, 2, 4].map(|bit| flags & bit != 0);
         head.body_bytes = self.number::<u64>()?.checked_sub(1);
+        let (first, last) = (self.number::<u64>()?.checked_sub(1), self.number()?);
+        head.part = first.map(|first| ByteRange { first, last });
         let selecting: usize = self.number()?;
         for _ in 0..selecting {
             head.selecting.0.push((self.name()?.into(), self.option()?));
@@ -310,6 +316,7 @@ mod tests {
             numbers in (200_u16..=999, 0..u64::MAX / 2, any::<u32>(), any::<u32>(), any::<u32>(), any::<u32>()),
             flags in any::<[bool; 3]>(),
             body_bytes in proptest::option::of(0..u64::MAX / 2),
+            part in proptest::option::of((0..u64::MAX / 2, 0..u64::MAX / 2)),
             selecting in proptest::collection::vec(("[a-z:-]{1,9}|accept|vary", proptest::option::of("[ -~]{0,9}")), 0..4),
             fields in proptest::collection::vec(("[a-z0-9-]{1,9}|etag|date", "[ -~\\t]{0,9}|\\PC{0,5}"), 0..9),
         ) {
@@ -328,6 +335,7 @@ mod tests {
                 immutable: flags[2],
                 selecting: Selecting(selecting.into_iter().map(boxed).collect()),
                 body_bytes,
+                part: part.map(|(first, last)| ByteRange { first, last }),
             });
             prop_assert_eq!(Record::decode(&record.encode()), Ok(record));
         }

@@ -148,8 +148,19 @@ fn judge(
 ) -> Reuse {
     let ttl = head.ttl(now);
     let must_validate = wishes.no_cache || head.no_cache;
+    let fresh_enough = !must_validate && satisfies(head, ttl, wishes, now);
+    if let Some(part) = head.part {
+        // A part answers for itself alone, and is not validated (RFC 9111, section 3.3).
+        return match head.answers(request) {
+            how @ How::Partial(range) if part.covers(range) && fresh_enough => {
+                Reuse::Serve(Serve { which, how, ttl, refresh: false })
+            }
+            _ if wishes.only_if_cached => Reuse::OnlyIfCachedMiss,
+            _ => Forward::because(Fwd::Partial),
+        };
+    }
     let serve = |refresh| Reuse::Serve(Serve { which, how: head.answers(request), ttl, refresh });
-    if !must_validate && satisfies(head, ttl, wishes, now) {
+    if fresh_enough {
         return serve(false);
     }
     let no_limits = wishes.max_age.is_none() && wishes.min_fresh.is_none();
@@ -161,6 +172,7 @@ fn judge(
     }
     let fwd = if ttl > 0 && !head.no_cache { Fwd::Request } else { Fwd::Stale };
     let stale_until = if must_validate { None } else { stale_until(head, wishes, policy) };
+    let stale_until = stale_until.filter(|until| *until > now);
     Reuse::Revalidate(Revalidate { which: Some(which), fwd, conditions: head.conditions(), stale_until })
 }
 
@@ -212,3 +224,6 @@ fn other_tags<S: AsRef<StoredHead>>(
     tags.dedup();
     (!tags.is_empty()).then(|| Fields::from_pairs([("if-none-match", tags.join(", ").as_str())]))
 }
+
+#[cfg(test)]
+mod tests;

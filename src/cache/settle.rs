@@ -161,3 +161,143 @@ pub fn after_head(
         HeadEffect::Invalidate
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::key::PrimaryKey;
+    use crate::cache::testing::{anonymous, at, get, policy, request, response, secs, stored};
+    use crate::cache::{Reuse, reuse};
+
+    const STORED: [(&str, &str); 3] =
+        [("cache-control", "max-age=60, stale-if-error=30"), ("etag", "\"a\""), ("vary", "foo")];
+
+    fn held(foo: &str, tag: &str) -> StoredHead {
+        let pairs = [STORED[0], ("etag", tag), STORED[2]];
+        stored(&get(&[("foo", foo)]), &pairs, &policy("{}"), secs(0))
+    }
+
+    /// Asks for a stale response and settles what the origin answers.
+    fn settled(
+        request: &RequestHead,
+        held: &[StoredHead],
+        answer: Option<&ResponseHead>,
+        after: u64,
+    ) -> Settled {
+        let policy = policy("{}");
+        let Reuse::Revalidate(asked) = reuse(request, held, None, &policy, &anonymous(), secs(after)) else {
+            panic!("not asked")
+        };
+        settle(request, &asked, held, None, answer, &policy, &anonymous(), at(secs(after)))
+    }
+
+    fn which(settled: &Settled) -> Option<usize> {
+        match settled {
+            Settled::Freshened { which, .. } => Some(*which),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_304_confirms_the_response_that_it_names_rfc9111_4_3_4() {
+        let held = [held("1", "\"a\""), held("2", "W/\"b\""), held("3", "\"c\"")];
+        for (foo, answer, expected) in [
+            ("1", &[("etag", "\"a\"")][..], Some(0)),
+            ("1", &[], Some(0)),
+            ("2", &[("etag", "W/\"b\"")], Some(1)),
+            ("2", &[("etag", "\"b\"")], Some(1)),
+            ("1", &[("etag", "\"c\"")], Some(2)),
+            ("4", &[("etag", "\"c\"")], Some(2)),
+            ("4", &[], None),
+            ("1", &[("etag", "\"z\"")], None),
+        ] {
+            let settled = settled(&get(&[("foo", foo)]), &held, Some(&response(304, answer)), 70);
+            assert_eq!(which(&settled), expected, "{foo} {answer:?}");
+            assert!(expected.is_some() || settled == Settled::Refetch);
+        }
+    }
+
+    #[test]
+    fn a_confirmed_variant_answers_the_next_request_like_this_one() {
+        let (asked, held) = (get(&[("foo", "9")]), [held("1", "\"a\"")]);
+        let answer = response(304, &[("etag", "\"a\"")]);
+        let Settled::Freshened { freshened, .. } = settled(&asked, &held, Some(&answer), 70) else {
+            panic!()
+        };
+        let again = reuse(&asked, &[freshened.head], None, &policy("{}"), &anonymous(), secs(71));
+        assert!(matches!(again, Reuse::Serve(_)), "{again:?}");
+    }
+
+    #[test]
+    fn a_variant_that_only_the_index_knows_is_loaded() {
+        let (asked, policy) = (get(&[("foo", "9")]), policy("{}"));
+        let primary = PrimaryKey::new(&asked.target, &asked.fields, &policy.key, &anonymous());
+        let (head, mut index) = (held("1", "\"a\""), VariantIndex::default());
+        index.put(&primary, &head, &policy.vary);
+        let none: [StoredHead; 0] = [];
+        let decision = reuse(&asked, &none, Some(&index), &policy, &anonymous(), secs(1));
+        let Reuse::Revalidate(sent) = decision else { panic!("{decision:?}") };
+        let answer = response(304, &[("etag", "\"a\"")]);
+        let end = |held: &[StoredHead]| {
+            settle(&asked, &sent, held, Some(&index), Some(&answer), &policy, &anonymous(), at(secs(1)))
+        };
+        assert_eq!(end(&none), Settled::Load(head.storage_key(&primary)));
+        assert_eq!(which(&end(&[head])), Some(0));
+    }
+
+    #[test]
+    fn the_clients_own_conditions_are_answered_in_the_end_rfc9111_4_3_3() {
+        let held = [held("1", "\"a\"")];
+        let (same, other) = (response(304, &[("etag", "\"a\"")]), response(200, &[("etag", "\"b\"")]));
+        for (condition, answer, expected) in [
+            ("\"a\"", &same, How::NotModified),
+            ("\"b\"", &same, How::Full),
+            ("\"b\"", &other, How::NotModified),
+            ("\"a\"", &other, How::Full),
+        ] {
+            let request = get(&[("foo", "1"), ("if-none-match", condition)]);
+            match settled(&request, &held, Some(answer), 70) {
+                Settled::Freshened { how, .. } | Settled::Replaced { how } => assert_eq!(how, expected),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_is_hidden_while_a_stale_response_may_stand_in_rfc5861_4() {
+        let (request, held) = (get(&[("foo", "1")]), [held("1", "\"a\"")]);
+        let stale = |ttl| Settled::ServeStale { which: 0, ttl, how: How::Full };
+        let passed = Settled::Replaced { how: How::Full };
+        for (status, after, expected) in [
+            (Some(503), 70, stale(-10)),
+            (Some(500), 89, stale(-29)),
+            (None, 89, stale(-29)),
+            (None, 90, Settled::Failed),
+            (Some(502), 90, passed.clone()),
+            (Some(501), 70, passed.clone()),
+            (Some(429), 70, passed.clone()),
+            (Some(404), 70, passed),
+        ] {
+            let answer = status.map(|status| response(status, &[]));
+            assert_eq!(settled(&request, &held, answer.as_ref(), after), expected, "{status:?} {after}");
+        }
+    }
+
+    #[test]
+    fn a_response_to_head_freshens_or_invalidates_rfc9111_4_3_5() {
+        let pairs = [("cache-control", "max-age=60"), ("etag", "\"a\""), ("content-length", "10")];
+        let old = stored(&get(&[]), &pairs, &policy("{}"), secs(0));
+        let effect = |method, status, pairs: &[(&str, &str)]| {
+            let (request, response) = (request(method, &[]), response(status, pairs));
+            after_head(&request, &old, &response, &policy("{}"), &anonymous(), at(secs(70)))
+        };
+        for pairs in [&[("etag", "\"a\""), ("x-new", "1")][..], &[("content-length", "10")], &[]] {
+            let HeadEffect::Freshen(new) = effect("HEAD", 200, pairs) else { panic!("{pairs:?}") };
+            assert_eq!((new.head.ttl(secs(70)), new.head.body_bytes), (60, Some(10)));
+        }
+        for pairs in [("etag", "\"b\""), ("content-length", "11"), ("last-modified", "x")] {
+            assert_eq!(effect("HEAD", 200, &[pairs]), HeadEffect::Invalidate, "{pairs:?}");
+        }
+        assert_eq!((effect("GET", 200, &[]), effect("HEAD", 404, &[])), (HeadEffect::None, HeadEffect::None));
+    }
+}

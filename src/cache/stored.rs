@@ -36,8 +36,10 @@ pub struct StoredHead {
     pub immutable: bool,
     /// The request's values of the fields that Vary names.
     pub selecting: Selecting,
-    /// The body's length in bytes; whoever has counted the body sets it where Content-Length did not.
+    /// The complete length in bytes; whoever has counted the body sets it where Content-Length did not.
     pub body_bytes: Option<u64>,
+    /// Which part of that the stored body is, where it is not all of it.
+    pub part: Option<ByteRange>,
 }
 
 /// When a request went to the origin and when its answer came.
@@ -100,13 +102,16 @@ impl StoredHead {
         let mut fields = response.fields.clone();
         let named: Vec<String> = fields.list("connection").map(str::to_ascii_lowercase).collect();
         fields.retain(|name, _| {
-            !NOT_STORED.contains(&name)
-                && !lifetime.omitted.iter().any(|omitted| **omitted == *name)
-                && !named.iter().any(|other| other == name)
+            let omitted = NOT_STORED.contains(&name)
+                || lifetime.omitted.iter().any(|omitted| **omitted == *name)
+                || named.iter().any(|other| other == name);
+            // Without its Vary a variant would answer everybody.
+            !omitted || name == "vary"
         });
         if date::field(&fields, "date").is_none() {
             fields.insert("date", &exchange.response_time.to_http_date());
         }
+        let carried = ByteRange::carried(&fields).filter(|_| response.status == 206);
         Self {
             status: response.status,
             response_time: exchange.response_time,
@@ -122,7 +127,8 @@ impl StoredHead {
             must_revalidate: lifetime.must_revalidate,
             immutable: lifetime.immutable,
             selecting: Selecting::new(&request.fields, &fields, &policy.vary),
-            body_bytes: response.content_length(),
+            body_bytes: carried.map(|(_, complete)| complete).or_else(|| response.content_length()),
+            part: carried.map(|(part, _)| part),
             fields,
         }
     }
@@ -236,3 +242,6 @@ impl AsRef<Self> for StoredHead {
         self
     }
 }
+
+#[cfg(test)]
+mod tests;
