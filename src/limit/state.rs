@@ -191,6 +191,17 @@ mod tests {
     }
 
     #[test]
+    fn a_window_of_too_many_moments_is_none() {
+        for (moments, is_state) in [(MAX_MOMENTS, true), (MAX_MOMENTS + 1, false)] {
+            let mut bytes = vec![SLIDING];
+            write_number(&mut bytes, 1000);
+            write_number(&mut bytes, moments as u64);
+            bytes.resize(bytes.len() + 2 * moments, 1);
+            assert_eq!(State::decode(&mut bytes.as_slice()).is_some(), is_state);
+        }
+    }
+
+    #[test]
     fn what_is_no_state_is_none() {
         for bytes in [
             [].as_slice(),
