@@ -5,7 +5,7 @@
 //! ms, then for each its distance to the one before and its units), `2` fixed window (end in ms, units), `3` GCRA
 //! (theoretical arrival time in ns). A new meaning gets a new kind byte; an unknown one is no state. A fixed window and
 //! a GCRA take at most 16 bytes; a sliding window takes 2 to 6 bytes a moment, of which there are at most
-//! [`MAX_MOMENTS`], so 12 KiB at the very most and about 2.5 KiB for a full 1000/1m.
+//! 2001, so 12 KiB at the very most and about 2.5 KiB for a full 1000/1m.
 
 use super::fixed_window::FixedWindow;
 use super::gcra::Gcra;
