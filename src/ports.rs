@@ -127,7 +127,12 @@ pub trait Ports: Clone + 'static {
     fn remove(&self, layer: Layer, key: &StorageKey) -> impl Future<Output = Result<(), PortError>>;
 
     /// Asks the limiter object of that name (`limit::object` has both texts).
-    fn limit(&self, object: &str, asks: &str, budget: Span) -> impl Future<Output = Result<String, PortError>>;
+    fn limit(
+        &self,
+        object: &str,
+        asks: &str,
+        budget: Span,
+    ) -> impl Future<Output = Result<String, PortError>>;
     /// The record of an API key, by the key's hash.
     fn api_key(&self, hash: &str, budget: Span) -> impl Future<Output = Result<Option<String>, PortError>>;
     /// Whether a signature holds. `key` is a JWK, or for HMAC the name of the binding that has the secret.
@@ -146,5 +151,6 @@ pub trait Ports: Clone + 'static {
     /// Connects this request, an upgrade, to the live stream.
     fn live(&self) -> impl Future<Output = Result<Message<ResponseHead, Self::Body>, PortError>>;
     /// A file of `www/`.
-    fn asset(&self, path: &str) -> impl Future<Output = Result<Message<ResponseHead, Self::Body>, PortError>>;
+    fn asset(&self, path: &str)
+    -> impl Future<Output = Result<Message<ResponseHead, Self::Body>, PortError>>;
 }

@@ -27,7 +27,13 @@ pub struct Problem {
 const BLANK: &str = "about:blank";
 
 impl Problem {
-    fn new(kind: &'static str, title: &'static str, status: u16, detail: impl Into<String>, id: &str) -> Self {
+    fn new(
+        kind: &'static str,
+        title: &'static str,
+        status: u16,
+        detail: impl Into<String>,
+        id: &str,
+    ) -> Self {
         let instance = ["/requests/", id].concat();
         Self { kind, title, status, detail: detail.into(), instance, violated: Vec::new() }
     }
@@ -105,12 +111,18 @@ mod tests {
         assert_eq!((head.status, head.fields.get("content-type")), (429, Some("application/problem+json")));
         let read: serde_json::Value = serde_json::from_str(&body).unwrap();
         assert_eq!(read["type"], "https://iana.org/assignments/http-problem-types#quota-exceeded");
-        assert_eq!((&read["instance"], &read["violated-policies"][0]), (&"/requests/abc".into(), &"tier".into()));
+        assert_eq!(
+            (&read["instance"], &read["violated-policies"][0]),
+            (&"/requests/abc".into(), &"tier".into())
+        );
     }
 
     #[test]
     fn a_plain_problem_leaves_out_what_it_has_not() {
         let text = Problem::plain(502, "", "1").into_message().body;
-        assert_eq!(text, r#"{"type":"about:blank","title":"Bad Gateway","status":502,"instance":"/requests/1"}"#);
+        assert_eq!(
+            text,
+            r#"{"type":"about:blank","title":"Bad Gateway","status":502,"instance":"/requests/1"}"#
+        );
     }
 }

@@ -49,7 +49,9 @@ fn asks<P: Ports>(visit: &Visit<P>) -> Vec<Ask> {
     }
     let (route, request, identity) = (&visit.route.name, &visit.request, &visit.identity);
     let policies = visit.route.limits.iter();
-    policies.filter_map(|(name, policy)| policy.ask(name, route, request, identity, limits.prefixes)).collect()
+    policies
+        .filter_map(|(name, policy)| policy.ask(name, route, request, identity, limits.prefixes))
+        .collect()
 }
 
 async fn ask<P: Ports>(visit: &Visit<P>, batch: Batch) -> Vec<Checked> {
@@ -82,14 +84,20 @@ pub fn refuse<P: Ports>(visit: &Visit<P>, decision: &Decision) -> Option<Message
     visit.notes.borrow_mut().answered_by = AnsweredBy::Limiter(by);
     let detail = refusal.detail(&decision.tier);
     let problem = match refusal.reason {
-        Reason::LimiterUnreachable => Problem::reduced_capacity("the rate limiter can't be reached", &visit.id),
+        Reason::LimiterUnreachable => {
+            Problem::reduced_capacity("the rate limiter can't be reached", &visit.id)
+        }
         Reason::OverQuota | Reason::AboveQuota => {
             Problem::quota_exceeded(detail, decision.violated().map(str::to_owned).collect(), &visit.id)
         }
     };
     let mut message = problem.into_message();
     let policy = &refusal.by.ask.take.policy.name;
-    let status = ProxyStatus::error(&visit.gate.site.server.id, "http_request_denied", Some(format!("quota {policy}")));
+    let status = ProxyStatus::error(
+        &visit.gate.site.server.id,
+        "http_request_denied",
+        Some(format!("quota {policy}")),
+    );
     message.head.fields.append("proxy-status", &status.to_string());
     Some(message)
 }

@@ -120,7 +120,8 @@ fn decide<P: Ports>(visit: &Visit<P>, found: &Found<P>) -> Reuse {
 }
 
 fn only_if_cached<P: Ports>(visit: &Visit<P>) -> Reply<P::Body> {
-    let problem = Problem::plain(504, "nothing suitable is stored, and the request asks for nothing else", &visit.id);
+    let problem =
+        Problem::plain(504, "nothing suitable is stored, and the request asks for nothing else", &visit.id);
     visit.own(problem.into_message(), Some(CacheStatus::fwd(Fwd::Request)))
 }
 
@@ -209,7 +210,9 @@ async fn revalidate<P: Ports>(
     match (settled, message, failed) {
         (Settled::Freshened { which, head, store, how }, Some(message), _) => {
             visit.ports.discard(message.body);
-            let Some(old) = found.candidates.get(which) else { return fetch(visit, key, found, fwd, None, lead).await };
+            let Some(old) = found.candidates.get(which) else {
+                return fetch(visit, key, found, fwd, None, lead).await;
+            };
             let ttl = head.ttl(visit.ports.now());
             let candidate = Candidate { head, ..old.again() };
             if store {
@@ -227,8 +230,12 @@ async fn revalidate<P: Ports>(
                 return fetch(visit, key, found, fwd, None, lead).await;
             };
             visit.notes.borrow_mut().answered_by = AnsweredBy::Stale(Staleness::IfError);
-            let cache =
-                CacheStatus { fwd_status, ttl: Some(ttl), detail: Some(Detail::Sie), ..CacheStatus::fwd(fwd) };
+            let cache = CacheStatus {
+                fwd_status,
+                ttl: Some(ttl),
+                detail: Some(Detail::Sie),
+                ..CacheStatus::fwd(fwd)
+            };
             Reply { message: candidate.answer(visit, &how), cache: Some(cache) }
         }
         (Settled::Refetch, Some(message), _) => {
@@ -241,7 +248,9 @@ async fn revalidate<P: Ports>(
         (_, Some(message), None) => {
             store::receive(visit, key, found, Received { message, exchange, fwd, how: How::Full }, lead)
         }
-        (_, message, Some(failed)) => unanswered::failed(visit, Failed { response: message, ..failed }, Some(fwd)),
+        (_, message, Some(failed)) => {
+            unanswered::failed(visit, Failed { response: message, ..failed }, Some(fwd))
+        }
         (_, None, None) => fetch(visit, key, found, fwd, None, lead).await,
     }
 }

@@ -140,7 +140,12 @@ impl<P: Ports> Gate<P> {
                     crate::origin::breaker::BreakerState::HalfOpen => EndpointState::HalfOpen,
                 };
                 let since = now;
-                reports.push(EndpointReport { pool: (*pool.name).into(), endpoint: health.name.into(), state, since });
+                reports.push(EndpointReport {
+                    pool: (*pool.name).into(),
+                    endpoint: health.name.into(),
+                    state,
+                    since,
+                });
             }
         }
         reports

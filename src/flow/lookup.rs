@@ -113,7 +113,8 @@ pub async fn look<P: Ports>(visit: &Visit<P>, layer: Layer, key: &PrimaryKey, fo
         Some((Record::Response(head), body)) => found.candidates.extend(take(visit, layer, head, body).await),
         Some((Record::Variants(index), body)) => {
             visit.ports.discard(body);
-            let picked = index.pick(&visit.request.fields, &visit.route.cache.vary).map(|variant| variant.key);
+            let picked =
+                index.pick(&visit.request.fields, &visit.route.cache.vary).map(|variant| variant.key);
             found.index = Some(index);
             let Some(picked) = picked else { return };
             if let Some((Record::Response(head), body)) = read(visit, layer, &picked).await {
@@ -147,7 +148,12 @@ async fn read<P: Ports>(visit: &Visit<P>, layer: Layer, key: &StorageKey) -> Opt
 }
 
 /// A small body is read whole, so that memory can keep it too; a body that breaks off is as good as none.
-async fn take<P: Ports>(visit: &Visit<P>, layer: Layer, head: StoredHead, body: P::Body) -> Option<Candidate<P>> {
+async fn take<P: Ports>(
+    visit: &Visit<P>,
+    layer: Layer,
+    head: StoredHead,
+    body: P::Body,
+) -> Option<Candidate<P>> {
     if !visit.route.cache.takes(Layer::Memory, head.body_bytes) {
         let content = Content::Stream(Rc::new(Cell::new(Some(body))));
         return Some(Candidate { head, content, layer });

@@ -54,7 +54,9 @@ pub async fn serve<P: Ports>(
 ) -> Message<ResponseHead, P::Body> {
     gate.seed(&ports);
     let id = gate.request_id();
-    if let Some(action) = admin::endpoint(&request, gate.site.server.prefix.as_str(), gate.vars.admin_token.as_deref()) {
+    if let Some(action) =
+        admin::endpoint(&request, gate.site.server.prefix.as_str(), gate.vars.admin_token.as_deref())
+    {
         return own::answer(&gate, &ports, &request, action, &id).await;
     }
     let (route, ambiguous) = match gate.site.table.classify(&request) {
@@ -70,7 +72,8 @@ pub async fn serve<P: Ports>(
     let notes = RefCell::new(Notes::default());
     let visit = Rc::new(Visit { gate, ports, request, route, identity, id, arrived, notes });
     if let Some(why) = rejected {
-        let incident = if why == Rejected::Unavailable { Incident::AuthUnavailable } else { Incident::AuthRejected };
+        let incident =
+            if why == Rejected::Unavailable { Incident::AuthUnavailable } else { Incident::AuthRejected };
         visit.incident(incident, why.as_str());
     }
     if let Some(why) = ambiguous {
@@ -79,7 +82,8 @@ pub async fn serve<P: Ports>(
     }
     if refused {
         let why = rejected.map_or("", Rejected::as_str);
-        let mut message = Problem::plain(401, ["the credential is not believed: ", why].concat(), &visit.id).into_message();
+        let mut message =
+            Problem::plain(401, ["the credential is not believed: ", why].concat(), &visit.id).into_message();
         message.head.fields.append("www-authenticate", "Bearer error=\"invalid_token\"");
         return finish(&visit, visit.own(message, None), None);
     }

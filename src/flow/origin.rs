@@ -129,7 +129,8 @@ impl<P: Ports> Way<'_, P> {
                 Ok(Err(error)) => Outcome::failed(*error, latency),
                 Err(_) => Outcome::failed(FetchError::Aborted, latency),
             };
-            let next = visit.with_pool(index, |state, rng| attempts.report(state, &outcome, rng, response_time));
+            let next =
+                visit.with_pool(index, |state, rng| attempts.report(state, &outcome, rng, response_time));
             let exchange = Exchange { request_time, response_time };
             match (next, sent) {
                 (_, Err(refused)) => return Asked::Refused(refused),

@@ -33,6 +33,8 @@ async fn send<P: Ports>(gate: &Gate<P>, ports: &P) {
     let Some(delta) = gate.outbox.borrow_mut().take(gate.endpoint_reports(now), now) else { return };
     if let Err(error) = ports.report(&delta.encode()).await {
         gate.outbox.borrow_mut().give_back(&delta);
-        ports.log(&format!("{{\"level\":\"warn\",\"incident\":\"metrics-unreachable\",\"detail\":\"{error}\"}}"));
+        ports.log(&format!(
+            "{{\"level\":\"warn\",\"incident\":\"metrics-unreachable\",\"detail\":\"{error}\"}}"
+        ));
     }
 }

@@ -5,7 +5,8 @@ use std::rc::Rc;
 use crate::cache::range::How;
 use crate::cache::settle::Exchange;
 use crate::cache::{
-    CacheStatus, Detail, Fwd, Layer, NotStored, PrimaryKey, Record, StoredHead, VariantIndex, invalidates, storable,
+    CacheStatus, Detail, Fwd, Layer, NotStored, PrimaryKey, Record, StoredHead, VariantIndex, invalidates,
+    storable,
 };
 use crate::head::{Message, Method, ResponseHead};
 use crate::ports::{Loaded, PortError, Ports};
@@ -203,7 +204,11 @@ const KEEP_FOR_VALIDATION: Span = Span::from_secs(3600);
 fn keep(head: &StoredHead) -> Span {
     let stale = head.stale_while_revalidate_secs.max(head.stale_if_error_secs);
     let validator = head.fields.contains("etag") || head.fields.contains("last-modified");
-    let after = if validator { Span::from_secs(stale.into()).max(KEEP_FOR_VALIDATION) } else { Span::from_secs(stale.into()) };
+    let after = if validator {
+        Span::from_secs(stale.into()).max(KEEP_FOR_VALIDATION)
+    } else {
+        Span::from_secs(stale.into())
+    };
     Span::from_secs(head.lifetime_secs.saturating_sub(head.initial_age_secs).into()).saturating_add(after)
 }
 
@@ -269,7 +274,9 @@ pub fn invalidate<P: Ports>(visit: &Rc<Visit<P>>, response: &ResponseHead) {
 async fn remove<P: Ports>(visit: &Visit<P>, layer: Layer, key: &PrimaryKey) -> Result<(), PortError> {
     let key = key.storage_key();
     if layer == Layer::Kv {
-        let Some(found) = visit.ports.load(layer, &key, visit.gate.site.kv_budget).await? else { return Ok(()) };
+        let Some(found) = visit.ports.load(layer, &key, visit.gate.site.kv_budget).await? else {
+            return Ok(());
+        };
         visit.ports.discard(found.body);
     }
     visit.ports.remove(layer, &key).await

@@ -24,7 +24,8 @@ pub fn failed<P: Ports>(visit: &Rc<Visit<P>>, failed: Failed<P::Body>, fwd: Opti
     let fwd_status = response.as_ref().map(|message| message.head.status);
     let cache = fwd.map(|fwd| CacheStatus { fwd_status, ..CacheStatus::fwd(fwd) });
     let site = &visit.gate.site;
-    let proxy_status = site.pools.get(pool).map(|pool| failure.proxy_status(&site.server.id, pool).to_string());
+    let proxy_status =
+        site.pools.get(pool).map(|pool| failure.proxy_status(&site.server.id, pool).to_string());
     if let Some(fallback) = &visit.route.static_fallback {
         if let Some(message) = response {
             visit.ports.discard(message.body);

@@ -80,7 +80,11 @@ impl<P: Ports> Visit<P> {
     }
 
     /// Runs a step on what the isolate knows of a pool.
-    pub fn with_pool<R>(&self, index: usize, step: impl FnOnce(&mut PoolState, &mut fastrand::Rng) -> R) -> Option<R> {
+    pub fn with_pool<R>(
+        &self,
+        index: usize,
+        step: impl FnOnce(&mut PoolState, &mut fastrand::Rng) -> R,
+    ) -> Option<R> {
         let mut states = self.gate.pools.borrow_mut();
         let mut rng = self.gate.rng.borrow_mut();
         states.get_mut(index).map(|state| step(state, &mut rng))

@@ -107,7 +107,8 @@ pub fn limiter_take(state: &[u8], asks: &str, now: f64) -> Result<js_sys::Array,
     let mut table = StateTable::decode(state).unwrap_or_default();
     let takes = batch::read_takes(asks).ok_or_else(|| JsError::new("the asks can't be read"))?;
     let step = object::step(&mut table, &takes, Timestamp::from_millis(now as u64));
-    let kept = if step.changed { js_sys::Uint8Array::from(&*table.encode()).into() } else { JsValue::UNDEFINED };
+    let kept =
+        if step.changed { js_sys::Uint8Array::from(&*table.encode()).into() } else { JsValue::UNDEFINED };
     let verdicts = batch::verdicts_text(&step.verdicts);
     let expires = step.expires_at.map_or(0.0, |at| at.as_millis() as f64);
     Ok(js_sys::Array::of3(&kept, &verdicts.into(), &expires.into()))
