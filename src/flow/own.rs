@@ -76,7 +76,8 @@ async fn page<P: Ports>(ports: &P, path: &str, id: &str) -> Message<ResponseHead
     match ports.asset(path).await {
         Ok(message) if message.head.status == 404 => {
             ports.discard(message.body);
-            let Message { head, body } = Problem::plain(404, "tidegate has nothing at this path", id).into_message();
+            let Message { head, body } =
+                Problem::plain(404, "tidegate has nothing at this path", id).into_message();
             Message::new(head, ports.body(&ports.bytes(&body)))
         }
         Ok(mut message) => {

@@ -78,8 +78,8 @@ pub fn policy<'c>(
     let path = normal(request.target.path(), Reading::Strict);
     let path = String::from_utf8_lossy(&path);
     let class = config.class(&path, fields.get("content-type")).ok_or(NotSet::NoClass)?;
-    let is_fixed = class != Class::Documents && class != Class::Data && is_fingerprinted(&path);
-    let value = if is_fixed { config.fingerprinted.as_str() } else { config.cache_control(class) };
+    let is_fixed = is_fixed(class, &path);
+    let value = cache_control(config, class, is_fixed);
     if value == NONE {
         return Err(NotSet::NoPolicy);
     }
@@ -88,6 +88,24 @@ pub fn policy<'c>(
         return Ok(Cow::Owned(made_private(value)));
     }
     Ok(Cow::Borrowed(value))
+}
+
+/// What a request for this path would get if its response had the class's type: for people.
+pub fn expected<'c>(request: &RequestHead, config: &'c AssetConfig) -> (Class, &'c str) {
+    let path = normal(request.target.path(), Reading::Strict);
+    let path = String::from_utf8_lossy(&path);
+    let class = extension(&path).and_then(|extension| config.class_of_extension(extension));
+    let class = class.unwrap_or(Class::Documents);
+    (class, cache_control(config, class, is_fixed(class, &path)))
+}
+
+/// Whether a file never changes under its name. Pages and data are never taken for such.
+fn is_fixed(class: Class, path: &str) -> bool {
+    !matches!(class, Class::Documents | Class::Data) && is_fingerprinted(path)
+}
+
+fn cache_control(config: &AssetConfig, class: Class, is_fixed: bool) -> &str {
+    if is_fixed { config.fingerprinted.as_str() } else { config.cache_control(class) }
 }
 
 fn forbids_sharing(directive: &str) -> bool {

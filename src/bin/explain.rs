@@ -1,0 +1,157 @@
+//! What would happen to a request, in words.
+
+use std::fmt::Write;
+
+use tidegate::cache::PrimaryKey;
+use tidegate::config::{Compiled, Config};
+use tidegate::head::{Fields, Method, RequestHead};
+use tidegate::identity::Identity;
+use tidegate::limit::{Allowance, PolicyConfig};
+use tidegate::origin::Pool;
+use tidegate::origin::forward::{Hop, Rewrite, forward};
+use tidegate::route::{Route, asset};
+
+/// The request that is asked about. A path alone stands for any host.
+///
+/// # Errors
+/// What is wrong with the words it was given in.
+pub fn request(method: &str, url: &str, headers: &[String]) -> Result<RequestHead, String> {
+    let whole = if url.starts_with('/') { format!("https://any.invalid{url}") } else { url.to_owned() };
+    let mut request = RequestHead::new(Method::from(method.to_ascii_uppercase().as_str()), &whole)?;
+    let mut fields = Fields::new();
+    for header in headers {
+        let (name, value) = header
+            .split_once(':')
+            .ok_or_else(|| format!("`{header}` is not a header; allowed: `name: value`"))?;
+        fields.append(name.trim(), value.trim());
+    }
+    request.fields = fields;
+    Ok(request)
+}
+
+/// Everything that a config says about a request.
+pub fn explain(config: &Config, request: &RequestHead) -> String {
+    let compiled = config.compile();
+    let mut out = format!("{} {}\n", request.method, request.target.url());
+    let path = request.target.path();
+    if compiled.server.prefix.is_prefix_of(path) {
+        let _ =
+            writeln!(out, "route      none: everything below {} is tidegate's own", compiled.server.prefix);
+        return out;
+    }
+    let route = match compiled.table.classify(request) {
+        Ok(route) => route,
+        Err(ambiguous) => {
+            let _ = writeln!(out, "route      none, answered 400: {ambiguous}");
+            return out;
+        }
+    };
+    precedence(&mut out, &compiled, request, route);
+    origin(&mut out, &compiled, request, route);
+    cache(&mut out, request, route);
+    limits(&mut out, config, route);
+    assets(&mut out, &compiled, request, route);
+    let compressed = route.compress && compiled.compression.enabled;
+    let _ = writeln!(out, "compress   {}", if compressed { "text, where the origin did not" } else { "off" });
+    if let Some(fallback) = &route.static_fallback {
+        let _ = writeln!(out, "at last    {} {}", fallback.status, fallback.content_type);
+    }
+    out
+}
+
+fn precedence(out: &mut String, compiled: &Compiled, request: &RequestHead, taken: &Route) {
+    let _ = writeln!(out, "route      {} ({})", taken.name, taken.matches.specificity());
+    for (route, specificity, holds) in compiled.table.explain(request) {
+        if route.name == taken.name {
+            continue;
+        }
+        let why = match holds {
+            Ok(()) => format!("matches too, but is less special or later in the file ({specificity})"),
+            Err(mismatch) => mismatch.as_str().to_owned(),
+        };
+        let _ = writeln!(out, "  not      {}: {why}", route.name);
+    }
+}
+
+fn origin(out: &mut String, compiled: &Compiled, request: &RequestHead, route: &Route) {
+    let pools = route.pools.iter().filter_map(|at| compiled.pools.get(*at));
+    for (at, pool) in pools.enumerate() {
+        let _ = writeln!(out, "{} {}", if at == 0 { "origin    " } else { "  else    " }, pool_line(pool));
+        for endpoint in &pool.endpoints {
+            let rewrite = Rewrite {
+                strip_prefix: route.strip_prefix.as_ref().map(|prefix| prefix.as_str()),
+                add_prefix: route.add_prefix.as_ref().map(|prefix| prefix.as_str()),
+            };
+            let server = &compiled.server;
+            let hop = Hop { id: &server.id, loops_max: server.loops_max, request_id: "", traceparent: "" };
+            let asked = match forward(request, endpoint, &pool.config.host, rewrite, &hop) {
+                Ok(head) => head.target.url().to_owned(),
+                Err(why) => format!("answered {}: {}", why.status(), why.as_str()),
+            };
+            let _ = writeln!(out, "           {}. {asked}", endpoint.priority);
+        }
+    }
+}
+
+fn pool_line(pool: &Pool) -> String {
+    let config = &pool.config;
+    format!(
+        "{}: up to {} attempts of {}, {} in all",
+        pool.name, config.attempts_max, config.attempt_timeout, config.total_timeout
+    )
+}
+
+fn cache(out: &mut String, request: &RequestHead, route: &Route) {
+    let policy = &route.cache;
+    if !policy.enabled {
+        let _ = writeln!(out, "cache      off");
+        return;
+    }
+    let layers: Vec<&str> = policy.layers.iter().map(|layer| layer.as_str()).collect();
+    let ttl = match policy.ttl {
+        Some(ttl) => format!("{} where the origin says nothing", ttl.span(&policy.classes)),
+        None => "as long as the origin says".into(),
+    };
+    let _ = writeln!(out, "cache      {} in {}", ttl, layers.join(", "));
+    let key = PrimaryKey::new(&request.target, &request.fields, &policy.key, &Identity::anonymous());
+    let _ = writeln!(out, "  key      {}", key.as_str().escape_debug());
+}
+
+fn limits(out: &mut String, config: &Config, route: &Route) {
+    if !config.limits.enabled || route.limits.is_empty() {
+        let _ = writeln!(out, "limits     none: counted, not limited");
+        return;
+    }
+    for (name, policy) in &route.limits {
+        let _ = writeln!(out, "limits     {name}: {}", quotas(policy, config));
+    }
+}
+
+fn quotas(policy: &PolicyConfig, config: &Config) -> String {
+    let mut parts = Vec::new();
+    for tier in &config.identity.tiers {
+        let quota = match (policy.tiers.get(tier), policy.quota) {
+            (Some(Allowance::Quota(quota)), _) => quota.to_string(),
+            (Some(Allowance::Unlimited), _) | (None, None) => "unlimited".into(),
+            (None, Some(_)) => continue,
+        };
+        parts.push(format!("{tier} {quota}"));
+    }
+    parts.extend(
+        policy.quota.map(|quota| format!("{} {quota}", if parts.is_empty() { "all" } else { "others" })),
+    );
+    let partition = serde_json::to_string(&policy.partition).unwrap_or_default();
+    format!("{} ({}, per {partition})", parts.join(", "), policy.algorithm.as_str())
+}
+
+fn assets(out: &mut String, compiled: &Compiled, request: &RequestHead, route: &Route) {
+    if !route.assets {
+        let _ = writeln!(out, "assets     off");
+        return;
+    }
+    let (class, cache_control) = asset::expected(request, &compiled.assets);
+    let _ = writeln!(out, "assets     {}: {cache_control}, where its type agrees", class.as_str());
+    if let Some(url) = asset::cdn_url(request, &compiled.assets) {
+        let _ = writeln!(out, "  first    {url}");
+    }
+}

@@ -1,0 +1,110 @@
+//! The ES module that the Worker imports: the config, and the table by which the entry sends requests straight to
+//! their origins when the wasm cannot run.
+
+use serde_json::{Value, json};
+use tidegate::route::Route;
+use tidegate::route::matcher::HostPattern;
+
+use crate::file::ConfigFile;
+
+/// The text of the module.
+pub fn module(file: &ConfigFile) -> String {
+    let compiled = file.config.compile();
+    let first_url = |route: &Route| {
+        let pool = route.pools.first().and_then(|at| compiled.pools.get(*at))?;
+        pool.endpoints
+            .iter()
+            .min_by_key(|endpoint| endpoint.priority)
+            .map(|endpoint| endpoint.url.to_string())
+    };
+    let passthrough: Vec<Value> =
+        compiled.table.iter().filter_map(|route| Some(candidate(route, first_url(route)?))).collect();
+    let server = &file.config.server;
+    let module = json!({
+        "config": file.json,
+        "passthrough": passthrough,
+        "prefix": server.prefix,
+        "onTrap": server.on_trap,
+    });
+    format!("// Made by `tidegate build`; do not edit.\nexport default {module:#};\n")
+}
+
+/// A route as the entry tries it, in the order of precedence, on the URL's path as it came: `host` and `path` are
+/// regular expressions, `headers` has a value or `true` (it only has to be there).
+fn candidate(route: &Route, url: String) -> Value {
+    let rule = &route.matches;
+    let mut methods: Vec<&str> = rule.methods.iter().map(|method| method.as_str()).collect();
+    if methods.contains(&"GET") && !methods.contains(&"HEAD") {
+        methods.push("HEAD");
+    }
+    let headers: serde_json::Map<String, Value> = rule
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_owned(), value.map_or(true.into(), Value::from)))
+        .collect();
+    json!({
+        "name": &*route.name,
+        "host": rule.host.as_ref().map(host_regex),
+        "path": rule.path.as_ref().map_or("^/".to_owned(), |pattern| path_regex(pattern.glob())),
+        "methods": (!methods.is_empty()).then_some(methods),
+        "headers": headers,
+        "url": url,
+        "strip": route.strip_prefix,
+        "add": route.add_prefix,
+    })
+}
+
+fn host_regex(host: &HostPattern) -> String {
+    match host.as_str().strip_prefix('*') {
+        Some(suffix) => format!("^.+{}\\.?$", literal(suffix)),
+        None => format!("^{}\\.?$", literal(host.as_str())),
+    }
+}
+
+/// A glob as a regular expression; see `PathPattern` for what it means.
+fn path_regex(glob: &str) -> String {
+    let (body, end) = match glob.strip_suffix("/**") {
+        Some(parent) => (parent, "(?:/.*)?$"),
+        None => (glob, "$"),
+    };
+    let mut regex = String::from("^");
+    let mut braces = 0_usize;
+    for (at, segment) in body.split('/').enumerate() {
+        match segment {
+            "**" => regex.push_str("(?:/[^/]+)*"),
+            _ => {
+                regex.push_str(if at > 0 { "/" } else { "" });
+                for c in segment.chars() {
+                    match c {
+                        '*' => regex.push_str("[^/]*"),
+                        '{' => regex.push_str("(?:"),
+                        '}' => regex.push(')'),
+                        ',' if braces > 0 => regex.push('|'),
+                        _ => regex.push_str(&literal(c.encode_utf8(&mut [0; 4]))),
+                    }
+                    braces = match c {
+                        '{' => braces + 1,
+                        '}' => braces.saturating_sub(1),
+                        _ => braces,
+                    };
+                }
+            }
+        }
+    }
+    regex + end
+}
+
+/// The text as it stands in a URL, for a regular expression.
+fn literal(text: &str) -> String {
+    let mut escaped = String::new();
+    for c in text.chars() {
+        if r"\$.|?*+()[]{}".contains(c) {
+            escaped.extend(['\\', c]);
+        } else if c.is_ascii_graphic() && !"\"<>`^".contains(c) {
+            escaped.push(c);
+        } else {
+            escaped.extend(c.encode_utf8(&mut [0; 4]).bytes().map(|byte| format!("%{byte:02X}")));
+        }
+    }
+    escaped
+}
