@@ -1,14 +1,9 @@
-//! The record of an API key, as it lies in KV.
+//! The record of an API key, as it lies in KV under `key:` and the key's SHA-256 in lower-case hex.
 
 use serde::Deserialize;
 
 use super::{Identity, IdentityConfig, MAX_SUBJECT_BYTES, Rejected};
 use crate::time::Timestamp;
-
-/// The name under which a key's record lies in KV: `key:` and the key's hash.
-pub fn storage_name(hash: &str) -> String {
-    format!("key:{hash}")
-}
 
 /// `{"tier":"pro","subject":"acme","not_after":1789000000,"disabled":false}`; keys that are not known are left alone.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -81,6 +76,5 @@ mod tests {
             }
         }
         assert_eq!(check(None, "ab12", &IdentityConfig::default(), now), Err(Rejected::UnknownApiKey));
-        assert_eq!(storage_name("ab12"), "key:ab12");
     }
 }

@@ -79,7 +79,7 @@ impl Refusal<'_> {
 pub struct Decision {
     /// The client's tier.
     pub tier: Tier,
-    /// In the order of the route's policies.
+    /// In the order in which their objects were asked.
     pub checked: Vec<Checked>,
 }
 
