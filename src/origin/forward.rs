@@ -59,6 +59,11 @@ impl NotForwarded {
     }
 }
 
+/// Whether a request came from this tidegate, more often than it may (RFC 8586). Asked before anything waits for it.
+pub fn is_loop(request: &RequestHead, id: &str, loops_max: usize) -> bool {
+    request.fields.list("cdn-loop").filter(|member| names(member, id)).count() > loops_max
+}
+
 /// The head that goes to `endpoint` for a client's request. An Upgrade is left only where it is to a WebSocket,
 /// and a Host only where it is not that of the URL.
 ///
@@ -71,8 +76,7 @@ pub fn forward(
     rewrite: Rewrite<'_>,
     hop: &Hop<'_>,
 ) -> Result<RequestHead, NotForwarded> {
-    let passed = request.fields.list("cdn-loop").filter(|member| names(member, hop.id)).count();
-    if passed > hop.loops_max {
+    if is_loop(request, hop.id, hop.loops_max) {
         return Err(NotForwarded::LoopDetected);
     }
     let target = target(request, endpoint, rewrite).ok_or(NotForwarded::DotSegment)?;
