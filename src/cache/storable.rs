@@ -143,7 +143,7 @@ fn gates(
     policy: &Policy,
     identity: &Identity,
 ) -> Result<(), NotStored> {
-    if !policy.enabled {
+    if !policy.enabled || policy.layers.is_empty() {
         return Err(NotStored::Disabled);
     }
     match request.method {

@@ -76,7 +76,9 @@ fn what_forbids_storing_is_named() {
     ] {
         assert_eq!(verdict(200, pairs), Err(reason));
     }
-    assert_eq!(with(r#"{"enabled":false}"#, &get(&[]), 200, &[]), Err(NotStored::Disabled));
+    for off in [r#"{"enabled":false}"#, r#"{"layers":[]}"#] {
+        assert_eq!(with(off, &get(&[]), 200, &[]), Err(NotStored::Disabled));
+    }
 }
 
 #[test]
