@@ -16,11 +16,9 @@ let origin, gate, browser, page, complaints;
 
 /** CHROMIUM_PATH where it is set, else the Chromium that comes as an npm package. */
 async function openBrowser() {
-    const own = process.env.CHROMIUM_PATH;
-    const flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"];
     return chromium.launch({
-        executablePath: own ?? (await bundled.executablePath()),
-        args: own ? flags : [...bundled.args, ...flags],
+        executablePath: process.env.CHROMIUM_PATH ?? (await bundled.executablePath()),
+        args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"],
         headless: true,
     });
 }
