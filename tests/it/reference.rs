@@ -1,0 +1,108 @@
+//! docs/configuration.md lists every key that a config may have, and no other.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use tidegate::config::{Config, Problem};
+
+/// A key that no table has, and a name that every map takes.
+const PROBE: &str = "zzz";
+
+/// Every key there is, as `table.key`; `NAME` stands for a name that people give, and a list's items have its path.
+fn accepted_keys() -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    walk(&mut Vec::new(), &mut keys);
+    keys
+}
+
+/// What comes before a value in a config: keys, and `[]` for "an item of the list".
+type Path = Vec<String>;
+
+fn problem_at(path: &Path, value: Value) -> Option<Problem> {
+    let whole = path.iter().rev().fold(value, |value, step| match step.as_str() {
+        "[]" => json!([value]),
+        key => json!({ key: value }),
+    });
+    let steps: Vec<&str> = path.iter().map(|step| if step == "[]" { "[0]" } else { step }).collect();
+    let place = steps.join(".").replace(".[", "[");
+    let below = if place.is_empty() { PROBE.to_owned() } else { format!("{place}.{PROBE}") };
+    let problems = Config::from_json(&whole).err().unwrap_or_default();
+    problems.into_iter().find(|problem| problem.path.to_string() == below)
+}
+
+fn walk(path: &mut Path, keys: &mut BTreeSet<String>) {
+    let Some(problem) = problem_at(path, json!({ PROBE: 1 })) else {
+        if path.last().is_some_and(|step| step != "[]") {
+            path.push("[]".into());
+            walk(path, keys);
+            path.pop();
+        }
+        return;
+    };
+    match problem.message.strip_prefix("is not a key here; allowed: ") {
+        Some(allowed) => {
+            for key in allowed.split(", ") {
+                path.push(key.to_owned());
+                keys.insert(shown(path));
+                walk(path, keys);
+                path.pop();
+            }
+        }
+        None => {
+            path.push(PROBE.to_owned());
+            walk(path, keys);
+            path.pop();
+        }
+    }
+}
+
+fn shown(path: &Path) -> String {
+    let steps =
+        path.iter().filter(|step| *step != "[]").map(|step| if step == PROBE { "NAME" } else { step });
+    steps.collect::<Vec<_>>().join(".")
+}
+
+/// The keys that the reference lists: rows `| `key` | ...` below a heading such as `## `[table]``.
+fn documented_keys() -> BTreeSet<String> {
+    let text =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md")).unwrap();
+    let mut keys = BTreeSet::new();
+    let mut table = String::new();
+    for line in text.lines() {
+        if line.starts_with('#') {
+            table = line.split('`').nth(1).unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        } else if let Some(key) = line.strip_prefix("| `").and_then(|rest| rest.split('`').next()) {
+            let whole = if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") };
+            assert!(keys.insert(whole), "{table}: `{key}` is listed twice");
+        }
+    }
+    keys
+}
+
+/// The keys below a table, without those that have a table of their own below this one.
+fn below(keys: &BTreeSet<String>, table: &str) -> BTreeSet<String> {
+    keys.iter().filter_map(|key| key.strip_prefix(table)).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_reference_lists_every_key_and_no_other() {
+    let mut accepted = accepted_keys();
+    assert!(accepted.len() > 80, "the walk found only {accepted:?}");
+    // Written once, because they are the same.
+    assert_eq!(below(&accepted, "routes.cache."), below(&accepted, "cache.default."));
+    let classes = ["images", "scripts", "fonts", "media", "documents", "data"];
+    for class in classes {
+        assert_eq!(below(&accepted, &format!("assets.{class}.")), below(&accepted, "assets.images."));
+    }
+    accepted.extend(below(&accepted, "assets.images.").iter().map(|key| format!("assets.CLASS.{key}")));
+    let is_repeated = |key: &String| {
+        key.starts_with("routes.cache.")
+            || classes.iter().any(|class| key.starts_with(&format!("assets.{class}.")))
+    };
+    accepted.retain(|key| !is_repeated(key));
+
+    let documented = documented_keys();
+    let missing: Vec<_> = accepted.difference(&documented).collect();
+    let invented: Vec<_> = documented.difference(&accepted).collect();
+    assert!(missing.is_empty() && invented.is_empty(), "missing: {missing:#?}\nnot a key: {invented:#?}");
+}
