@@ -183,3 +183,6 @@ impl Table {
         self.routes.iter().chain([&self.fallback]).map(Rc::as_ref)
     }
 }
+
+#[cfg(test)]
+mod tests;
