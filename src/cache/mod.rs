@@ -8,11 +8,15 @@
 
 mod date;
 pub mod directives;
+mod freshness;
 pub mod invalidate;
 pub mod key;
 pub mod memory;
+pub mod multipart;
+mod negotiate;
 pub mod policy;
 pub mod range;
+pub mod record;
 pub mod reuse;
 pub mod rules;
 pub mod settle;
@@ -20,16 +24,22 @@ pub mod status;
 pub mod storable;
 pub mod stored;
 pub mod targeted;
+#[cfg(test)]
+mod testing;
 pub mod validator;
 pub mod variants;
 
+pub use freshness::Source;
 pub use invalidate::invalidates;
 pub use key::{PrimaryKey, StorageKey};
 pub use memory::Memory;
 pub use policy::{Classes, Layer, Policy};
+pub use range::How;
+pub use record::Record;
 pub use reuse::{Reuse, reuse};
-pub use settle::{Settled, settle};
+pub use settle::{HeadEffect, Settled, after_head, settle};
 pub use status::{CacheStatus, Detail, Fwd};
 pub use storable::{Lifetime, NotStored, storable};
-pub use stored::{Record, StoredHead};
+pub use stored::{Exchange, StoredHead};
+pub use validator::replace_conditions;
 pub use variants::VariantIndex;

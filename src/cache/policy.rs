@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::rules::{FieldName, KeyRules, VaryRules};
+use crate::head::Fields;
 use crate::identity::Identity;
 use crate::size::Size;
 use crate::time::Span;
@@ -243,7 +244,7 @@ pub struct Policy {
     pub object_bytes_max: Size,
     /// When a KV write pays; default `"second_request"`.
     pub kv_admission: KvAdmission,
-    /// Whether parts of a response (206) may be stored; default false.
+    /// Whether a part of a response (206) may be stored, for requests of what lies in it; default false.
     pub partial: bool,
     /// The named classes; whoever compiles the config puts its own here.
     #[serde(skip)]
@@ -300,6 +301,13 @@ impl Policy {
         self.enabled && self.layers.contains(&layer) && fits
     }
 
+    /// Takes the targeted fields out of what a client gets, where the route consumes them (RFC 9213, section 2.2).
+    pub fn consume_targets(&self, fields: &mut Fields) {
+        if !self.targets_passed_on {
+            fields.retain(|name, _| !self.targets.iter().any(|target| target.as_str() == name));
+        }
+    }
+
     /// Whether a response with this lifetime, asked for so many times in its window, is worth a KV write.
     pub fn kv_pays(&self, lifetime_secs: u32, requests: u32) -> bool {
         lifetime_secs >= KV_LIFETIME_SECS_MIN
@@ -309,3 +317,6 @@ impl Policy {
             }
     }
 }
+
+#[cfg(test)]
+mod tests;

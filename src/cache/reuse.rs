@@ -1,20 +1,23 @@
 //! Whether a stored response answers a request (RFC 9111, section 4).
 
-use super::policy::Policy;
+use super::date;
+use super::directives::RequestDirectives;
+use super::policy::{Honour, Policy};
 use super::range::How;
 use super::status::Fwd;
 use super::stored::StoredHead;
+use super::validator;
 use super::variants::VariantIndex;
-use crate::head::{Fields, RequestHead};
+use crate::head::{Fields, Method, RequestHead};
 use crate::identity::Identity;
-use crate::time::Timestamp;
+use crate::time::{DeltaSeconds, Span, Timestamp};
 
 /// What to do with a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reuse {
     /// A stored response answers it.
     Serve(Serve),
-    /// A stored response would answer it, once the origin has confirmed it.
+    /// A stored response may answer it, once the origin has confirmed it.
     Revalidate(Revalidate),
     /// The origin answers it.
     Forward(Forward),
@@ -31,20 +34,21 @@ pub struct Serve {
     pub how: How,
     /// Seconds for which it stays fresh; zero or less where it is stale.
     pub ttl: i64,
-    /// It is stale: ask the origin for a new one, once, in the background (RFC 5861, section 3). The
-    /// conditions for that request are those of [`StoredHead::conditions`].
+    /// It is stale: ask the origin for a new one, once, in the background, with [`StoredHead::conditions`]
+    /// (RFC 5861, section 3).
     pub refresh: bool,
 }
 
 /// The origin is asked whether a stored response still holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revalidate {
-    /// Which candidate.
-    pub which: usize,
+    /// The candidate that the request selects; `None` where only others are there, whose tags the origin may choose
+    /// from.
+    pub which: Option<usize>,
     /// For Cache-Status.
     pub fwd: Fwd,
-    /// What to put in the place of the client's own conditions; empty where there is no validator, and the
-    /// candidate is kept only for the case of an error.
+    /// What [`validator::replace_conditions`] puts in the place of the client's own; empty where the candidate has no
+    /// validator, and is kept only for the case of an error.
     pub conditions: Fields,
     /// Until when the candidate may stand in for an error (RFC 5861, section 4).
     pub stale_until: Option<Timestamp>,
@@ -55,10 +59,14 @@ pub struct Revalidate {
 pub struct Forward {
     /// For Cache-Status.
     pub fwd: Fwd,
-    /// The tags of other variants, one of which the origin may choose with a 304; else empty.
-    pub conditions: Fields,
     /// Why the cache was not asked, where it was not.
     pub reason: Option<&'static str>,
+}
+
+impl Forward {
+    const fn because(fwd: Fwd) -> Reuse {
+        Reuse::Forward(Self { fwd, reason: None })
+    }
 }
 
 /// Decides. `candidates` are the stored responses of the request's primary key that were found so far, `index`
@@ -71,6 +79,151 @@ pub fn reuse<S: AsRef<StoredHead>>(
     identity: &Identity,
     now: Timestamp,
 ) -> Reuse {
-    let _ = (request, candidates.len(), index, policy, identity, now);
-    Reuse::Forward(Forward { fwd: Fwd::UriMiss, conditions: Fields::new(), reason: None })
+    if !policy.enabled {
+        return Reuse::Forward(Forward { fwd: Fwd::Bypass, reason: Some("disabled") });
+    }
+    if !matches!(request.method, Method::Get | Method::Head) {
+        return Forward::because(Fwd::Method);
+    }
+    let wishes = wishes(request, policy, identity);
+    if request.fields.contains("if-match") || request.fields.contains("if-unmodified-since") {
+        // Only the origin knows (RFC 9111, section 4.3.2).
+        return if wishes.only_if_cached { Reuse::OnlyIfCachedMiss } else { Forward::because(Fwd::Request) };
+    }
+    if let Some(which) = select(request, candidates, policy)
+        && let Some(head) = candidates.get(which)
+    {
+        return judge(request, which, head.as_ref(), &wishes, policy, now);
+    }
+    if wishes.only_if_cached {
+        return Reuse::OnlyIfCachedMiss;
+    }
+    let tags = other_tags(request, candidates, index);
+    let others = !candidates.is_empty() || index.is_some_and(|index| !index.variants.is_empty());
+    match tags {
+        Some(conditions) => {
+            Reuse::Revalidate(Revalidate { which: None, fwd: Fwd::VaryMiss, conditions, stale_until: None })
+        }
+        None => Forward::because(if others { Fwd::VaryMiss } else { Fwd::UriMiss }),
+    }
 }
+
+/// The client's directives, as far as the route listens to them.
+fn wishes(request: &RequestHead, policy: &Policy, identity: &Identity) -> RequestDirectives {
+    if !request.fields.contains("cache-control") && !request.fields.contains("pragma") {
+        return RequestDirectives::default();
+    }
+    let all = RequestDirectives::of(&request.fields);
+    if policy.honours(identity) {
+        return all;
+    }
+    let only_if_cached = all.only_if_cached && policy.honour_client_directives != Honour::None;
+    RequestDirectives { only_if_cached, ..RequestDirectives::default() }
+}
+
+/// The candidate that the request selects; of several the most recent (RFC 9111, section 4.1).
+fn select<S: AsRef<StoredHead>>(request: &RequestHead, candidates: &[S], policy: &Policy) -> Option<usize> {
+    let mut matching = candidates
+        .iter()
+        .enumerate()
+        .filter(|(_, head)| head.as_ref().selecting.matches(&request.fields, &policy.vary));
+    let (first, _) = matching.next()?;
+    let made = |at: usize| candidates.get(at).map(|head| made(head.as_ref()));
+    // Only where there is a choice are dates read.
+    Some(matching.fold(first, |best, (at, _)| if made(at) > made(best) { at } else { best }))
+}
+
+fn made(head: &StoredHead) -> (Option<Timestamp>, Timestamp) {
+    (date::field(&head.fields, "date"), head.response_time)
+}
+
+/// What becomes of a request that selects this response.
+fn judge(
+    request: &RequestHead,
+    which: usize,
+    head: &StoredHead,
+    wishes: &RequestDirectives,
+    policy: &Policy,
+    now: Timestamp,
+) -> Reuse {
+    let ttl = head.ttl(now);
+    let must_validate = wishes.no_cache || head.no_cache;
+    let fresh_enough = !must_validate && satisfies(head, ttl, wishes, now);
+    if let Some(part) = head.part {
+        // A part answers for itself alone, and is not validated (RFC 9111, section 3.3).
+        return match head.answers(request) {
+            how @ How::Partial(range) if part.covers(range) && fresh_enough => {
+                Reuse::Serve(Serve { which, how, ttl, refresh: false })
+            }
+            _ if wishes.only_if_cached => Reuse::OnlyIfCachedMiss,
+            _ => Forward::because(Fwd::Partial),
+        };
+    }
+    let serve = |refresh| Reuse::Serve(Serve { which, how: head.answers(request), ttl, refresh });
+    if fresh_enough {
+        return serve(false);
+    }
+    let no_limits = wishes.max_age.is_none() && wishes.min_fresh.is_none();
+    if !must_validate && no_limits && ttl <= 0 && -ttl < i64::from(head.stale_while_revalidate_secs) {
+        return serve(!wishes.only_if_cached);
+    }
+    if wishes.only_if_cached {
+        return Reuse::OnlyIfCachedMiss;
+    }
+    let fwd = if ttl > 0 && !head.no_cache { Fwd::Request } else { Fwd::Stale };
+    let stale_until = if must_validate { None } else { stale_until(head, wishes, policy) };
+    let stale_until = stale_until.filter(|until| *until > now);
+    Reuse::Revalidate(Revalidate { which: Some(which), fwd, conditions: head.conditions(), stale_until })
+}
+
+/// Whether the response is fresh enough for this client, or stale within what it accepts (RFC 9111, sections 4.2 and
+/// 5.2.1).
+fn satisfies(head: &StoredHead, ttl: i64, wishes: &RequestDirectives, now: Timestamp) -> bool {
+    let secs = |limit: DeltaSeconds| i64::from(limit.get());
+    // A fresh immutable response does not change, so a reload, which says `max-age=0`, may have it (RFC 8246).
+    let unchanging = head.immutable && ttl > 0;
+    let young = wishes.max_age.is_none_or(|limit| unchanging || head.current_age(now) <= limit.get());
+    if !young {
+        return false;
+    }
+    match wishes.min_fresh {
+        Some(limit) if ttl < secs(limit) => return false,
+        _ if ttl > 0 => return true,
+        _ => {}
+    }
+    !head.must_revalidate && wishes.max_stale.is_some_and(|limit| -ttl <= secs(limit))
+}
+
+/// Until when the response may stand in for an error, by its own words, the route's, or the client's.
+fn stale_until(head: &StoredHead, wishes: &RequestDirectives, policy: &Policy) -> Option<Timestamp> {
+    let asked = match wishes.stale_if_error {
+        Some(limit) if !head.must_revalidate => limit.span().min(policy.stale_if_error_max),
+        _ => Span::ZERO,
+    };
+    let allowed = Span::from_secs(head.stale_if_error_secs.into()).max(asked);
+    let fresh_secs = head.lifetime_secs.saturating_sub(head.initial_age_secs);
+    let overdue = Span::from_secs(head.initial_age_secs.saturating_sub(head.lifetime_secs).into());
+    let left = Span::from_secs(fresh_secs.into()).saturating_add(allowed).saturating_sub(overdue);
+    (left > Span::ZERO).then(|| head.response_time + left)
+}
+
+/// The tags of stored responses that the request did not select: the origin may say that one of them would do
+/// (RFC 9111, section 4.3.1). A request with conditions of its own keeps them instead.
+fn other_tags<S: AsRef<StoredHead>>(
+    request: &RequestHead,
+    candidates: &[S],
+    index: Option<&VariantIndex>,
+) -> Option<Fields> {
+    if validator::is_conditional(&request.fields) {
+        return None;
+    }
+    let held = candidates.iter().filter_map(|head| validator::etag(&head.as_ref().fields));
+    let known = index.into_iter().flat_map(|index| &index.variants).filter_map(|one| one.etag.as_deref());
+    let mut tags: Vec<&str> = held.chain(known).collect();
+    tags.sort_unstable();
+    tags.dedup();
+    (!tags.is_empty()).then(|| Fields::from_pairs([("if-none-match", tags.join(", ").as_str())]))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,25 +1,16 @@
 //! Whether a response may be stored, and for how long it will be fresh (RFC 9111, sections 3 and 4.2.1).
 
-use super::policy::Policy;
-use crate::head::{RequestHead, ResponseHead};
+use super::directives::{Reach, RequestDirectives, ResponseDirectives};
+use super::freshness::{self, Source};
+use super::policy::{Layer, Policy, SetCookie};
+use super::range::ByteRange;
+use super::{date, targeted, validator};
+use crate::head::{Fields, Method, RequestHead, ResponseHead};
 use crate::identity::Identity;
 use crate::time::Timestamp;
 
-/// Where a lifetime comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// The origin's words: s-maxage, max-age or Expires, in Cache-Control or in a targeted field.
-    Explicit,
-    /// A guess from Last-Modified (RFC 9111, section 4.2.2).
-    Heuristic,
-    /// The route's policy.
-    Policy,
-    /// Nothing: the response is stale from the start, and is validated before each use.
-    None,
-}
-
 /// What a storable response allows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Lifetime {
     /// Freshness lifetime in seconds, counted from the response's creation, not from now.
     pub fresh_secs: u32,
@@ -106,6 +97,130 @@ pub fn storable(
     identity: &Identity,
     now: Timestamp,
 ) -> Result<Lifetime, NotStored> {
-    let _ = (request, response, policy, identity, now);
-    Err(NotStored::Disabled)
+    let (said, targeted) = targeted::directives(&response.fields, policy);
+    gates(request, response, policy, identity)?;
+    if said.must_understand && !is_understood(response.status) {
+        return Err(NotStored::MustUnderstand);
+    }
+    if said.no_store && !said.must_understand {
+        return Err(NotStored::NoStore);
+    }
+    if said.private == Reach::Whole {
+        return Err(NotStored::Private);
+    }
+    let for_everybody = said.public || said.must_revalidate || said.s_maxage.is_some();
+    if shows_credentials(request, policy, identity) && !for_everybody {
+        return Err(NotStored::Authorization);
+    }
+    let (fresh_secs, source) = freshness::lifetime(response, &said, targeted, policy, now);
+    if source == Source::None && !said.public && !freshness::is_heuristic(response.status) {
+        return Err(NotStored::Status);
+    }
+    if request.method == Method::Post && source != Source::Explicit {
+        return Err(NotStored::Method);
+    }
+    let (swr, sie) = freshness::stale(&said, policy);
+    let lifetime = Lifetime {
+        fresh_secs,
+        source,
+        stale_while_revalidate_secs: swr,
+        stale_if_error_secs: sie,
+        no_cache: said.no_cache == Reach::Whole,
+        must_revalidate: said.must_revalidate || said.proxy_revalidate || said.s_maxage.is_some(),
+        immutable: said.immutable,
+        omitted: omitted(said, policy),
+    };
+    if !lifetime.is_of_use(&response.fields, now) {
+        return Err(NotStored::NoFreshnessNoValidator);
+    }
+    Ok(lifetime)
 }
+
+/// What forbids storing whatever the response's directives say.
+fn gates(
+    request: &RequestHead,
+    response: &ResponseHead,
+    policy: &Policy,
+    identity: &Identity,
+) -> Result<(), NotStored> {
+    if !policy.enabled || policy.layers.is_empty() {
+        return Err(NotStored::Disabled);
+    }
+    match request.method {
+        Method::Get => {}
+        // RFC 9110, section 9.3.3: the response to POST is that of a later GET where it says so.
+        Method::Post if answers_itself(request, &response.fields) => {}
+        _ => return Err(NotStored::Method),
+    }
+    match response.status {
+        206 if policy.partial && ByteRange::carried(&response.fields).is_some() => {}
+        206 | 304 => return Err(NotStored::Partial),
+        200..=999 => {}
+        _ => return Err(NotStored::Status),
+    }
+    if policy.honours(identity) && RequestDirectives::of(&request.fields).no_store {
+        return Err(NotStored::RequestNoStore);
+    }
+    if policy.set_cookie == SetCookie::Refuse && response.fields.contains("set-cookie") {
+        return Err(NotStored::SetCookie);
+    }
+    let mut names = 0;
+    for name in response.fields.list("vary") {
+        if name == "*" {
+            return Err(NotStored::VaryStar);
+        }
+        names += 1;
+    }
+    if names > policy.vary.names_max {
+        return Err(NotStored::VaryNames);
+    }
+    let length = response.content_length();
+    if ![Layer::Memory, Layer::Colo, Layer::Kv].iter().any(|layer| policy.takes(*layer, length)) {
+        return Err(NotStored::TooLarge);
+    }
+    Ok(())
+}
+
+fn answers_itself(request: &RequestHead, fields: &Fields) -> bool {
+    let location =
+        fields.get("content-location").and_then(|to| super::invalidate::resolve(&request.target, to));
+    location.as_ref() == Some(&request.target)
+}
+
+/// An Authorization field (RFC 9111, section 3.5), or credentials that tidegate itself has verified, unless each
+/// subject has responses of its own.
+fn shows_credentials(request: &RequestHead, policy: &Policy, identity: &Identity) -> bool {
+    request.fields.contains("authorization") || (identity.subject.is_some() && !policy.key.per_user)
+}
+
+/// Final statuses whose caching requirements are implemented here (RFC 9110, section 15).
+fn is_understood(status: u16) -> bool {
+    matches!(status, 200..=205 | 300..=303 | 305 | 307 | 308 | 400..=417 | 421 | 422 | 426 | 500..=505)
+}
+
+/// The fields that this response keeps out of a shared store.
+fn omitted(said: ResponseDirectives, policy: &Policy) -> Vec<Box<str>> {
+    let mut names = Vec::new();
+    for reach in [said.no_cache, said.private] {
+        if let Reach::Fields(some) = reach {
+            names.extend(some);
+        }
+    }
+    if policy.set_cookie != SetCookie::Store {
+        names.push("set-cookie".into());
+    }
+    names
+}
+
+impl Lifetime {
+    /// Whether the response with these fields can be reused at all: it is fresh, or may be used stale, or can be
+    /// validated.
+    fn is_of_use(&self, fields: &Fields, now: Timestamp) -> bool {
+        let stale_secs = self.stale_while_revalidate_secs.max(self.stale_if_error_secs);
+        let usable_secs = if self.no_cache { 0 } else { self.fresh_secs.saturating_add(stale_secs) };
+        date::initial_age(fields, now, now) < usable_secs || validator::has_validator(fields)
+    }
+}
+
+#[cfg(test)]
+mod tests;

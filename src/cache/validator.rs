@@ -1,9 +1,11 @@
 //! Entity tags, Last-Modified and the preconditions that compare them (RFC 9110, sections 8.8 and 13).
 
+use super::date;
 use crate::head::Fields;
+use crate::time::Timestamp;
 
 /// Request fields that give way to tidegate's own conditions when a stored response is validated.
-pub const CLIENT_CONDITIONS: [&str; 4] = ["if-none-match", "if-modified-since", "if-range", "range"];
+const CLIENT_CONDITIONS: [&str; 4] = ["if-none-match", "if-modified-since", "if-range", "range"];
 
 /// Puts tidegate's own conditions in the place of the client's. Without any of them nothing is changed.
 pub fn replace_conditions(request: &mut Fields, conditions: &Fields) {
@@ -13,5 +15,174 @@ pub fn replace_conditions(request: &mut Fields, conditions: &Fields) {
     request.retain(|name, _| !CLIENT_CONDITIONS.contains(&name));
     for (name, value) in conditions.iter() {
         request.append(name, value);
+    }
+}
+
+/// Whether the request carries conditions or a range of its own.
+pub(super) fn is_conditional(request: &Fields) -> bool {
+    request.iter().any(|(name, _)| CLIENT_CONDITIONS.contains(&name))
+}
+
+/// The entity tag as it came; also one that lost its quotes, since the origin that sent it will know it again.
+pub(super) fn etag(fields: &Fields) -> Option<&str> {
+    fields.get("etag").map(|tag| tag.trim_matches([' ', '\t'])).filter(|tag| !tag.is_empty())
+}
+
+/// Whether something is there by which a stored response can be validated.
+pub(super) fn has_validator(fields: &Fields) -> bool {
+    etag(fields).is_some() || date::field(fields, "last-modified").is_some()
+}
+
+/// The conditions that ask whether the response with these fields still holds (RFC 9111, section 4.3.1).
+pub(super) fn conditions(stored: &Fields) -> Fields {
+    let mut conditions = Fields::new();
+    if let Some(tag) = etag(stored) {
+        conditions.append("if-none-match", tag);
+    }
+    if let Some(modified) = stored.get("last-modified").filter(|text| date::parse(text).is_some()) {
+        conditions.append("if-modified-since", modified);
+    }
+    conditions
+}
+
+fn opaque(tag: &str) -> &str {
+    tag.strip_prefix("W/").unwrap_or(tag)
+}
+
+/// Weak comparison (RFC 9110, section 8.8.3.2).
+pub(super) fn same_weakly(one: &str, other: &str) -> bool {
+    opaque(one) == opaque(other)
+}
+
+/// Strong comparison (RFC 9110, section 8.8.3.2).
+pub(super) fn same_strongly(one: &str, other: &str) -> bool {
+    one == other && !one.starts_with("W/")
+}
+
+/// Whether the request's If-None-Match, or without one its If-Modified-Since, says that the client has the response
+/// with these fields (RFC 9110, section 13.2.2; RFC 9111, section 4.3.2).
+pub(super) fn not_modified(request: &Fields, response: &Fields, response_time: Timestamp) -> bool {
+    if request.contains("if-none-match") {
+        let tag = etag(response);
+        let known = |member: &str| member == "*" || tag.is_some_and(|tag| same_weakly(member, tag));
+        return request.list("if-none-match").any(known);
+    }
+    let mut since = request.get_all("if-modified-since");
+    let (Some(since), None) = (since.next(), since.next()) else { return false };
+    let modified = date::field(response, "last-modified").or_else(|| date::field(response, "date"));
+    date::parse(since).is_some_and(|since| modified.unwrap_or(response_time) <= since)
+}
+
+/// Whether the request's Range counts for the response with these fields: there is no If-Range, or it holds
+/// (RFC 9110, section 13.1.5).
+pub(super) fn range_counts(request: &Fields, response: &Fields) -> bool {
+    let Some(condition) = request.get("if-range") else { return true };
+    if condition.starts_with(['"', 'W']) && condition.contains('"') {
+        return etag(response).is_some_and(|tag| same_strongly(tag, condition.trim()));
+    }
+    // A date is a strong validator when the response was made a second or more after it (section 8.8.2.2).
+    let modified = date::field(response, "last-modified");
+    let made = date::field(response, "date");
+    date::parse(condition).is_some_and(|moment| {
+        modified == Some(moment) && made.is_some_and(|made| made.as_secs() > moment.as_secs())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    const MID: &str = "Mon, 07 Nov 1994 08:49:37 GMT";
+    const NEW: &str = "Tue, 08 Nov 1994 08:49:37 GMT";
+
+    fn known(request: &[(&str, &str)], response: &[(&str, &str)]) -> bool {
+        let request = Fields::from_pairs(request.iter().copied());
+        not_modified(
+            &request,
+            &Fields::from_pairs(response.iter().copied()),
+            Timestamp::from_secs(784_111_777),
+        )
+    }
+
+    #[test]
+    fn if_none_match_compares_weakly_and_takes_lists_rfc9110_13_1_2() {
+        for (condition, tag, expected) in [
+            ("\"a\"", "\"a\"", true),
+            ("W/\"a\"", "\"a\"", true),
+            ("\"a\"", "W/\"a\"", true),
+            ("\"b\", W/\"a\",\"c\"", "\"a\"", true),
+            ("\"x,y\"", "\"x,y\"", true),
+            ("*", "\"a\"", true),
+            ("\"b\"", "\"a\"", false),
+            ("\"A\"", "\"a\"", false),
+            ("a", "\"a\"", false),
+            ("a", "a", true),
+            ("w/\"a\"", "\"a\"", false),
+        ] {
+            assert_eq!(
+                known(&[("if-none-match", condition)], &[("etag", tag)]),
+                expected,
+                "{condition} {tag}"
+            );
+        }
+        assert!(!known(&[("if-none-match", "\"a\"")], &[]));
+        assert!(known(&[("if-none-match", "\"a\""), ("if-none-match", "\"b\"")], &[("etag", "\"b\"")]));
+    }
+
+    #[test]
+    fn if_modified_since_counts_only_without_if_none_match_rfc9110_13_1_3() {
+        let since = |date| ("if-modified-since", date);
+        let modified = |date| [("last-modified", date), ("date", NEW)];
+        assert!(known(&[since(MID)], &modified(MID)) && known(&[since(NEW)], &modified(MID)));
+        assert!(!known(&[since(OLD)], &modified(MID)) && !known(&[since("yesterday")], &modified(OLD)));
+        assert!(!known(&[since(NEW), since(NEW)], &modified(OLD)));
+        assert!(!known(&[since(NEW), ("if-none-match", "\"b\"")], &modified(OLD)));
+        assert!(known(&[since(NEW), ("if-none-match", "\"b\"")], &[("etag", "\"b\"")]));
+    }
+
+    #[test]
+    fn without_last_modified_the_date_is_compared_rfc9111_4_3_2() {
+        assert!(known(&[("if-modified-since", MID)], &[("date", MID)]));
+        assert!(!known(&[("if-modified-since", OLD)], &[("date", MID)]));
+        assert!(known(&[("if-modified-since", OLD)], &[]), "the time of arrival stands in for a Date");
+    }
+
+    #[test]
+    fn if_range_compares_strongly_rfc9110_13_1_5() {
+        for (condition, response, counts) in [
+            ("\"a\"", &[("etag", "\"a\"")][..], true),
+            ("W/\"a\"", &[("etag", "W/\"a\"")], false),
+            ("\"a\"", &[("etag", "W/\"a\"")], false),
+            ("\"a\"", &[("etag", "\"b\"")], false),
+            ("\"a\"", &[], false),
+            (OLD, &[("last-modified", OLD), ("date", NEW)], true),
+            (MID, &[("last-modified", OLD), ("date", NEW)], false),
+            (OLD, &[("last-modified", OLD), ("date", OLD)], false),
+            (OLD, &[("last-modified", OLD)], false),
+            ("x", &[("last-modified", OLD)], false),
+        ] {
+            let request = Fields::from_pairs([("if-range", condition)]);
+            let response = Fields::from_pairs(response.iter().copied());
+            assert_eq!(range_counts(&request, &response), counts, "{condition} {response:?}");
+        }
+        assert!(range_counts(&Fields::new(), &Fields::new()));
+    }
+
+    #[test]
+    fn conditions_are_made_of_both_validators_rfc9111_4_3_1() {
+        let stored = Fields::from_pairs([("etag", "W/\"a\""), ("last-modified", OLD)]);
+        let expected = Fields::from_pairs([("if-none-match", "W/\"a\""), ("if-modified-since", OLD)]);
+        assert_eq!(conditions(&stored), expected);
+        assert!(conditions(&Fields::from_pairs([("last-modified", "then")])).is_empty());
+        let mut request =
+            Fields::from_pairs([("range", "bytes=0-1"), ("if-none-match", "\"x\""), ("foo", "1")]);
+        replace_conditions(&mut request, &Fields::new());
+        assert_eq!(request.len(), 3);
+        replace_conditions(&mut request, &expected);
+        assert_eq!(
+            request.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+            ["foo", "if-none-match", "if-modified-since"]
+        );
     }
 }

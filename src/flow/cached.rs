@@ -1,23 +1,20 @@
-//! Look up, and what follows from it: serve, revalidate, or fetch.
+//! Look up, and what follows from it: serve a stored response, or leave it to `fetch`.
 
 use std::rc::Rc;
 
-use crate::cache::range::How;
 use crate::cache::reuse::{Forward, Revalidate, Serve};
-use crate::cache::validator::replace_conditions;
-use crate::cache::{CacheStatus, Detail, Fwd, Layer, PrimaryKey, Reuse, Settled, reuse, settle};
+use crate::cache::{CacheStatus, Detail, Fwd, Layer, PrimaryKey, Reuse, reuse};
 use crate::head::Method;
 use crate::ports::Ports;
 use crate::record::{AnsweredBy, Staleness};
 use crate::respond::Problem;
 use crate::time::Span;
 
+use super::fetch::{fetch, pass, revalidate};
 use super::flight::{self, Lead, Role};
 use super::lookup::{self, Candidate, Found};
-use super::origin::{self, Asked, Failed};
-use super::store::{self, Received};
 use super::visit::Visit;
-use super::{Reply, unanswered};
+use super::{Reply, store};
 
 /// How long a request waits for another one's answer before it fetches for itself.
 const COLLAPSE_WAIT: Span = Span::from_secs(5);
@@ -152,7 +149,7 @@ fn refresh<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey, stale: &Candidate<P
     let mut request = visit.request.clone();
     request.method = Method::Get;
     let conditions = stale.head.conditions();
-    let asked = Revalidate { which: 0, fwd: Fwd::Stale, conditions, stale_until: None };
+    let asked = Revalidate { which: Some(0), fwd: Fwd::Stale, conditions, stale_until: None };
     let found = Found { candidates: vec![stale.again()], index: None };
     let visit = Rc::new(visit.in_background(request));
     let key = key.clone();
@@ -162,110 +159,4 @@ fn refresh<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey, stale: &Candidate<P
         visit.ports.discard(reply.message.body);
         drop(guard);
     });
-}
-
-/// Asks the origin for a response that nothing stored could become.
-async fn fetch<P: Ports>(
-    visit: &Rc<Visit<P>>,
-    key: &PrimaryKey,
-    found: &Found<P>,
-    fwd: Fwd,
-    body: Option<P::Body>,
-    lead: Option<Lead<P>>,
-) -> Reply<P::Body> {
-    visit.notes.borrow_mut().forward = Some(fwd.as_str());
-    match origin::ask(visit, &visit.request, body).await {
-        Asked::Answered(message, exchange) => {
-            store::receive(visit, key, found, Received { message, exchange, fwd, how: How::Full }, lead)
-        }
-        Asked::Failed(failed) => unanswered::failed(visit, failed, Some(fwd)),
-        Asked::Refused(why) => unanswered::refused(visit, why),
-    }
-}
-
-/// Asks the origin whether a stored response still holds, and whatever it says, answers.
-async fn revalidate<P: Ports>(
-    visit: &Rc<Visit<P>>,
-    key: &PrimaryKey,
-    found: &Found<P>,
-    asked: Revalidate,
-    lead: Option<Lead<P>>,
-) -> Reply<P::Body> {
-    let fwd = asked.fwd;
-    visit.notes.borrow_mut().forward = Some(fwd.as_str());
-    let mut request = visit.request.clone();
-    replace_conditions(&mut request.fields, &asked.conditions);
-    let (message, failed, exchange) = match origin::ask(visit, &request, None).await {
-        Asked::Answered(message, exchange) => (Some(message), None, exchange),
-        Asked::Failed(mut failed) => {
-            let exchange = failed.exchange;
-            (failed.response.take(), Some(failed), exchange)
-        }
-        Asked::Refused(why) => return unanswered::refused(visit, why),
-    };
-    let head = message.as_ref().map(|message| &message.head);
-    let (policy, identity) = (&visit.route.cache, &visit.identity);
-    let settled = settle(&visit.request, &asked, &found.candidates, head, policy, identity, exchange);
-    let fwd_status = head.map(|head| head.status);
-    match (settled, message, failed) {
-        (Settled::Freshened { which, head, store, how }, Some(message), _) => {
-            visit.ports.discard(message.body);
-            let Some(old) = found.candidates.get(which) else {
-                return fetch(visit, key, found, fwd, None, lead).await;
-            };
-            let ttl = head.ttl(visit.ports.now());
-            let candidate = Candidate { head, ..old.again() };
-            if store {
-                store::freshen(visit, key, found, &candidate, lead);
-            }
-            let cache = CacheStatus { fwd_status, stored: store, ttl: Some(ttl), ..CacheStatus::fwd(fwd) };
-            visit.notes.borrow_mut().answered_by = AnsweredBy::Origin;
-            Reply { message: candidate.answer(visit, &how), cache: Some(cache) }
-        }
-        (Settled::ServeStale { which, ttl, how }, message, _) => {
-            if let Some(message) = message {
-                visit.ports.discard(message.body);
-            }
-            let Some(candidate) = found.candidates.get(which) else {
-                return fetch(visit, key, found, fwd, None, lead).await;
-            };
-            visit.notes.borrow_mut().answered_by = AnsweredBy::Stale(Staleness::IfError);
-            let cache = CacheStatus {
-                fwd_status,
-                ttl: Some(ttl),
-                detail: Some(Detail::Sie),
-                ..CacheStatus::fwd(fwd)
-            };
-            Reply { message: candidate.answer(visit, &how), cache: Some(cache) }
-        }
-        (Settled::Refetch, Some(message), _) => {
-            visit.ports.discard(message.body);
-            fetch(visit, key, found, fwd, None, lead).await
-        }
-        (Settled::Replaced { how }, Some(message), None) => {
-            store::receive(visit, key, found, Received { message, exchange, fwd, how }, lead)
-        }
-        (_, Some(message), None) => {
-            store::receive(visit, key, found, Received { message, exchange, fwd, how: How::Full }, lead)
-        }
-        (_, message, Some(failed)) => {
-            unanswered::failed(visit, Failed { response: message, ..failed }, Some(fwd))
-        }
-        (_, None, None) => fetch(visit, key, found, fwd, None, lead).await,
-    }
-}
-
-/// Past the cache: the origin answers, and what that makes invalid is removed.
-async fn pass<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>, fwd: Fwd) -> Reply<P::Body> {
-    visit.notes.borrow_mut().forward = Some(fwd.as_str());
-    match origin::ask(visit, &visit.request, body).await {
-        Asked::Answered(message, _) => {
-            store::invalidate(visit, &message.head);
-            visit.notes.borrow_mut().answered_by = AnsweredBy::Origin;
-            let cache = CacheStatus { fwd_status: Some(message.head.status), ..CacheStatus::fwd(fwd) };
-            Reply { message, cache: Some(cache) }
-        }
-        Asked::Failed(failed) => unanswered::failed(visit, failed, Some(fwd)),
-        Asked::Refused(why) => unanswered::refused(visit, why),
-    }
 }

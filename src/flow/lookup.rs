@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::cache::memory::Held;
 use crate::cache::range::{ByteRange, How};
-use crate::cache::{Layer, PrimaryKey, Record, StorageKey, StoredHead, VariantIndex};
+use crate::cache::{Layer, PrimaryKey, Record, StorageKey, StoredHead, VariantIndex, multipart};
 use crate::head::{Message, Method, ResponseHead};
 use crate::ports::{PortError, Ports};
 use crate::record::Incident;
@@ -47,7 +47,7 @@ impl<P: Ports> Content<P> {
 /// A stored response as a layer gave it.
 pub struct Candidate<P: Ports> {
     /// Its head.
-    pub head: StoredHead,
+    pub head: Rc<StoredHead>,
     /// Its body.
     pub content: Content<P>,
     /// Where it was.
@@ -72,18 +72,41 @@ impl<P: Ports> Candidate<P> {
         Self { head: self.head.clone(), content: self.content.again(), layer: self.layer }
     }
 
+    /// The same content under a new head.
+    pub fn with_head(&self, head: StoredHead) -> Self {
+        Self { head: Rc::new(head), ..self.again() }
+    }
+
     /// What the client gets.
     pub fn answer(&self, visit: &Visit<P>, how: &How) -> Message<ResponseHead, P::Body> {
         let ports = &visit.ports;
+        let how = match how {
+            How::Multipart(_) if matches!(self.content, Content::Stream(_)) => &How::Full,
+            how => how,
+        };
         let head = self.head.serve(how, ports.now());
         let body = match how {
             _ if visit.request.method == Method::Head => P::Body::default(),
             How::Full => self.content.whole(ports),
             How::Partial(range) => self.content.part(ports, *range),
-            How::Multipart(_) => self.content.whole(ports),
+            How::Multipart(ranges) => self.parts(ports, ranges),
             How::NotModified | How::Unsatisfiable => P::Body::default(),
         };
         Message::new(head, body)
+    }
+}
+
+impl<P: Ports> Candidate<P> {
+    /// Several parts in one body. They are small enough to be put together: what is not in hand is served whole.
+    fn parts(&self, ports: &P, ranges: &[ByteRange]) -> P::Body {
+        let Content::Bytes(bytes) = &self.content else { return self.content.whole(ports) };
+        let frames = multipart::frames(&self.head, ranges);
+        let part = |(text, range): &(String, ByteRange)| {
+            [ports.bytes(text), ports.slice(bytes, range.first..range.last.saturating_add(1))]
+        };
+        let mut parts: Vec<P::Bytes> = frames.parts.iter().flat_map(part).collect();
+        parts.push(ports.bytes(&frames.end));
+        ports.body(&ports.concat(&parts))
     }
 }
 
@@ -114,7 +137,7 @@ pub async fn look<P: Ports>(visit: &Visit<P>, layer: Layer, key: &PrimaryKey, fo
         Some((Record::Variants(index), body)) => {
             visit.ports.discard(body);
             let picked =
-                index.pick(&visit.request.fields, &visit.route.cache.vary).map(|variant| variant.key);
+                index.pick(key, &visit.request.fields, &visit.route.cache.vary).map(|variant| variant.key);
             found.index = Some(index);
             let Some(picked) = picked else { return };
             if let Some((Record::Response(head), body)) = read(visit, layer, &picked).await {
@@ -122,6 +145,19 @@ pub async fn look<P: Ports>(visit: &Visit<P>, layer: Layer, key: &PrimaryKey, fo
             }
         }
     }
+}
+
+/// One variant by its storage key, from whichever layer has it.
+pub async fn variant<P: Ports>(visit: &Visit<P>, key: &StorageKey) -> Option<Candidate<P>> {
+    for layer in [Layer::Colo, Layer::Kv] {
+        if visit.route.cache.layers.contains(&layer)
+            && let Some((Record::Response(head), body)) = read(visit, layer, key).await
+            && let Some(candidate) = take(visit, layer, head, body).await
+        {
+            return Some(candidate);
+        }
+    }
+    None
 }
 
 async fn read<P: Ports>(visit: &Visit<P>, layer: Layer, key: &StorageKey) -> Option<(Record, P::Body)> {
@@ -156,12 +192,12 @@ async fn take<P: Ports>(
 ) -> Option<Candidate<P>> {
     if !visit.route.cache.takes(Layer::Memory, head.body_bytes) {
         let content = Content::Stream(Rc::new(Cell::new(Some(body))));
-        return Some(Candidate { head, content, layer });
+        return Some(Candidate { head: Rc::new(head), content, layer });
     }
     let cap = visit.route.cache.memory_object_bytes_max.bytes();
     match visit.ports.collect(body, cap).await {
         Ok(bytes) if head.body_bytes.is_none_or(|length| length == visit.ports.len(&bytes)) => {
-            Some(Candidate { head, content: Content::Bytes(bytes), layer })
+            Some(Candidate { head: Rc::new(head), content: Content::Bytes(bytes), layer })
         }
         Ok(_) => None,
         Err(error) => {

@@ -9,6 +9,7 @@
 
 mod admit;
 mod cached;
+mod fetch;
 mod flight;
 mod gate;
 mod identify;
@@ -33,10 +34,12 @@ use crate::cache::CacheStatus;
 use crate::head::{Message, RequestHead, ResponseHead};
 use crate::identity::{Rejected, Settled};
 use crate::limit::Decision;
+use crate::origin::forward::{NotForwarded, is_loop};
 use crate::ports::Ports;
 use crate::record::Incident;
 use crate::respond::Problem;
 use crate::route::compress::{self, Compression};
+use origin::Refusal;
 use visit::{Notes, Visit};
 
 /// An answer, and what to tell of the cache's part in it.
@@ -86,6 +89,11 @@ pub async fn serve<P: Ports>(
             Problem::plain(401, ["the credential is not believed: ", why].concat(), &visit.id).into_message();
         message.head.fields.append("www-authenticate", "Bearer error=\"invalid_token\"");
         return finish(&visit, visit.own(message, None), None);
+    }
+    let server = &visit.gate.site.server;
+    if is_loop(&visit.request, &server.id, server.loops_max) {
+        let refusal = Refusal::NotForwarded(NotForwarded::LoopDetected);
+        return finish(&visit, unanswered::refused(&visit, refusal), None);
     }
     let decision = admit::admit(&visit).await;
     visit.notes.borrow_mut().verdict = admit::verdict(decision.as_ref());

@@ -1,6 +1,6 @@
 //! Fetch from origin: the attempts of one pool after another, driven.
 
-use crate::cache::settle::Exchange;
+use crate::cache::stored::Exchange;
 use crate::head::{Message, RequestHead, ResponseHead};
 use crate::origin::forward::{Hop, NotForwarded, Rewrite, forward};
 use crate::origin::{Ask, Attempts, Failure, FetchError, Next, Outcome, Pool, Try, response, select, trace};
@@ -16,8 +16,19 @@ pub enum Asked<B> {
     Answered(Message<ResponseHead, B>, Exchange),
     /// None that another attempt could not have bettered.
     Failed(Failed<B>),
-    /// The request may not go to an origin.
-    Refused(NotForwarded),
+    /// The request does not go to an origin.
+    Refused(Refusal),
+}
+
+/// Why a request does not go to an origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It may not.
+    NotForwarded(NotForwarded),
+    /// Its body broke off, or was longer than it said.
+    BodyLost,
+    /// The route has no pool. A checked config gives every route one.
+    NoPool,
 }
 
 /// Every attempt in every pool failed.
@@ -41,15 +52,14 @@ enum Payload<P: Ports> {
 }
 
 impl<P: Ports> Payload<P> {
-    /// Keeps the body where the pool says that this is worth it. One that is longer than it said, or breaks off, can't
-    /// be sent any more.
-    async fn kept_for(self, visit: &Visit<P>, pool: &Pool) -> Self {
+    /// Keeps the body where the pool says that this is worth it.
+    async fn kept_for(self, visit: &Visit<P>, pool: &Pool) -> Result<Self, Refusal> {
         match self {
             Self::Once(Some(body)) if pool.keeps_body(&visit.request, visit.route.retry_safe) => {
                 let kept = visit.ports.collect(body, pool.config.replay_bytes_max.bytes()).await;
-                kept.map_or(Self::Once(None), Self::Kept)
+                kept.map(Self::Kept).map_err(|_| Refusal::BodyLost)
             }
-            as_it_is => as_it_is,
+            as_it_is => Ok(as_it_is),
         }
     }
 
@@ -66,28 +76,38 @@ impl<P: Ports> Payload<P> {
 }
 
 /// Asks the route's pool, and where it gives up the pools that it falls back to. `request` is the client's, perhaps
-/// with conditions of the cache's own.
-pub async fn ask<P: Ports>(visit: &Visit<P>, request: &RequestHead, body: Option<P::Body>) -> Asked<P::Body> {
+/// with conditions of the cache's own. `spare`: something better than a probable failure is at hand.
+pub async fn ask<P: Ports>(
+    visit: &Visit<P>,
+    request: &RequestHead,
+    body: Option<P::Body>,
+    spare: bool,
+) -> Asked<P::Body> {
     let rng = &mut visit.gate.rng.borrow_mut().fork();
     let way = Way { visit, request, traceparent: trace::traceparent(&request.fields, rng) };
     let pools = &visit.gate.site.pools;
     let mut payload = Payload::Once(body);
-    let mut last = None;
-    for index in &visit.route.pools {
+    let mut asked = Asked::Refused(Refusal::NoPool);
+    for (nth, index) in visit.route.pools.iter().enumerate() {
         let Some(pool) = pools.get(*index) else { continue };
-        payload = payload.kept_for(visit, pool).await;
-        match way.ask_pool(*index, pool, &mut payload).await {
+        payload = match payload.kept_for(visit, pool).await {
+            Ok(payload) => payload,
+            Err(refusal) => return Asked::Refused(refusal),
+        };
+        if let Asked::Failed(Failed { response: Some(message), .. }) = asked {
+            visit.ports.discard(message.body);
+        }
+        let is_last = nth + 1 == visit.route.pools.len();
+        let last_resort = is_last && !spare && visit.route.static_fallback.is_none();
+        asked = way.ask_pool(*index, pool, &mut payload, last_resort).await;
+        match &asked {
             Asked::Failed(failed) if failed.failure.may_fall_back() => {
-                if let Some(Asked::Failed(Failed { response: Some(message), .. })) = last.take() {
-                    visit.ports.discard(message.body);
-                }
-                last = Some(Asked::Failed(failed));
+                visit.notes.borrow_mut().failover |= !is_last;
             }
-            asked => return asked,
+            _ => break,
         }
     }
-    // A checked config gives every route at least one pool.
-    last.unwrap_or(Asked::Refused(NotForwarded::LoopDetected))
+    asked
 }
 
 /// One request on its way to the origins.
@@ -98,12 +118,18 @@ struct Way<'v, P: Ports> {
 }
 
 impl<P: Ports> Way<'_, P> {
-    async fn ask_pool(&self, index: usize, pool: &Pool, payload: &mut Payload<P>) -> Asked<P::Body> {
+    async fn ask_pool(
+        &self,
+        index: usize,
+        pool: &Pool,
+        payload: &mut Payload<P>,
+        last_resort: bool,
+    ) -> Asked<P::Body> {
         let (visit, ports) = (self.visit, &self.visit.ports);
         let ask = Ask {
             declared_safe: visit.route.retry_safe,
             replayable: payload.replayable(),
-            last_resort: visit.route.static_fallback.is_none(),
+            last_resort,
             affinity: select::affinity(visit.affinity().as_bytes()),
         };
         let start = ports.now();
@@ -114,7 +140,7 @@ impl<P: Ports> Way<'_, P> {
                 let exchange = Exchange { request_time: start, response_time: start };
                 return Asked::Failed(Failed { response: None, failure, pool: index, exchange });
             }
-            None => return Asked::Refused(NotForwarded::LoopDetected),
+            None => return Asked::Refused(Refusal::NoPool),
         };
         loop {
             if step.wait > Span::ZERO {
@@ -133,7 +159,7 @@ impl<P: Ports> Way<'_, P> {
                 visit.with_pool(index, |state, rng| attempts.report(state, &outcome, rng, response_time));
             let exchange = Exchange { request_time, response_time };
             match (next, sent) {
-                (_, Err(refused)) => return Asked::Refused(refused),
+                (_, Err(refused)) => return Asked::Refused(Refusal::NotForwarded(refused)),
                 (Some(Next::Retry(again)), Ok(sent)) => {
                     if let Ok(message) = sent {
                         ports.discard(message.body);
@@ -147,7 +173,7 @@ impl<P: Ports> Way<'_, P> {
                 }
                 (_, Ok(Ok(message))) => return Asked::Answered(self.clean(message), exchange),
                 // `Attempts` never calls a failure an answer.
-                (_, Ok(Err(_))) => return Asked::Refused(NotForwarded::LoopDetected),
+                (_, Ok(Err(_))) => return Asked::Refused(Refusal::NoPool),
             }
         }
     }
@@ -160,7 +186,7 @@ impl<P: Ports> Way<'_, P> {
     ) -> Result<Result<Message<ResponseHead, P::Body>, FetchError>, NotForwarded> {
         let visit = self.visit;
         let server = &visit.gate.site.server;
-        let endpoint = pool.endpoint(step.endpoint).ok_or(NotForwarded::LoopDetected)?;
+        let Some(endpoint) = pool.endpoint(step.endpoint) else { return Ok(Err(FetchError::Aborted)) };
         let rewrite = Rewrite {
             strip_prefix: visit.route.strip_prefix.as_ref().map(PathPrefix::as_str),
             add_prefix: visit.route.add_prefix.as_ref().map(PathPrefix::as_str),

@@ -74,6 +74,12 @@ fn unavailable(error: &str, id: &str) -> Message<ResponseHead, String> {
 
 async fn page<P: Ports>(ports: &P, path: &str, id: &str) -> Message<ResponseHead, P::Body> {
     match ports.asset(path).await {
+        Ok(message) if message.head.status == 404 => {
+            ports.discard(message.body);
+            let Message { head, body } =
+                Problem::plain(404, "tidegate has nothing at this path", id).into_message();
+            Message::new(head, ports.body(&ports.bytes(&body)))
+        }
         Ok(mut message) => {
             respond::guard_page(&mut message.head.fields);
             message

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::cache::range::How;
-use crate::cache::settle::Exchange;
+use crate::cache::stored::Exchange;
 use crate::cache::{
     CacheStatus, Detail, Fwd, Layer, NotStored, PrimaryKey, Record, StoredHead, VariantIndex, invalidates,
     storable,
@@ -55,14 +55,7 @@ pub fn receive<P: Ports>(
             return Reply { message: Message::new(head, body), cache: Some(cache) };
         }
     };
-    let stored = StoredHead::new(
-        &visit.request,
-        &head,
-        &lifetime,
-        &visit.route.cache,
-        exchange.request_time,
-        exchange.response_time,
-    );
+    let stored = StoredHead::new(&visit.request, &head, &lifetime, &visit.route.cache, exchange);
     cache.ttl = Some(stored.ttl(now));
     let length = if head.is_bodiless() { Some(0) } else { head.content_length() };
     let policy = &visit.route.cache;
@@ -123,7 +116,7 @@ impl<P: Ports> Filling<P> {
         if policy.layers.contains(&Layer::Memory) {
             let variants_max = policy.vary.variants_max;
             let mut memory = visit.gate.memory.borrow_mut();
-            memory.insert(self.key.clone(), head.clone(), bytes.clone(), length, variants_max);
+            memory.insert(&self.key, head.clone(), bytes.clone(), length, variants_max);
         }
         self.lead.take();
         self.save(Layer::Colo, &head, visit.ports.body(&bytes), length).await;
@@ -224,7 +217,7 @@ pub fn promote<P: Ports>(
     if policy.takes(Layer::Memory, Some(length)) {
         let variants_max = policy.vary.variants_max;
         let mut memory = visit.gate.memory.borrow_mut();
-        memory.insert(key.clone(), candidate.head.clone(), bytes.clone(), length, variants_max);
+        memory.insert(key, (*candidate.head).clone(), bytes.clone(), length, variants_max);
     }
     drop(lead);
     if candidate.layer == Layer::Kv && policy.takes(Layer::Colo, Some(length)) {
@@ -246,7 +239,7 @@ pub fn freshen<P: Ports>(
     let Content::Bytes(bytes) = &candidate.content else { return };
     let filling = Filling { visit: visit.clone(), key: key.clone(), index: found.index.clone(), lead };
     let length = visit.ports.len(bytes);
-    visit.ports.defer(filling.fill(candidate.head.clone(), visit.ports.body(bytes), Some(length)));
+    visit.ports.defer(filling.fill((*candidate.head).clone(), visit.ports.body(bytes), Some(length)));
 }
 
 /// Removes what a response to an unsafe method makes invalid (RFC 9111, section 4.4), from every layer that is asked
@@ -257,17 +250,21 @@ pub fn invalidate<P: Ports>(visit: &Rc<Visit<P>>, response: &ResponseHead) {
         return;
     }
     for target in invalidates(&visit.request, response) {
-        let key = PrimaryKey::new(&target, &visit.request.fields, &policy.key, &visit.identity);
-        visit.gate.memory.borrow_mut().remove(&key);
-        let visit = visit.clone();
-        visit.clone().ports.defer(async move {
-            for layer in visit.route.cache.layers.iter().filter(|layer| **layer != Layer::Memory) {
-                if let Err(error) = remove(&visit, *layer, &key).await {
-                    visit.late_incident(Incident::StoreFailed, &format!("{}: {error}", layer.as_str()));
-                }
-            }
-        });
+        forget(visit, PrimaryKey::new(&target, &visit.request.fields, &policy.key, &visit.identity));
     }
+}
+
+/// Removes every stored response of this key.
+pub fn forget<P: Ports>(visit: &Rc<Visit<P>>, key: PrimaryKey) {
+    visit.gate.memory.borrow_mut().remove(&key);
+    let visit = visit.clone();
+    visit.clone().ports.defer(async move {
+        for layer in visit.route.cache.layers.iter().filter(|layer| **layer != Layer::Memory) {
+            if let Err(error) = remove(&visit, *layer, &key).await {
+                visit.late_incident(Incident::StoreFailed, &format!("{}: {error}", layer.as_str()));
+            }
+        }
+    });
 }
 
 /// A delete costs as much as ten reads of KV, so it is looked first.

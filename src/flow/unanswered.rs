@@ -12,7 +12,7 @@ use crate::record::{AnsweredBy, Incident};
 use crate::respond::Problem;
 
 use super::Reply;
-use super::origin::Failed;
+use super::origin::{Failed, Refusal};
 use super::visit::Visit;
 
 /// What a client is told that gets a 503 without knowing why, in seconds.
@@ -55,13 +55,23 @@ pub fn failed<P: Ports>(visit: &Rc<Visit<P>>, failed: Failed<P::Body>, fwd: Opti
     visit.own(message, cache)
 }
 
-/// The request may not go to an origin.
-pub fn refused<P: Ports>(visit: &Rc<Visit<P>>, why: NotForwarded) -> Reply<P::Body> {
-    if why == NotForwarded::LoopDetected {
-        visit.incident(Incident::LoopDetected, "the request came back to this gateway");
-    }
-    let mut message = Problem::plain(why.status(), why.as_str().replace('_', " "), &visit.id).into_message();
-    let status = ProxyStatus::error(&visit.gate.site.server.id, why.as_str(), None);
+/// The request does not go to an origin.
+pub fn refused<P: Ports>(visit: &Rc<Visit<P>>, why: Refusal) -> Reply<P::Body> {
+    let (status, error, detail) = match why {
+        Refusal::NotForwarded(NotForwarded::LoopDetected) => {
+            visit.incident(Incident::LoopDetected, "the request came back to this gateway");
+            (
+                NotForwarded::LoopDetected.status(),
+                NotForwarded::LoopDetected.as_str(),
+                "the request came back to this gateway",
+            )
+        }
+        Refusal::NotForwarded(why) => (why.status(), why.as_str(), "the path has a dot segment"),
+        Refusal::BodyLost => (400, "http_request_error", "the body broke off, or was longer than it said"),
+        Refusal::NoPool => (500, "proxy_configuration_error", "the route has no origin"),
+    };
+    let mut message = Problem::plain(status, detail, &visit.id).into_message();
+    let status = ProxyStatus::error(&visit.gate.site.server.id, error, None);
     message.head.fields.append("proxy-status", &status.to_string());
     visit.own(message, None)
 }

@@ -1,14 +1,9 @@
-//! The record of an API key, as it lies in KV.
+//! The record of an API key, as it lies in KV under `key:` and the key's SHA-256 in lower-case hex.
 
 use serde::Deserialize;
 
 use super::{Identity, IdentityConfig, MAX_SUBJECT_BYTES, Rejected};
 use crate::time::Timestamp;
-
-/// The name under which a key's record lies in KV: `key:` and the key's hash.
-pub fn storage_name(hash: &str) -> String {
-    format!("key:{hash}")
-}
 
 /// `{"tier":"pro","subject":"acme","not_after":1789000000,"disabled":false}`; keys that are not known are left alone.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -47,4 +42,39 @@ pub fn check(
     }
     let tier = config.tier(record.tier.as_deref())?;
     Ok(Identity { tier, subject: Some(record.subject), key_hash: Some(hash.into()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_worth_what_its_record_says() {
+        let now = Timestamp::from_secs(1000);
+        for (record, expected) in [
+            (r#"{"tier":"pro","subject":"acme"}"#, Ok("pro")),
+            (r#"{"subject":"acme","created":7}"#, Ok("free")),
+            (r#"{"tier":"pro","subject":"acme","not_after":1000,"disabled":false}"#, Ok("pro")),
+            (r#"{"tier":"pro","subject":"acme","not_after":999}"#, Err(Rejected::ExpiredApiKey)),
+            (r#"{"tier":"pro","subject":"acme","disabled":true}"#, Err(Rejected::DisabledApiKey)),
+            (r#"{"tier":"gold","subject":"acme"}"#, Err(Rejected::UnknownTier)),
+            (r#"{"tier":"pro","subject":""}"#, Err(Rejected::BadSubject)),
+            (r#"{"tier":"pro"}"#, Err(Rejected::BadKeyRecord)),
+            ("", Err(Rejected::BadKeyRecord)),
+        ] {
+            let identity = check(Some(record), "ab12", &IdentityConfig::default(), now);
+            assert_eq!(
+                identity.as_ref().map(|identity| &*identity.tier).map_err(|why| *why),
+                expected,
+                "{record}"
+            );
+            if let Ok(identity) = identity {
+                assert_eq!(
+                    (identity.subject.as_deref(), identity.key_hash.as_deref()),
+                    (Some("acme"), Some("ab12"))
+                );
+            }
+        }
+        assert_eq!(check(None, "ab12", &IdentityConfig::default(), now), Err(Rejected::UnknownApiKey));
+    }
 }

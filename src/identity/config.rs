@@ -268,3 +268,68 @@ impl IdentityConfig {
         found
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_config_names_the_one_key_that_its_algorithm_needs() {
+        for (text, expected) in [
+            (r#"{"algorithm":"HS256","secret_binding":"S"}"#, Some(KeySource::Secret("S".into()))),
+            (
+                r#"{"algorithm":"RS256","jwks_url":"https://a.example/k"}"#,
+                Some(KeySource::Jwks("https://a.example/k".into())),
+            ),
+            (
+                r#"{"algorithm":"ES256","jwks_url":"http://127.0.0.1:9/k"}"#,
+                Some(KeySource::Jwks("http://127.0.0.1:9/k".into())),
+            ),
+            (r#"{"algorithm":"ES256","jwks_url":"http://a.example/k"}"#, None),
+            (r#"{"algorithm":"HS256","jwks_url":"https://a.example/k"}"#, None),
+            (r#"{"algorithm":"HS256","secret_binding":"S","jwks_url":"https://a.example/k"}"#, None),
+            (r#"{"algorithm":"RS256","secret_binding":"S"}"#, None),
+            (r#"{"algorithm":"RS256"}"#, None),
+            (r#"{"algorithm":"none","secret_binding":"S"}"#, None),
+            (r#"{"algorithm":"HS256","secret_binding":"S","secret":"x"}"#, None),
+        ] {
+            let config = serde_json::from_str::<JwtConfig>(text);
+            assert_eq!(config.as_ref().ok().map(|config| config.key_source.clone()), expected, "{text}");
+            if let Ok(config) = config {
+                let written = serde_json::to_string(&config).unwrap();
+                assert_eq!(serde_json::from_str::<JwtConfig>(&written).unwrap(), config);
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_said_with_what_is_allowed() {
+        assert_eq!(IdentityConfig::default().problems(), []);
+        for (text, key) in [
+            (r#"{"tiers":["free"]}"#, "tiers"),
+            (r#"{"tiers":["anonymous","free","a b"]}"#, "tiers"),
+            (r#"{"default_tier":"gold"}"#, "default_tier"),
+            (r#"{"api_keys":{"header":"X-Key"}}"#, "api_keys.header"),
+        ] {
+            let config: IdentityConfig = serde_json::from_str(text).unwrap();
+            let problems = config.problems();
+            assert_eq!(problems.iter().map(|(key, _)| *key).collect::<Vec<_>>(), [key], "{text}");
+            assert!(problems[0].1.contains("; allowed: "), "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn a_credential_that_is_not_believed_makes_nobody() {
+        let lenient = IdentityConfig::default();
+        let strict = IdentityConfig { on_invalid: OnInvalid::Refuse, ..IdentityConfig::default() };
+        let nobody = |why| Settled::As(Identity::anonymous(), Some(why));
+        assert_eq!(lenient.settle(Err(Rejected::Expired)), nobody(Rejected::Expired));
+        assert_eq!(strict.settle(Err(Rejected::Expired)), Settled::Refuse(Rejected::Expired));
+        assert_eq!(
+            strict.settle(Err(Rejected::Unavailable)),
+            nobody(Rejected::Unavailable),
+            "not the client's fault"
+        );
+        assert_eq!(strict.settle(Ok(Identity::anonymous())), Settled::As(Identity::anonymous(), None));
+    }
+}

@@ -65,3 +65,68 @@ fn api_key(key: &str) -> Credential {
         _ => Credential::Invalid(Rejected::TooLong),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::head::Method;
+
+    /// `{"alg":"HS256"}`, `{}` and no signature.
+    const TOKEN: &str = "eyJhbGciOiJIUzI1NiJ9.e30.";
+
+    fn shown(fields: &[(&str, &str)], config: &IdentityConfig) -> &'static str {
+        let mut head = RequestHead::new(Method::Get, "https://a.example/").unwrap();
+        for (name, value) in fields {
+            head.fields.append(name, value);
+        }
+        match read(&head, config) {
+            Credential::None => "none",
+            Credential::ApiKey { .. } => "key",
+            Credential::Token(_) => "token",
+            Credential::Invalid(why) => why.as_str(),
+        }
+    }
+
+    fn configs() -> [IdentityConfig; 3] {
+        let jwt = serde_json::from_str(r#"{"jwt":{"algorithm":"HS256","secret_binding":"S"}}"#).unwrap();
+        let nothing = serde_json::from_str(r#"{"api_keys":{"enabled":false}}"#).unwrap();
+        [IdentityConfig::default(), jwt, nothing]
+    }
+
+    #[test]
+    fn a_credential_is_read_from_where_the_config_says() {
+        let long = "k".repeat(MAX_KEY_BYTES + 1);
+        let bearer = format!("Bearer {TOKEN}");
+        for (field, expected) in [
+            (("x-api-key", "secret"), ["key", "key", "none"]),
+            (("x-api-key", " "), ["none", "none", "none"]),
+            (("x-api-key", &*long), ["too-long", "too-long", "none"]),
+            (("authorization", "bearer  secret"), ["key", "key", "none"]),
+            (("authorization", "Bearer"), ["none", "none", "none"]),
+            (("authorization", "Bearer "), ["none", "none", "none"]),
+            (("authorization", "Basic dTpw"), ["none", "none", "none"]),
+            (("authorization", &*bearer), ["none", "token", "none"]),
+            (("authorization", "Bearer a.b.c"), ["none", "malformed-token", "none"]),
+            (("authorization", "Bearer a.b"), ["key", "key", "none"]),
+            (("x-ratelimit-tier", "enterprise"), ["none", "none", "none"]),
+        ] {
+            for (config, expected) in configs().iter().zip(expected) {
+                assert_eq!(shown(&[field], config), expected, "{field:?}");
+            }
+        }
+        let both = [("authorization", &*bearer), ("x-api-key", "secret")];
+        assert_eq!(shown(&both, &configs()[1]), "key", "its own field comes first");
+    }
+
+    #[test]
+    fn a_key_is_known_by_its_hash_alone() {
+        let mut head = RequestHead::new(Method::Get, "https://a.example/").unwrap();
+        head.fields.append("x-api-key", " abc ");
+        let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".into();
+        assert_eq!(
+            read(&head, &IdentityConfig::default()),
+            Credential::ApiKey { hash },
+            "FIPS 180-4, SHA-256 of abc"
+        );
+    }
+}

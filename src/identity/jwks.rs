@@ -84,3 +84,61 @@ impl Key {
 fn decode(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rsa(bytes: usize, more: &str) -> String {
+        let modulus = URL_SAFE_NO_PAD.encode(vec![0xc5; bytes]);
+        format!(r#"{{"kty":"RSA","n":"{modulus}","e":"AQAB"{more}}}"#)
+    }
+
+    fn ec(more: &str) -> String {
+        // RFC 7515, appendix A.3.1.
+        let (x, y) =
+            ("f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0");
+        format!(r#"{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}"{more}}}"#)
+    }
+
+    fn set(keys: &[String]) -> Jwks {
+        Jwks::parse(&format!(r#"{{"keys":[{}]}}"#, keys.join(","))).unwrap()
+    }
+
+    #[test]
+    fn a_key_is_picked_by_id_and_algorithm() {
+        let keys = set(&[
+            rsa(256, r#","kid":"a","use":"sig","alg":"RS256""#),
+            rsa(512, r#","kid":"b","key_ops":["verify"]"#),
+            ec(r#","kid":"a","d":"private""#),
+        ]);
+        assert_eq!(keys.pick(Some("a"), Algorithm::Rs256), Some(&*rsa(256, "")));
+        assert_eq!(keys.pick(Some("b"), Algorithm::Rs256), Some(&*rsa(512, "")));
+        assert_eq!(keys.pick(Some("a"), Algorithm::Es256), Some(&*ec("")), "and nothing of it but the key");
+        assert_eq!(keys.pick(None, Algorithm::Es256), Some(&*ec("")), "the only one");
+        assert_eq!(keys.pick(None, Algorithm::Rs256), None, "there are two");
+        assert_eq!(keys.pick(Some("c"), Algorithm::Rs256), None);
+        assert_eq!(keys.pick(Some("b"), Algorithm::Es256), None);
+    }
+
+    #[test]
+    fn keys_that_can_not_verify_are_left_out() {
+        for key in [
+            rsa(255, ""),
+            rsa(256, r#","use":"enc""#),
+            rsa(256, r#","alg":"RS512""#),
+            rsa(256, r#","key_ops":["encrypt"]"#),
+            rsa(256, "").replace("AQAB", "A\\\""),
+            ec("").replace("P-256", "P-384"),
+            ec("").replace("f83O", ""),
+            r#"{"kty":"oct","k":"c2VjcmV0"}"#.to_owned(),
+            "7".to_owned(),
+        ] {
+            assert_eq!(set(std::slice::from_ref(&key)), Jwks(vec![]), "{key}");
+        }
+        for text in ["", "{}", r#"{"keys":{}}"#, &format!("{}{{}}", " ".repeat(MAX_JWKS_BYTES))] {
+            assert_eq!(Jwks::parse(text), None);
+        }
+        assert_eq!(set(&vec![ec(""); MAX_KEYS + 1]).0.len(), MAX_KEYS);
+    }
+}

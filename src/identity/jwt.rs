@@ -28,7 +28,8 @@ impl UnverifiedToken {
             return Err(Rejected::TooLong);
         }
         let (signing_input, signature) = text.rsplit_once('.').ok_or(Rejected::MalformedToken)?;
-        let (header, _) = signing_input.split_once('.').ok_or(Rejected::MalformedToken)?;
+        let parts = signing_input.split_once('.').filter(|(_, payload)| !payload.contains('.'));
+        let (header, _) = parts.ok_or(Rejected::MalformedToken)?;
         let header = object(header)?;
         if header.get("alg").and_then(Value::as_str) != Some(config.algorithm.as_str()) {
             return Err(Rejected::WrongAlgorithm);
@@ -146,5 +147,132 @@ impl Claims {
             }
             _ => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_789_000_000);
+
+    fn config(jwt: &str) -> JwtConfig {
+        serde_json::from_str(&format!(r#"{{"algorithm":"HS256","secret_binding":"S"{jwt}}}"#)).unwrap()
+    }
+
+    fn token(header: &str, claims: &str) -> String {
+        format!(
+            "{}.{}.{}",
+            URL_SAFE_NO_PAD.encode(header),
+            URL_SAFE_NO_PAD.encode(claims),
+            URL_SAFE_NO_PAD.encode("sig")
+        )
+    }
+
+    fn parse(text: &str) -> Result<UnverifiedToken, Rejected> {
+        UnverifiedToken::parse(text, &config(""))
+    }
+
+    #[test]
+    fn only_the_algorithm_of_the_config_is_read() {
+        for (header, expected) in [
+            (r#"{"alg":"HS256","typ":"JWT"}"#, None),
+            (r#"{"alg":"HS256","kid":"k1"}"#, None),
+            (r#"{"alg":"none"}"#, Some(Rejected::WrongAlgorithm)),
+            (r#"{"alg":"hs256"}"#, Some(Rejected::WrongAlgorithm)),
+            (r#"{"alg":"RS256"}"#, Some(Rejected::WrongAlgorithm)),
+            (r#"{"alg":["HS256"]}"#, Some(Rejected::WrongAlgorithm)),
+            (r#"{"typ":"JWT"}"#, Some(Rejected::WrongAlgorithm)),
+            (r#"{"alg":"HS256","crit":["b64"],"b64":false}"#, Some(Rejected::CriticalExtension)),
+            (r#"{"alg":"HS256","crit":null}"#, Some(Rejected::CriticalExtension)),
+            (r#"{"alg":"HS256","kid":7}"#, Some(Rejected::MalformedToken)),
+            ("[]", Some(Rejected::MalformedToken)),
+            ("", Some(Rejected::MalformedToken)),
+        ] {
+            assert_eq!(parse(&token(header, "{}")).err(), expected, "{header}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_compact_token_is_malformed() {
+        let good = token(r#"{"alg":"HS256"}"#, "{}");
+        for text in [
+            "",
+            ".",
+            "..",
+            "a.b",
+            "a.b.c",
+            &good.replace('.', ""),
+            &format!("{good}="),
+            &format!("{good}.e30"),
+        ] {
+            assert_eq!(parse(text).err(), Some(Rejected::MalformedToken), "{text}");
+        }
+        assert_eq!(parse(&"a".repeat(MAX_TOKEN_BYTES + 1)).err(), Some(Rejected::TooLong));
+    }
+
+    #[test]
+    fn the_claims_are_shown_only_behind_a_right_signature() {
+        // RFC 7515, appendix A.1.1; its parts are separated by line breaks in the JSON.
+        let header = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9";
+        let payload =
+            "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+        let signature = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+        let example = parse(&format!("{header}.{payload}.{signature}")).unwrap();
+        assert_eq!(example.signing_input(), format!("{header}.{payload}").as_bytes());
+        assert_eq!((example.signature().first(), example.signature().len()), (Some(&116), 32));
+        assert_eq!(example.verified(false), Err(Rejected::BadSignature));
+        let claims = example.verified(true).unwrap();
+        let checked = claims.check(&config(r#","issuer":"joe""#), &IdentityConfig::default(), NOW);
+        assert_eq!(checked, Err(Rejected::Expired), "in 2011");
+        let list = parse(&token(r#"{"alg":"HS256"}"#, "[]")).unwrap();
+        assert_eq!(list.verified(true).err(), Some(Rejected::MalformedToken));
+    }
+
+    #[test]
+    fn claims_are_believed_only_where_all_of_them_hold() {
+        let jwt = config(r#","issuer":"https://id.example","audience":"api","leeway":"10s""#);
+        let good = r#""exp":1789000100,"iss":"https://id.example","aud":"api""#;
+        for (claims, expected) in [
+            (format!(r#"{good},"sub":"u1","tier":"pro""#), Ok(("pro", Some("u1")))),
+            (format!(r#"{good},"sub":"u1""#), Ok(("free", Some("u1")))),
+            (format!(r#"{good},"tier":null"#), Ok(("free", None))),
+            (format!(r#"{good},"nbf":1789000010"#), Ok(("free", None))),
+            (format!(r#"{good},"nbf":1789000011"#), Err(Rejected::NotYetValid)),
+            (good.replace(r#""api""#, r#"["web","api"]"#), Ok(("free", None))),
+            (good.replace("1789000100", "1788999990.5"), Ok(("free", None))),
+            (good.replace("1789000100", "1e300"), Ok(("free", None))),
+            (good.replace("1789000100", "1788999990"), Err(Rejected::Expired)),
+            (good.replace("1789000100", "-1"), Err(Rejected::MalformedToken)),
+            (good.replace("1789000100", r#""1789000100""#), Err(Rejected::MalformedToken)),
+            (good.replace("exp", "expires"), Err(Rejected::NoExpiry)),
+            (good.replace("https://id", "https://evil"), Err(Rejected::WrongIssuer)),
+            (good.replace("iss", "issuer"), Err(Rejected::WrongIssuer)),
+            (good.replace(r#""api""#, r#""web""#), Err(Rejected::WrongAudience)),
+            (good.replace(r#""api""#, r#"["web",7]"#), Err(Rejected::WrongAudience)),
+            (good.replace("aud", "audience"), Err(Rejected::WrongAudience)),
+            (format!(r#"{good},"tier":"root""#), Err(Rejected::UnknownTier)),
+            (format!(r#"{good},"tier":["pro"]"#), Err(Rejected::UnknownTier)),
+            (format!(r#"{good},"sub":7"#), Err(Rejected::BadSubject)),
+            (format!(r#"{good},"sub":"""#), Err(Rejected::BadSubject)),
+            (format!(r#"{good},"sub":"{}""#, "u".repeat(MAX_SUBJECT_BYTES + 1)), Err(Rejected::BadSubject)),
+        ] {
+            let text = token(r#"{"alg":"HS256"}"#, &format!("{{{claims}}}"));
+            let found =
+                parse(&text).unwrap().verified(true).unwrap().check(&jwt, &IdentityConfig::default(), NOW);
+            let found = found.as_ref().map(|identity| (&*identity.tier, identity.subject.as_deref()));
+            assert_eq!(found.map_err(|why| *why), expected, "{claims}");
+        }
+    }
+
+    #[test]
+    fn a_token_for_an_audience_is_for_nobody_else() {
+        let claims = Claims(
+            serde_json::from_str(r#"{"exp":1789000100,"aud":"web","plan":"pro","user":"u"}"#).unwrap(),
+        );
+        let check = |jwt: &str| claims.check(&config(jwt), &IdentityConfig::default(), NOW);
+        assert_eq!(check(""), Err(Rejected::WrongAudience));
+        let named = check(r#","audience":"web","tier_claim":"plan","subject_claim":"user""#).unwrap();
+        assert_eq!((&*named.tier, named.subject.as_deref()), ("pro", Some("u")));
     }
 }

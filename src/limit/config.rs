@@ -7,8 +7,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::builtin;
 use super::name::PolicyName;
-use super::partition::{Partition, Prefixes};
+use super::partition::Partition;
 use super::policy::{Algorithm, Ask, QuotaPolicy, Take};
+use super::prefix::Prefixes;
 use super::quota::{Allowance, Quota};
 use crate::head::RequestHead;
 use crate::identity::{Identity, Tier};
@@ -74,20 +75,6 @@ impl Default for LimitConfig {
             reset: ResetForm::default(),
             show_partition: false,
         }
-    }
-}
-
-impl LimitConfig {
-    /// What has to be asked for one request: an ask for each policy of its route that limits this client.
-    pub fn asks(
-        &self,
-        names: &[PolicyName],
-        route: &str,
-        head: &RequestHead,
-        identity: &Identity,
-    ) -> Vec<Ask> {
-        let policies = names.iter().filter_map(|name| Some((name, self.policies.get(name)?)));
-        policies.filter_map(|(name, policy)| policy.ask(name, route, head, identity, self.prefixes)).collect()
     }
 }
 
@@ -258,10 +245,13 @@ mod tests {
             "tier":{"tiers":{"anonymous":"20/1m","pro":"1000/1m","enterprise":"unlimited"}},
             "burst":{"quota":"10/1s","algorithm":"gcra","burst":5,"partition":"global","cost":2,"on_error":"refuse"}}}"#;
         let config: LimitConfig = serde_json::from_str(text).unwrap();
-        let names = ["tier", "burst", "nobody"].map(|name| name.parse().unwrap());
         let head = RequestHead::new(Method::Get, "https://a.example/api").unwrap();
         let asks = |tier: &str| {
-            config.asks(&names, "api", &head, &Identity { tier: tier.into(), ..Identity::anonymous() })
+            let identity = Identity { tier: tier.into(), ..Identity::anonymous() };
+            let ask = |name: &str| {
+                config.policies[name].ask(&name.parse().unwrap(), "api", &head, &identity, config.prefixes)
+            };
+            ["tier", "burst"].into_iter().filter_map(ask).collect::<Vec<Ask>>()
         };
         let quotas =
             |tier: &str| asks(tier).iter().map(|ask| ask.take.policy.quota.to_string()).collect::<Vec<_>>();

@@ -79,7 +79,7 @@ impl Refusal<'_> {
 pub struct Decision {
     /// The client's tier.
     pub tier: Tier,
-    /// In the order of the route's policies.
+    /// In the order in which their objects were asked.
     pub checked: Vec<Checked>,
 }
 
@@ -192,7 +192,7 @@ mod tests {
             (vec![("a", refused(None)), ("b", refused(Some(500)))], Some("above-quota"), 60, "a"),
             (vec![("shadow", refused(Some(500))), ("b", admitted(9))], None, 0, "b"),
             (vec![("a", Answer::Unreachable), ("b", admitted(9))], None, 0, "b"),
-            (vec![("a", Answer::NotAsked), ("b", refused(Some(500)))], Some("over-quota"), 1, "b"),
+            (vec![("a", Answer::NotAsked), ("b", refused(Some(0)))], Some("over-quota"), 1, "b"),
         ] {
             let checked =
                 answers.into_iter().map(|(name, answer)| checked(name, OnError::Admit, answer)).collect();

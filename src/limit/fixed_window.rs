@@ -42,3 +42,31 @@ impl FixedWindow {
         self.used = self.used.saturating_add(cost);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_of_another_config_is_over() {
+        let day: Quota = "5/1d".parse().unwrap();
+        let minute: Quota = "5/1m".parse().unwrap();
+        let noon = Timestamp::from_secs(1_789_041_600);
+        let mut state = FixedWindow::default();
+        state.debit(day, 5, noon);
+        assert_eq!(
+            (state.remaining(day, noon), state.reset(day, noon)),
+            (0, Span::from_secs(43_200)),
+            "to midnight UTC"
+        );
+        assert_eq!(state.remaining(minute, noon), 5);
+        state.debit(minute, 5, noon);
+        assert_eq!(state.remaining(day, noon), 5);
+        let before = Timestamp::from_millis(noon.as_millis() - 1);
+        assert_eq!(
+            state.wait(minute, 1, before),
+            Some(Span::from_millis(60_001)),
+            "a clock that goes back gives no more"
+        );
+    }
+}

@@ -57,3 +57,34 @@ impl Gcra {
         Timestamp::from_millis(self.tat_nanos.div_ceil(NANOS_PER_MILLI))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+    use crate::limit::{Algorithm, Quota};
+
+    #[test]
+    fn a_whole_quota_takes_a_whole_window_to_pay_off() {
+        let now = Timestamp::from_secs(1_789_000_000);
+        for (amount, secs) in [(7, 1), (3000, 1), (99_999_999, 60), (1, 31_622_400)] {
+            let quota = Quota::new(amount, secs).unwrap();
+            let name = "p".parse().unwrap();
+            // A burst above the quota is the quota.
+            let policy = QuotaPolicy {
+                name,
+                quota,
+                algorithm: Algorithm::Gcra,
+                burst: NonZeroU32::MAX,
+                shadow: false,
+            };
+            let mut state = Gcra::default();
+            assert_eq!(state.remaining(&policy, now), amount);
+            state.debit(&policy, amount, now);
+            let paid_off = nanos(now + quota.window());
+            assert!((paid_off..paid_off + u64::from(amount)).contains(&state.tat_nanos), "{quota}");
+            assert_eq!(state.wait(&policy, amount + 1, now), None);
+        }
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! The way of one request, all of it pure but the call in the middle:
 //!
-//! 1. [`LimitConfig::asks`] resolves each policy of the route for this client into an [`Ask`] (or into nothing,
+//! 1. [`PolicyConfig::ask`] resolves each policy of the route for this client into an [`Ask`] (or into nothing,
 //!    where its tier is unlimited).
 //! 2. [`local::Refusals::known`] answers without any call for a client that is known to be over its quota.
 //! 3. [`batch::by_object`] puts the asks that share a partition into one [`batch::Batch`]; its text goes to the
@@ -26,6 +26,7 @@ pub mod name;
 pub mod object;
 pub mod partition;
 pub mod policy;
+pub mod prefix;
 #[cfg(test)]
 mod properties;
 pub mod quota;

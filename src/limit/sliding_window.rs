@@ -90,3 +90,45 @@ impl SlidingWindow {
 fn slot_millis(quota: Quota) -> u64 {
     if quota.amount() <= EXACT_UP_TO { 1 } else { quota.window().as_millis().div_ceil(SLOTS) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_stay_bounded_whatever_configs_came_before() {
+        let mut state = SlidingWindow::default();
+        let mut now = Timestamp::from_secs(1_789_000_000);
+        // Each window is longer than the one before, so that nothing leaves.
+        for secs in [1, 4, 16, 64, 256] {
+            let quota = Quota::new(1_000_000, secs).unwrap();
+            for _ in 0..600 {
+                now = now + Span::from_millis(secs);
+                state.debit(quota, 1, now);
+            }
+        }
+        assert_eq!(state.taken.len(), MAX_MOMENTS);
+        assert_eq!(
+            state.remaining(Quota::new(1_000_000, 256).unwrap(), now),
+            1_000_000 - 3000,
+            "and nothing is lost"
+        );
+    }
+
+    #[test]
+    fn a_full_large_quota_is_admitted_and_stays_small() {
+        let quota: Quota = "10000/1m".parse().unwrap();
+        let mut state = SlidingWindow::default();
+        let start = Timestamp::from_millis(1_789_000_000_001);
+        let mut refused = 0;
+        for i in 0..20_000_u64 {
+            let now = start + Span::from_millis(i * 6);
+            match state.wait(quota, 1, now) {
+                Some(Span::ZERO) => state.debit(quota, 1, now),
+                _ => refused += 1,
+            }
+        }
+        assert!(refused <= 20, "of what is exactly the quota, {refused} were refused early");
+        assert!(state.taken.len() as u64 <= SLOTS + 1);
+    }
+}

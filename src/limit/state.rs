@@ -5,7 +5,7 @@
 //! ms, then for each its distance to the one before and its units), `2` fixed window (end in ms, units), `3` GCRA
 //! (theoretical arrival time in ns). A new meaning gets a new kind byte; an unknown one is no state. A fixed window and
 //! a GCRA take at most 16 bytes; a sliding window takes 2 to 6 bytes a moment, of which there are at most
-//! [`MAX_MOMENTS`], so 12 KiB at the very most and about 2.5 KiB for a full 1000/1m.
+//! 2001, so 12 KiB at the very most and about 2.5 KiB for a full 1000/1m.
 
 use super::fixed_window::FixedWindow;
 use super::gcra::Gcra;
@@ -188,6 +188,17 @@ mod tests {
             assert_eq!(read_number(&mut bytes.as_slice()), None);
         }
         assert_eq!(read_number(&mut [0xff; 10].as_slice()), None, "more than 64 bits");
+    }
+
+    #[test]
+    fn a_window_of_too_many_moments_is_none() {
+        for (moments, is_state) in [(MAX_MOMENTS, true), (MAX_MOMENTS + 1, false)] {
+            let mut bytes = vec![SLIDING];
+            write_number(&mut bytes, 1000);
+            write_number(&mut bytes, moments as u64);
+            bytes.resize(bytes.len() + 2 * moments, 1);
+            assert_eq!(State::decode(&mut bytes.as_slice()).is_some(), is_state);
+        }
     }
 
     #[test]

@@ -33,8 +33,8 @@ impl BreakerState {
 pub enum Admission {
     /// Through a closed breaker.
     Normal,
-    /// Through a half-open one, to see whether the endpoint is back.
-    Probe,
+    /// Through a half-open one, to see whether the endpoint is back; after that many ejections.
+    Probe(u32),
     /// Past an open one, since all are.
     Panic,
 }
@@ -129,12 +129,12 @@ impl Breaker {
                 now >= since + patience && (admitted < config.probes || now >= expires)
             }
         };
-        is_due.then_some(Admission::Probe)
+        is_due.then_some(Admission::Probe(self.ejections))
     }
 
     /// A request passes, and will have come to something before `expires`.
     pub(super) fn admit(&mut self, admission: Admission, expires: Timestamp, now: Timestamp) {
-        if admission != Admission::Probe {
+        if !matches!(admission, Admission::Probe(_)) {
             return;
         }
         self.phase = match self.phase {
@@ -149,13 +149,16 @@ impl Breaker {
 
     /// A request that passed came to nothing that says something about the endpoint: a probe's place is free again.
     pub(super) fn release(&mut self, admission: Admission) {
-        if let (Phase::HalfOpen { admitted, .. }, Admission::Probe) = (&mut self.phase, admission) {
-            *admitted = admitted.saturating_sub(1);
+        match (&mut self.phase, admission) {
+            (Phase::HalfOpen { admitted, .. }, Admission::Probe(after)) if after == self.ejections => {
+                *admitted = admitted.saturating_sub(1);
+            }
+            _ => {}
         }
     }
 
     /// A request that passed succeeded or failed. `may_eject` tells whether the pool can spare the endpoint.
-    /// What was sent through the closed breaker says nothing once it is not closed any more.
+    /// What was sent before the last ejection says nothing after it.
     pub(super) fn record(
         &mut self,
         config: &BreakerConfig,
@@ -172,17 +175,17 @@ impl Breaker {
                     self.eject(config, now);
                 }
             }
-            (Phase::HalfOpen { .. }, Admission::Probe) if !succeeded => {
-                self.count(false);
-                self.eject(config, now);
+            (Phase::HalfOpen { .. }, Admission::Probe(after)) if after == self.ejections => {
+                self.count(succeeded);
+                if succeeded { self.recover(config, now) } else { self.eject(config, now) }
             }
-            (Phase::HalfOpen { .. }, Admission::Probe) | (_, Admission::Panic) => {
+            (_, Admission::Panic) => {
                 self.count(succeeded);
                 if succeeded {
                     self.recover(config, now);
                 }
             }
-            (Phase::Open { .. }, Admission::Probe) | (_, Admission::Normal) => {}
+            (_, Admission::Normal | Admission::Probe(_)) => {}
         }
     }
 
@@ -246,6 +249,9 @@ impl Window {
 mod tests {
     use super::*;
 
+    /// A probe after the first ejection.
+    const PROBE: Admission = Admission::Probe(1);
+
     fn at(secs: u64) -> Timestamp {
         Timestamp::from_secs(1_000_000 + secs)
     }
@@ -257,9 +263,9 @@ mod tests {
     }
 
     fn probe(breaker: &mut Breaker, config: &BreakerConfig, succeeds: bool, secs: u64) {
-        assert_eq!(breaker.admits(config, Span::ZERO, at(secs)), Some(Admission::Probe), "{secs}");
-        breaker.admit(Admission::Probe, at(secs + 10), at(secs));
-        breaker.record(config, Admission::Probe, succeeds, true, at(secs));
+        let admission = breaker.admits(config, Span::ZERO, at(secs)).unwrap();
+        breaker.admit(admission, at(secs + 10), at(secs));
+        breaker.record(config, admission, succeeds, true, at(secs));
     }
 
     #[test]
@@ -299,18 +305,36 @@ mod tests {
         let mut breaker = Breaker::default();
         fail(&mut breaker, &config, 5, 0);
         for _ in 0..2 {
-            assert_eq!(breaker.admits(&config, Span::ZERO, at(10)), Some(Admission::Probe));
-            breaker.admit(Admission::Probe, at(20), at(10));
+            assert_eq!(breaker.admits(&config, Span::ZERO, at(10)), Some(PROBE));
+            breaker.admit(PROBE, at(20), at(10));
         }
         assert_eq!(breaker.admits(&config, Span::ZERO, at(11)), None);
-        breaker.release(Admission::Probe);
+        breaker.release(PROBE);
         assert!(breaker.admits(&config, Span::ZERO, at(11)).is_some(), "an aborted probe leaves its place");
-        breaker.admit(Admission::Probe, at(21), at(11));
+        breaker.admit(PROBE, at(21), at(11));
         breaker.record(&config, Admission::Normal, true, true, at(12));
-        breaker.record(&config, Admission::Probe, true, true, at(12));
+        breaker.record(&config, PROBE, true, true, at(12));
         assert_eq!(breaker.state(at(12)), BreakerState::HalfOpen, "what was sent before does not count");
-        breaker.record(&config, Admission::Probe, true, true, at(12));
+        breaker.record(&config, PROBE, true, true, at(12));
         assert_eq!((breaker.state(at(12)), breaker.failures_in_a_row()), (BreakerState::Closed, 0));
+    }
+
+    #[test]
+    fn a_probe_from_before_the_last_ejection_says_nothing() {
+        let config = BreakerConfig { probes: 2, ..Default::default() };
+        let mut breaker = Breaker::default();
+        fail(&mut breaker, &config, 5, 0);
+        breaker.admit(PROBE, at(90), at(10));
+        probe(&mut breaker, &config, false, 10);
+        let second = breaker.admits(&config, Span::ZERO, at(30)).unwrap();
+        breaker.admit(second, at(90), at(30));
+        breaker.release(PROBE);
+        breaker.record(&config, PROBE, false, true, at(31));
+        breaker.record(&config, PROBE, true, true, at(31));
+        breaker.record(&config, second, true, true, at(32));
+        assert_eq!((breaker.state(at(32)), breaker.ejections()), (BreakerState::HalfOpen, 2));
+        probe(&mut breaker, &config, true, 33);
+        assert_eq!(breaker.state(at(33)), BreakerState::Closed);
     }
 
     #[test]
@@ -318,7 +342,7 @@ mod tests {
         let config = BreakerConfig::default();
         let mut breaker = Breaker::default();
         fail(&mut breaker, &config, 5, 0);
-        breaker.admit(Admission::Probe, at(20), at(10));
+        breaker.admit(PROBE, at(20), at(10));
         assert_eq!(breaker.admits(&config, Span::ZERO, at(19)), None);
         probe(&mut breaker, &config, true, 20);
         assert_eq!(breaker.state(at(20)), BreakerState::Closed);
@@ -330,7 +354,7 @@ mod tests {
         let mut breaker = Breaker::default();
         fail(&mut breaker, &config, 5, 0);
         assert_eq!(breaker.admits(&config, config.ejection_max, at(309)), None);
-        assert_eq!(breaker.admits(&config, config.ejection_max, at(310)), Some(Admission::Probe));
+        assert_eq!(breaker.admits(&config, config.ejection_max, at(310)), Some(PROBE));
     }
 
     #[test]

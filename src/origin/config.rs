@@ -235,99 +235,9 @@ impl<'de> Deserialize<'de> for PoolConfig {
     }
 }
 
-impl PoolConfig {
-    fn problem(&self) -> Option<String> {
-        self.endpoint_problem()
-            .or_else(|| self.attempt_problem())
-            .or_else(|| self.retry.problem())
-            .or_else(|| self.breaker.problem())
-    }
-
-    fn endpoint_problem(&self) -> Option<String> {
-        match (&self.url, self.endpoints.len()) {
-            (None, 0) => return Some("no endpoint is given; allowed: `url` or `endpoints`".into()),
-            (Some(_), 1..) => {
-                return Some("`url` and `endpoints` are both given; allowed: one of the two".into());
-            }
-            (_, ENDPOINTS_MAX..) if self.endpoints.len() > ENDPOINTS_MAX => {
-                return Some(format!("endpoints: too many; allowed: 1 to {ENDPOINTS_MAX}"));
-            }
-            _ => {}
-        }
-        for (at, endpoint) in self.endpoints.iter().enumerate() {
-            let name = endpoint.label();
-            if !(1..=WEIGHT_MAX).contains(&endpoint.weight) {
-                let weight = endpoint.weight;
-                return Some(format!(
-                    "endpoints[{at}].weight: {weight} is no weight; allowed: 1 to {WEIGHT_MAX}"
-                ));
-            }
-            if name.is_empty() || !name.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\') {
-                return Some(format!(
-                    "endpoints[{at}].name: `{name}` is no name; allowed: visible ASCII without quotes"
-                ));
-            }
-            if self.endpoints.iter().take(at).any(|other| other.label() == name) {
-                return Some(format!(
-                    "endpoints[{at}].name: `{name}` is there twice; allowed: a `name` of its own for each"
-                ));
-            }
-        }
-        None
-    }
-
-    fn attempt_problem(&self) -> Option<String> {
-        if !(1..=ATTEMPTS_MAX).contains(&self.attempts_max) {
-            let given = self.attempts_max;
-            return Some(format!("attempts_max: {given} is out of range; allowed: 1 to {ATTEMPTS_MAX}"));
-        }
-        if self.attempt_timeout == Span::ZERO || self.total_timeout < self.attempt_timeout {
-            return Some(
-                "attempt_timeout: does not fit; allowed: more than nothing, at most total_timeout".into(),
-            );
-        }
-        (self.fallback.len() > FALLBACKS_MAX)
-            .then(|| format!("fallback: too many pools; allowed: up to {FALLBACKS_MAX}"))
-    }
-}
-
 impl EndpointConfig {
     /// Its name, or the host and port of its URL.
     pub fn label(&self) -> &str {
         self.name.as_deref().unwrap_or(self.url.authority())
-    }
-}
-
-impl RetryConfig {
-    fn problem(&self) -> Option<String> {
-        let retryable = |status: &u16| matches!(status, 408 | 425 | 429 | 500..=599);
-        if let Some(status) = self.statuses.iter().find(|status| !retryable(status)) {
-            return Some(format!(
-                "retry.statuses: {status} is never tried again; allowed: 408, 425, 429, 500 to 599"
-            ));
-        }
-        if self.backoff_base > self.backoff_cap {
-            return Some("retry.backoff_base: too long; allowed: up to retry.backoff_cap".into());
-        }
-        (self.budget_percent > 100).then(|| "retry.budget_percent: too much; allowed: 0 to 100".into())
-    }
-}
-
-impl BreakerConfig {
-    fn problem(&self) -> Option<String> {
-        if !(0.0..=1.0).contains(&self.failure_ratio) {
-            return Some("breaker.failure_ratio: no share; allowed: 0.0 to 1.0".into());
-        }
-        if self.ejection == Span::ZERO || self.ejection > self.ejection_max {
-            return Some(
-                "breaker.ejection: does not fit; allowed: more than nothing, at most breaker.ejection_max"
-                    .into(),
-            );
-        }
-        if self.probes == 0 {
-            return Some("breaker.probes: an endpoint would never come back; allowed: 1 or more".into());
-        }
-        (self.ejected_percent_max > 100)
-            .then(|| "breaker.ejected_percent_max: too much; allowed: 0 to 100".into())
     }
 }

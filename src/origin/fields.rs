@@ -29,7 +29,7 @@ pub(super) fn is_not_for_clients(name: &str) -> bool {
         || is_limit(name)
 }
 
-/// Appends a member to a list field, on its last line's end or on a line of its own.
+/// Appends a member to a list field, whose lines become one.
 pub(super) fn append_member(fields: &mut Fields, name: &str, member: &str) {
     let whole = match fields.combined(name) {
         Some(before) if !before.is_empty() => format!("{before}, {member}"),

@@ -59,6 +59,11 @@ impl NotForwarded {
     }
 }
 
+/// Whether a request came from this tidegate, more often than it may (RFC 8586). Asked before anything waits for it.
+pub fn is_loop(request: &RequestHead, id: &str, loops_max: usize) -> bool {
+    request.fields.list("cdn-loop").filter(|member| names(member, id)).count() > loops_max
+}
+
 /// The head that goes to `endpoint` for a client's request. An Upgrade is left only where it is to a WebSocket,
 /// and a Host only where it is not that of the URL.
 ///
@@ -71,8 +76,7 @@ pub fn forward(
     rewrite: Rewrite<'_>,
     hop: &Hop<'_>,
 ) -> Result<RequestHead, NotForwarded> {
-    let passed = request.fields.list("cdn-loop").filter(|member| names(member, hop.id)).count();
-    if passed > hop.loops_max {
+    if is_loop(request, hop.id, hop.loops_max) {
         return Err(NotForwarded::LoopDetected);
     }
     let target = target(request, endpoint, rewrite).ok_or(NotForwarded::DotSegment)?;
@@ -129,7 +133,9 @@ fn end_to_end(request: &RequestHead) -> Fields {
     let mut fields = Fields::new();
     for (name, value) in request.fields.iter() {
         let is_ours = matches!(name, "host" | "traceparent") || (name == "tracestate" && !keeps_trace);
-        let is_for_this_hop = is_hop_by_hop(name) || named.iter().any(|n| n == name);
+        // CDN-Loop stays, whoever asks for its removal (RFC 8586, section 2).
+        let is_named = name != "cdn-loop" && named.iter().any(|n| n == name);
+        let is_for_this_hop = is_hop_by_hop(name) || is_named;
         if !(is_ours || is_for_this_hop || is_not_for_clients(name)) {
             fields.append(name, value);
         }
@@ -247,7 +253,7 @@ mod tests {
             ("Cache-Status", "x; hit"),
             ("Proxy-Status", "x"),
             ("X-Request-Id", "mine"),
-            ("Connection", "X-Forwarded-For, Forwarded"),
+            ("Connection", "X-Forwarded-For, Forwarded, CDN-Loop"),
             ("Accept", "*/*"),
             ("Via", "1.1 lan"),
             ("CDN-Loop", "other; x=1"),

@@ -17,14 +17,17 @@
 
 pub mod attempts;
 pub mod breaker;
+mod check;
 pub mod config;
-pub mod fields;
+mod fields;
 pub mod forward;
 pub mod outcome;
 pub mod pool;
 pub mod response;
 pub mod retry;
 pub mod select;
+#[cfg(test)]
+mod simulation;
 pub mod status;
 pub mod trace;
 pub mod url;

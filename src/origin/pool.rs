@@ -137,14 +137,14 @@ impl PoolState {
         Self { endpoints, budget: RetryBudget::new(&pool.config.retry, now) }
     }
 
-    /// The endpoints that a request may go to, and whether as a probe. See [`Breaker::admits`] for `patience`.
-    pub(super) fn admitted(&self, pool: &Pool, patience: Span, now: Timestamp) -> Set {
-        let all = self.endpoints.iter().enumerate();
-        Set::of(
-            all.filter_map(|(at, state)| {
-                state.breaker.admits(&pool.config.breaker, patience, now).map(|_| at)
-            }),
-        )
+    /// As what a request may go to this endpoint, where it may. See [`Breaker::admits`] for `patience`.
+    pub(super) fn admits(&self, pool: &Pool, at: usize, patience: Span, now: Timestamp) -> Option<Admission> {
+        self.endpoints.get(at)?.breaker.admits(&pool.config.breaker, patience, now)
+    }
+
+    /// The endpoints whose breakers are closed.
+    pub(super) fn closed(&self) -> Set {
+        Set::of((0..self.endpoints.len()).filter(|at| self.is_closed(*at)))
     }
 
     pub(super) fn is_closed(&self, at: usize) -> bool {

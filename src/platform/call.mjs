@@ -60,6 +60,10 @@ export class Call {
     this.resolve = null;
     this.holds = 0;
     this.release = null;
+    /** Whether the request was sent to an origin. */
+    this.sent = false;
+    /** What a test wants to trap: "1" the request, "limiter" the limiter's step. */
+    this.trap = env.TIDEGATE_TEST_TRAP ? request.headers.get("x-tidegate-test-trap") : null;
   }
 
   // ---- the answer ----
@@ -138,6 +142,7 @@ export class Call {
   fetch(op, packed, handle, millis) {
     const { first, headers } = unpack(packed);
     const [method, url] = first.split(" ");
+    this.sent = true;
     const aborter = new AbortController();
     let timer = setTimeout(() => aborter.abort(new Error("timeout")), millis);
     const body = content(handle) ?? null;
@@ -241,7 +246,7 @@ export class Call {
 
   /** One call to the limiter object `name`. */
   limit(op, name, asks, millis) {
-    this.settle(op, within(this.env.LIMITER.getByName(name).take(asks), millis).then((verdicts) => [verdicts]));
+    this.settle(op, within(this.env.LIMITER.getByName(name).take(asks, this.trap), millis).then((verdicts) => [verdicts]));
   }
 
   /** Hands counters over. */
@@ -261,7 +266,7 @@ export class Call {
   }
 
   asset(op, path) {
-    const served = this.env.ASSETS.fetch(new URL(path, "https://assets.invalid"), { method: "GET" });
+    const served = this.env.ASSETS.fetch(`https://assets.invalid/${path}`, { method: "GET" });
     this.settle(op, served.then((response) => [packHead(response), response]));
   }
 

@@ -13,7 +13,10 @@ export default {
   fetch(request, env, ctx) {
     const call = new Call(request, env, ctx);
     try {
-      enter(() => wasm.serve(pack(request, env), request, call));
+      enter(() => {
+        if (call.trap === "1") wasm.trap();
+        wasm.serve(pack(request, env), request, call);
+      });
     } catch (error) {
       crash(error);
       return forward(call);

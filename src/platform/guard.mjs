@@ -27,7 +27,7 @@ function revive() {
     dead = null;
     const vars = {};
     for (const [name, value] of Object.entries(bindings)) if (typeof value === "string") vars[name] = value;
-    wasm.start(JSON.stringify(deployed.config), JSON.stringify(vars), traps);
+    wasm.start(JSON.stringify(deployed.config ?? null), JSON.stringify(vars), traps);
   } catch (error) {
     dead = error;
     console.error("tidegate: the wasm does not start:", error?.stack ?? error);
@@ -66,5 +66,5 @@ export function crash(error) {
 /** Answers a request without the wasm: straight to its route's first origin, or a refusal where the config says so. */
 export function forward(call) {
   if (deployed.onTrap === "refuse") return refusal("the gateway is restarting");
-  return passThrough(call.request, call.env, deployed);
+  return passThrough(call, deployed);
 }

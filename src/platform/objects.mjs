@@ -30,9 +30,12 @@ export class Limiter extends Stateful {
   static EMPTY = new Uint8Array();
 
   /** Asks as text; answers with verdicts as text (`limit::batch`). */
-  async take(asks) {
+  async take(asks, trap = null) {
     await this.load();
-    const [state, verdicts, expires] = step(() => wasm.limiter_take(this.state, asks, Date.now()));
+    const [state, verdicts, expires] = step(() => {
+      if (trap === "limiter") wasm.trap();
+      return wasm.limiter_take(this.state, asks, Date.now());
+    });
     if (state !== undefined) await this.keep(state, expires);
     return verdicts;
   }

@@ -3,9 +3,14 @@
 
 const NOT_BELIEVED = /^(x-forwarded-.*|forwarded|x-real-ip|true-client-ip|x-ratelimit-.*|ratelimit.*|cf-.*|x-tidegate-.*)$/;
 
+/** What may be sent twice (RFC 9110, section 9.2.2). */
+const IDEMPOTENT = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PUT", "DELETE"]);
+
 /** Sends the request to its route's first origin, as it came; a request whose body has been read is refused. */
-export function passThrough(request, env, { passthrough }) {
+export function passThrough(call, { passthrough = [] }) {
+  const { request, env } = call;
   if (request.bodyUsed) return refusal("the request's body had been read when the gateway failed");
+  if (call.sent && !IDEMPOTENT.has(request.method)) return refusal("the request may have reached its origin already");
   const url = new URL(request.url);
   const route = passthrough.find((candidate) => matches(candidate, request, url));
   if (!route) return refusal("no route");

@@ -11,17 +11,12 @@ use super::event::{Incident, Verdict};
 use super::histogram::Histogram;
 use super::snapshot;
 use super::tally::{Merge, Named, Tally};
-use crate::time::{Span, Timestamp};
+use crate::time::Timestamp;
 
 /// Seconds that are kept one by one, for the graphs.
 pub(super) const RING_SECS: u64 = 120;
 /// Seconds that "lately" means.
 pub(super) const RECENT_SECS: u64 = 60;
-/// Pages get at most one snapshot in this time.
-const PUSH_EVERY: Span = Span::from_secs(1);
-/// The state is stored this long after the first delta that storage lacks: before an idle object loses its
-/// memory (about 10 s), and at most two rows written in ten seconds.
-const STORE_AFTER: Span = Span::from_secs(5);
 /// Stands before the stored JSON; another version begins anew.
 const STORED_VERSION: &str = "tidegate-live-1 ";
 
@@ -35,10 +30,10 @@ pub(super) struct Slot {
     #[serde(rename = "l")]
     pub(super) answers: Named<Histogram>,
     /// By tier: refused requests.
-    #[serde(rename = "r")]
+    #[serde(rename = "r", skip_serializing_if = "Named::is_empty")]
     pub(super) refused: Named<u64>,
     /// By [`Incident`]: how often.
-    #[serde(rename = "i")]
+    #[serde(rename = "i", skip_serializing_if = "Tally::is_empty")]
     pub(super) incidents: Tally,
     /// Responses with a 5xx status.
     #[serde(rename = "e")]
@@ -103,26 +98,12 @@ pub struct Live {
     totals: Counters,
     slots: VecDeque<Slot>,
     book: Book,
-    #[serde(skip)]
-    pushed: Option<Timestamp>,
-    #[serde(skip)]
-    is_news: bool,
-    #[serde(skip)]
-    unstored_since: Option<Timestamp>,
 }
 
 impl Live {
     /// Nothing counted yet.
     pub fn new(now: Timestamp) -> Self {
-        Self {
-            started: now,
-            totals: Counters::default(),
-            slots: VecDeque::new(),
-            book: Book::default(),
-            pushed: None,
-            is_news: false,
-            unstored_since: None,
-        }
+        Self { started: now, totals: Counters::default(), slots: VecDeque::new(), book: Book::default() }
     }
 
     /// Takes in what an isolate sent.
@@ -140,8 +121,6 @@ impl Live {
         while self.slots.front().is_some_and(|slot| slot.second + RING_SECS < second) {
             self.slots.pop_front();
         }
-        self.is_news = true;
-        self.unstored_since.get_or_insert(now);
     }
 
     /// Since when it counts.
@@ -184,30 +163,17 @@ impl Live {
         snapshot::to_json(self, now)
     }
 
-    /// How long to wait until the next snapshot is to be pushed to open pages; `None` where they show
-    /// everything and no graph moves any more.
-    pub fn push_in(&self, now: Timestamp) -> Option<Span> {
-        let is_moving = self.slots.back().is_some_and(|slot| slot.second + RING_SECS >= now.as_secs());
-        if !self.is_news && !is_moving {
-            return None;
-        }
-        Some(self.pushed.map_or(Span::ZERO, |pushed| PUSH_EVERY.saturating_sub(now.since(pushed))))
+    /// When every figure of the last two minutes will have come to rest: open pages are to get a snapshot a
+    /// second until then, also when nothing is ingested any more, and none after it.
+    pub fn rests_at(&self) -> Timestamp {
+        let newest = self.slots.back().map_or(0, |slot| slot.second);
+        Timestamp::from_secs(newest.saturating_add(RING_SECS + 1))
     }
 
-    /// Notes that a snapshot was pushed to every page.
-    pub fn pushed(&mut self, now: Timestamp) {
-        self.pushed = Some(now);
-        self.is_news = false;
-    }
-
-    /// How long to wait until the state is to be stored; `None` where storage has it.
-    pub fn store_in(&self, now: Timestamp) -> Option<Span> {
-        Some(STORE_AFTER.saturating_sub(now.since(self.unstored_since?)))
-    }
-
-    /// The state for storage, taken as stored from now on.
-    pub fn store(&mut self) -> String {
-        self.unstored_since = None;
+    /// The state for storage: as JSON behind its version. Storing it some seconds after the first change that
+    /// storage lacks loses little and writes few rows; it must happen within the 10 s after which an idle
+    /// object loses its memory.
+    pub fn store(&self) -> String {
         serde_json::to_string(self).map(|json| STORED_VERSION.to_owned() + &json).unwrap_or_default()
     }
 
@@ -221,6 +187,7 @@ impl Live {
 mod tests {
     use super::super::counters::tests::{count_of, event, failure, refusal};
     use super::*;
+    use crate::time::Span;
 
     const START: Timestamp = Timestamp::from_secs(1000);
 
@@ -257,30 +224,26 @@ mod tests {
     }
 
     #[test]
-    fn pages_hear_at_most_once_a_second_and_until_nothing_moves() {
+    fn the_graphs_rest_once_the_newest_second_has_left_them() {
         let mut live = Live::new(START);
-        assert_eq!(live.push_in(START), None, "nothing has happened");
+        assert!(live.rests_at() < START, "nothing has happened");
         live.ingest(&delta(), START);
-        assert_eq!(live.push_in(START), Some(Span::ZERO));
-        live.pushed(START);
-        live.ingest(&delta(), START + Span::from_millis(300));
-        assert_eq!(live.push_in(START + Span::from_millis(300)), Some(Span::from_millis(700)));
-        live.pushed(at(1));
-        assert_eq!(live.push_in(at(120)), Some(Span::ZERO), "the graph still moves");
-        live.pushed(at(120));
-        assert_eq!(live.push_in(at(121)), None);
+        let series = |now| {
+            let json: serde_json::Value = serde_json::from_str(&live.snapshot(now)).unwrap();
+            json["series"]["memory"].as_array().unwrap().iter().any(|n| *n != 0)
+        };
+        assert!(series(at(120)) && !series(live.rests_at()));
+        assert_eq!(live.rests_at(), at(121));
     }
 
     #[test]
-    fn it_is_stored_some_seconds_after_the_first_change_and_not_at_each() {
+    fn what_is_stored_of_two_busy_minutes_is_small() {
         let mut live = Live::new(START);
-        assert_eq!(live.store_in(START), None);
-        live.ingest(&delta(), at(0));
-        live.ingest(&delta(), at(4));
-        assert_eq!(live.store_in(at(4)), Some(Span::from_secs(1)));
-        assert_eq!(live.store_in(at(9)), Some(Span::ZERO));
-        live.store();
-        assert_eq!(live.store_in(at(9)), None);
+        for second in 0..200 {
+            live.ingest(&delta(), at(second));
+        }
+        let bytes = live.store().len();
+        assert!(bytes < 32 * 1024, "{bytes}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Indices that a [`Tally`] holds; nothing counted here needs more.
 const MAX_INDICES: usize = 256;
@@ -13,11 +13,29 @@ const MAX_NAME_BYTES: usize = 64;
 /// The name for what found no room.
 pub(super) const OTHER: &str = "other";
 
-/// Numbers by index, as long as the highest index that was counted. It is written as a plain array, so that an
-/// older and a newer version understand each other where indices are only added at the end.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(transparent)]
+/// Numbers by index, as long as the highest index that was counted. It is written as `[index, number, ...]`
+/// without the zeros, so that an older and a newer version understand each other where indices are only added.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tally(Vec<u64>);
+
+impl Serialize for Tally {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let counted = self.iter().filter(|(_, n)| *n > 0);
+        serializer.collect_seq(counted.flat_map(|(index, n)| [index as u64, n]))
+    }
+}
+
+impl<'de> Deserialize<'de> for Tally {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut tally = Self::default();
+        for pair in Vec::<u64>::deserialize(deserializer)?.chunks_exact(2) {
+            if let [index, n] = *pair {
+                tally.add(usize::try_from(index).unwrap_or(MAX_INDICES), n);
+            }
+        }
+        Ok(tally)
+    }
+}
 
 impl Tally {
     /// Adds `n` at `index`; an index past the bound counts at the last one.
@@ -142,7 +160,8 @@ mod tests {
         tally.add(9, 0);
         assert!(tally.is_empty());
         tally.add(2, 3);
-        assert_eq!(serde_json::to_string(&tally).unwrap(), "[0,0,3]");
+        assert_eq!(serde_json::to_string(&tally).unwrap(), "[2,3]");
+        assert_eq!(serde_json::from_str::<Tally>("[2,3]").unwrap(), tally);
         tally.add(usize::MAX, 1);
         assert_eq!((tally.get(MAX_INDICES - 1), tally.total()), (1, 4));
     }

@@ -2,6 +2,8 @@
 import http from "node:http";
 import net from "node:net";
 
+const SILENCE_MS = 10_000;
+
 /**
  * Sends one request on a connection of its own.
  *
@@ -27,7 +29,9 @@ export function send(url, { method = "GET", headers = {}, body, from, path, stre
             headers: { ...length, ...headers },
             localAddress: from,
             agent: false,
+            timeout: SILENCE_MS,
         });
+        request.on("timeout", () => request.destroy(new Error(`nothing came for ${SILENCE_MS} ms`)));
         request.on("error", fail);
         const answered = async (response) => {
             const answer = {

@@ -1,0 +1,176 @@
+//! Fetch: what the origin is asked, and what its answer makes of what is stored.
+
+use std::rc::Rc;
+
+use crate::cache::range::How;
+use crate::cache::reuse::Revalidate;
+use crate::cache::settle::{HeadEffect, after_head};
+use crate::cache::stored::Exchange;
+use crate::cache::validator::replace_conditions;
+use crate::cache::{CacheStatus, Detail, Fwd, PrimaryKey, Settled, settle};
+use crate::head::{Method, ResponseHead};
+use crate::ports::Ports;
+use crate::record::{AnsweredBy, Staleness};
+
+use super::flight::Lead;
+use super::lookup::{self, Found};
+use super::origin::{self, Asked, Failed};
+use super::store::{self, Received};
+use super::visit::Visit;
+use super::{Reply, unanswered};
+
+/// Asks the origin for a response that nothing stored could become.
+pub async fn fetch<P: Ports>(
+    visit: &Rc<Visit<P>>,
+    key: &PrimaryKey,
+    found: &Found<P>,
+    fwd: Fwd,
+    body: Option<P::Body>,
+    lead: Option<Lead<P>>,
+) -> Reply<P::Body> {
+    visit.notes.borrow_mut().forward = Some(fwd.as_str());
+    match origin::ask(visit, &visit.request, body, false).await {
+        Asked::Answered(message, exchange) => {
+            heed_head(visit, key, found, &message.head, exchange);
+            store::receive(visit, key, found, Received { message, exchange, fwd, how: How::Full }, lead)
+        }
+        Asked::Failed(failed) => unanswered::failed(visit, failed, Some(fwd)),
+        Asked::Refused(why) => unanswered::refused(visit, why),
+    }
+}
+
+/// Past the cache: the origin answers, and what that makes invalid is removed.
+pub async fn pass<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>, fwd: Fwd) -> Reply<P::Body> {
+    visit.notes.borrow_mut().forward = Some(fwd.as_str());
+    match origin::ask(visit, &visit.request, body, false).await {
+        Asked::Answered(message, _) => {
+            store::invalidate(visit, &message.head);
+            visit.notes.borrow_mut().answered_by = AnsweredBy::Origin;
+            let cache = CacheStatus { fwd_status: Some(message.head.status), ..CacheStatus::fwd(fwd) };
+            Reply { message, cache: Some(cache) }
+        }
+        Asked::Failed(failed) => unanswered::failed(visit, failed, Some(fwd)),
+        Asked::Refused(why) => unanswered::refused(visit, why),
+    }
+}
+
+/// Asks the origin whether a stored response still holds, and whatever it says, answers.
+pub async fn revalidate<P: Ports>(
+    visit: &Rc<Visit<P>>,
+    key: &PrimaryKey,
+    found: &Found<P>,
+    asked: Revalidate,
+    lead: Option<Lead<P>>,
+) -> Reply<P::Body> {
+    let fwd = asked.fwd;
+    visit.notes.borrow_mut().forward = Some(fwd.as_str());
+    let mut request = visit.request.clone();
+    replace_conditions(&mut request.fields, &asked.conditions);
+    let spare = asked.stale_until.is_some_and(|until| visit.ports.now() < until);
+    let (message, failed, exchange) = match origin::ask(visit, &request, None, spare).await {
+        Asked::Answered(message, exchange) => (Some(message), None, exchange),
+        Asked::Failed(mut failed) => {
+            let exchange = failed.exchange;
+            (failed.response.take(), Some(failed), exchange)
+        }
+        Asked::Refused(why) => return unanswered::refused(visit, why),
+    };
+    let head = message.as_ref().map(|message| &message.head);
+    let settled = settled(visit, &asked, found, head, exchange);
+    let (settled, loaded) = match settled {
+        Settled::Load(variant) => load(visit, &asked, variant, head, exchange).await,
+        settled => (settled, None),
+    };
+    let candidates = &loaded.as_ref().unwrap_or(found).candidates;
+    let cache = CacheStatus { fwd_status: head.map(|head| head.status), ..CacheStatus::fwd(fwd) };
+    let candidate = |which: usize| candidates.get(which);
+    match (settled, message, failed) {
+        (Settled::Freshened { which, freshened, how }, Some(message), _) if candidate(which).is_some() => {
+            visit.ports.discard(message.body);
+            visit.notes.borrow_mut().answered_by = AnsweredBy::Origin;
+            let ttl = Some(freshened.head.ttl(exchange.response_time));
+            let Some(held) = candidate(which) else { return fetch(visit, key, found, fwd, None, lead).await };
+            let stored = freshened.not_stored.is_none();
+            let fresh = held.with_head(freshened.head);
+            if stored {
+                store::freshen(visit, key, found, &fresh, lead);
+            }
+            let mut message = fresh.answer(visit, &how);
+            for (name, value) in freshened.pass_on.iter() {
+                message.head.fields.append(name, value);
+            }
+            Reply { message, cache: Some(CacheStatus { stored, ttl, ..cache }) }
+        }
+        (Settled::ServeStale { which, ttl, how }, message, _) if candidate(which).is_some() => {
+            if let Some(message) = message {
+                visit.ports.discard(message.body);
+            }
+            let Some(held) = candidate(which) else { return fetch(visit, key, found, fwd, None, lead).await };
+            visit.notes.borrow_mut().answered_by = AnsweredBy::Stale(Staleness::IfError);
+            let cache = CacheStatus { ttl: Some(ttl), detail: Some(Detail::Sie), ..cache };
+            Reply { message: held.answer(visit, &how), cache: Some(cache) }
+        }
+        (Settled::Replaced { how }, Some(message), None) => {
+            heed_head(visit, key, found, &message.head, exchange);
+            store::receive(visit, key, found, Received { message, exchange, fwd, how }, lead)
+        }
+        (Settled::Failed | Settled::Replaced { .. }, message, Some(failed)) => {
+            unanswered::failed(visit, Failed { response: message, ..failed }, Some(fwd))
+        }
+        (_, message, _) => {
+            if let Some(message) = message {
+                visit.ports.discard(message.body);
+            }
+            fetch(visit, key, found, fwd, None, lead).await
+        }
+    }
+}
+
+fn settled<P: Ports>(
+    visit: &Visit<P>,
+    asked: &Revalidate,
+    found: &Found<P>,
+    head: Option<&ResponseHead>,
+    exchange: Exchange,
+) -> Settled {
+    let (policy, identity) = (&visit.route.cache, &visit.identity);
+    settle(&visit.request, asked, &found.candidates, found.index.as_ref(), head, policy, identity, exchange)
+}
+
+/// A 304 confirmed a variant that had not been read.
+async fn load<P: Ports>(
+    visit: &Visit<P>,
+    asked: &Revalidate,
+    variant: crate::cache::StorageKey,
+    head: Option<&ResponseHead>,
+    exchange: Exchange,
+) -> (Settled, Option<Found<P>>) {
+    match lookup::variant(visit, &variant).await {
+        Some(candidate) => {
+            let found = Found { candidates: vec![candidate], index: None };
+            (settled(visit, asked, &found, head, exchange), Some(found))
+        }
+        None => (Settled::Refetch, None),
+    }
+}
+
+/// A response to HEAD tells whether the stored response to GET still holds (RFC 9111, section 4.3.5).
+fn heed_head<P: Ports>(
+    visit: &Rc<Visit<P>>,
+    key: &PrimaryKey,
+    found: &Found<P>,
+    head: &ResponseHead,
+    exchange: Exchange,
+) {
+    if visit.request.method != Method::Head {
+        return;
+    }
+    let Some(candidate) = found.candidates.first() else { return };
+    match after_head(&visit.request, &candidate.head, head, &visit.route.cache, &visit.identity, exchange) {
+        HeadEffect::Freshen(freshened) if freshened.not_stored.is_none() => {
+            store::freshen(visit, key, found, &candidate.with_head(freshened.head), None);
+        }
+        HeadEffect::Invalidate => store::forget(visit, key.clone()),
+        HeadEffect::Freshen(_) | HeadEffect::None => {}
+    }
+}

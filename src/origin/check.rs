@@ -1,0 +1,177 @@
+//! What can be wrong in a pool's config by itself, beyond the form of its values.
+
+use super::config::{
+    ATTEMPTS_MAX, BreakerConfig, ENDPOINTS_MAX, FALLBACKS_MAX, PoolConfig, RetryConfig, WEIGHT_MAX,
+};
+use crate::time::Span;
+
+impl PoolConfig {
+    /// The first thing that is wrong with a pool by itself: `where: what; allowed: ...`.
+    pub(super) fn problem(&self) -> Option<String> {
+        self.endpoint_problem()
+            .or_else(|| self.attempt_problem())
+            .or_else(|| self.retry.problem())
+            .or_else(|| self.breaker.problem())
+    }
+
+    fn endpoint_problem(&self) -> Option<String> {
+        match (&self.url, self.endpoints.len()) {
+            (None, 0) => return Some("no endpoint is given; allowed: `url` or `endpoints`".into()),
+            (Some(_), 1..) => {
+                return Some("`url` and `endpoints` are both given; allowed: one of the two".into());
+            }
+            (_, ENDPOINTS_MAX..) if self.endpoints.len() > ENDPOINTS_MAX => {
+                return Some(format!("endpoints: too many; allowed: 1 to {ENDPOINTS_MAX}"));
+            }
+            _ => {}
+        }
+        for (at, endpoint) in self.endpoints.iter().enumerate() {
+            let name = endpoint.label();
+            if !(1..=WEIGHT_MAX).contains(&endpoint.weight) {
+                let weight = endpoint.weight;
+                return Some(format!(
+                    "endpoints[{at}].weight: {weight} is no weight; allowed: 1 to {WEIGHT_MAX}"
+                ));
+            }
+            if name.is_empty() || !name.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\') {
+                return Some(format!(
+                    "endpoints[{at}].name: `{name}` is no name; allowed: visible ASCII without quotes"
+                ));
+            }
+            if self.endpoints.iter().take(at).any(|other| other.label() == name) {
+                return Some(format!(
+                    "endpoints[{at}].name: `{name}` is there twice; allowed: a `name` of its own for each"
+                ));
+            }
+        }
+        None
+    }
+
+    fn attempt_problem(&self) -> Option<String> {
+        if !(1..=ATTEMPTS_MAX).contains(&self.attempts_max) {
+            let given = self.attempts_max;
+            return Some(format!("attempts_max: {given} is out of range; allowed: 1 to {ATTEMPTS_MAX}"));
+        }
+        if self.attempt_timeout == Span::ZERO || self.total_timeout < self.attempt_timeout {
+            return Some(
+                "attempt_timeout: does not fit; allowed: more than nothing, at most total_timeout".into(),
+            );
+        }
+        (self.fallback.len() > FALLBACKS_MAX)
+            .then(|| format!("fallback: too many pools; allowed: up to {FALLBACKS_MAX}"))
+    }
+}
+
+impl RetryConfig {
+    fn problem(&self) -> Option<String> {
+        let retryable = |status: &u16| matches!(status, 408 | 425 | 429 | 500..=599);
+        if let Some(status) = self.statuses.iter().find(|status| !retryable(status)) {
+            return Some(format!(
+                "retry.statuses: {status} is never tried again; allowed: 408, 425, 429, 500 to 599"
+            ));
+        }
+        if self.backoff_base > self.backoff_cap {
+            return Some("retry.backoff_base: too long; allowed: up to retry.backoff_cap".into());
+        }
+        (self.budget_percent > 100).then(|| "retry.budget_percent: too much; allowed: 0 to 100".into())
+    }
+}
+
+impl BreakerConfig {
+    fn problem(&self) -> Option<String> {
+        if !(0.0..=1.0).contains(&self.failure_ratio) {
+            return Some("breaker.failure_ratio: no share; allowed: 0.0 to 1.0".into());
+        }
+        if self.ejection == Span::ZERO || self.ejection > self.ejection_max {
+            return Some(
+                "breaker.ejection: does not fit; allowed: more than nothing, at most breaker.ejection_max"
+                    .into(),
+            );
+        }
+        if self.probes == 0 {
+            return Some("breaker.probes: an endpoint would never come back; allowed: 1 or more".into());
+        }
+        (self.ejected_percent_max > 100)
+            .then(|| "breaker.ejected_percent_max: too much; allowed: 0 to 100".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::origin::Pool;
+    use crate::origin::config::{HostMode, Selection};
+    use serde_json::json;
+
+    fn read(value: serde_json::Value) -> Result<PoolConfig, String> {
+        serde_json::from_value(value).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_url_alone_is_a_pool_with_the_documented_defaults() {
+        let config = read(json!({"url": "https://app.example.com"})).unwrap();
+        let seconds = (config.attempt_timeout.as_secs(), config.total_timeout.as_secs());
+        assert_eq!((config.attempts_max, seconds, config.replay_bytes_max.bytes()), (3, (10, 30), 65_536));
+        assert_eq!(config.retry.statuses, [502, 503, 504]);
+        assert_eq!((config.breaker.failures, config.breaker.probes), (5, 1));
+        let pool = Pool::new("default", config);
+        assert_eq!(pool.endpoints.len(), 1);
+        assert_eq!(&*pool.endpoints[0].name, "app.example.com");
+    }
+
+    #[test]
+    fn a_pool_reads_back_as_it_was_written() {
+        let config = read(json!({
+            "endpoints": [
+                {"name": "a", "url": "https://a.example/v1", "weight": 3},
+                {"url": "http://127.0.0.1:8080", "priority": 1},
+            ],
+            "selection": "least-loaded",
+            "retry": {"methods": ["GET", "POST"], "statuses": [429, 503]},
+            "breaker": {"failure_ratio": 0.25, "ejection": "5s"},
+            "host": "app.internal",
+            "fallback": ["other"],
+        }));
+        let config = config.unwrap();
+        assert_eq!(config.selection, Selection::LeastLoaded);
+        assert_eq!(config.host, HostMode::Name("app.internal".into()));
+        assert_eq!(config.endpoints[1].label(), "127.0.0.1:8080");
+        assert_eq!(read(serde_json::to_value(&config).unwrap()), Ok(config));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_what_is_allowed() {
+        let url = "https://a";
+        for (value, place) in [
+            (json!({}), "no endpoint"),
+            (json!({"endpoints": []}), "no endpoint"),
+            (json!({"url": url, "endpoints": [{"url": url}]}), "both"),
+            (json!({"url": "a.example"}), "`a.example`"),
+            (json!({"endpoints": [{"url": url}, {"url": "https://a/x"}]}), "endpoints[1].name: `a`"),
+            (json!({"endpoints": [{"url": url, "name": "a b"}]}), "endpoints[0].name"),
+            (json!({"endpoints": [{"url": url, "weight": 0}]}), "endpoints[0].weight"),
+            (json!({"endpoints": vec![json!({"url": url}); 33]}), "endpoints: too many"),
+            (json!({"url": url, "attempts_max": 0}), "attempts_max: 0"),
+            (json!({"url": url, "attempts_max": 11}), "attempts_max: 11"),
+            (json!({"url": url, "attempt_timeout": "31s"}), "attempt_timeout"),
+            (json!({"url": url, "attempt_timeout": "0s"}), "attempt_timeout"),
+            (json!({"url": url, "attempt_timeout": "x"}), "`x` is not a duration"),
+            (json!({"url": url, "replay_bytes_max": "64"}), "`64` is not a size"),
+            (json!({"url": url, "retry": {"statuses": [404]}}), "retry.statuses: 404"),
+            (json!({"url": url, "retry": {"backoff_base": "3s"}}), "retry.backoff_base"),
+            (json!({"url": url, "retry": {"budget_percent": 101}}), "retry.budget_percent"),
+            (json!({"url": url, "breaker": {"failure_ratio": 1.5}}), "breaker.failure_ratio"),
+            (json!({"url": url, "breaker": {"ejection": "10m"}}), "breaker.ejection"),
+            (json!({"url": url, "breaker": {"probes": 0}}), "breaker.probes"),
+            (json!({"url": url, "breaker": {"ejected_percent_max": 101}}), "breaker.ejected_percent_max"),
+            (json!({"url": url, "host": "a b"}), "`a b` is not a host"),
+            (json!({"url": url, "fallback": ["a", "b", "c", "d", "e"]}), "fallback"),
+        ] {
+            let error = read(value.clone()).unwrap_err();
+            assert!(error.contains(place) && error.contains("; allowed: "), "{value}: {error}");
+        }
+        for value in [json!({"url": url, "retries": 3}), json!({"url": url, "selection": "random"})] {
+            assert!(read(value).unwrap_err().contains("expected"), "serde names what is known");
+        }
+    }
+}
