@@ -76,7 +76,7 @@ impl<'c> Check<'c> {
     fn origins(&mut self) {
         let known = self.names("/origins");
         let path = KeyPath::of("origins");
-        if known.is_empty() {
+        if known.is_empty() && self.reading.is_whole(&path) {
             let message = "no origin is given; allowed: [origins.default] with its `url`";
             self.add(KeyPath::default(), message.to_owned());
         }

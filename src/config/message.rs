@@ -43,7 +43,7 @@ pub(super) fn unknown_key(error: &str) -> Option<(Vec<&str>, Option<&str>)> {
 
 /// Takes a path off the front of an error that a table says about what is in it: `endpoints[0].weight: ...`. It is
 /// one where `is_there` says so.
-pub(super) fn split_path<'e>(error: &'e str, is_there: impl Fn(&str) -> bool) -> (String, &'e str) {
+pub(super) fn split_path(error: &str, is_there: impl Fn(&str) -> bool) -> (String, &str) {
     match error.split_once(": ") {
         Some((path, rest)) if !path.contains([' ', '`']) && is_there(path) => (path.to_owned(), rest),
         _ => (String::new(), error),

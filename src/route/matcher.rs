@@ -1,6 +1,7 @@
 //! Whether a route's `match` holds for a request, and how special it is: precedence is the `Ord` of
 //! [`Specificity`].
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -102,6 +103,7 @@ impl Match {
                 literal: pattern.is_literal(),
                 prefix_bytes: pattern.literal_prefix().len(),
                 literal_bytes: pattern.as_str().bytes().filter(|b| *b != b'*').count(),
+                depths: Reverse(pattern.glob().matches("**").count()),
             }),
             methods: !self.methods.is_empty(),
             headers: self.headers.0.len(),
@@ -135,7 +137,7 @@ pub enum HostRank {
 }
 
 /// How special a path is: one without wildcards, then the longer literal text before the first wildcard, then
-/// the more literal text in all.
+/// the more literal text in all, then the fewer parts that may be of any depth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct PathRank {
     /// It has no wildcard.
@@ -144,6 +146,8 @@ pub struct PathRank {
     pub prefix_bytes: usize,
     /// The bytes that are no wildcards.
     pub literal_bytes: usize,
+    /// How often it has `**`, a final `/*` included.
+    pub depths: Reverse<usize>,
 }
 
 impl fmt::Display for Specificity {
@@ -361,6 +365,7 @@ mod tests {
             serde_json::json!({ "methods": ["GET"] }),
             serde_json::json!({ "path": "/*" }),
             serde_json::json!({ "path": "/api/*" }),
+            serde_json::json!({ "path": "/api/**/x" }),
             serde_json::json!({ "path": "/api/*/x" }),
             serde_json::json!({ "path": "/api/v1/*" }),
             serde_json::json!({ "path": "/api/v1/*", "methods": ["GET"] }),

@@ -3,8 +3,8 @@
 //! # Precedence
 //! Of the routes whose `match` holds, the most special wins ([`Specificity`]): an exact host before a wildcard
 //! before none; a path without wildcards before one with, then the longer literal text before the first wildcard,
-//! then the more literal text in all; named methods before none; more headers before fewer. Among equals the one
-//! that stands first in the file wins. What no route matches takes the fallback route.
+//! then the more literal text in all, then fewer `**`; named methods before none; more headers before fewer. Among
+//! equals the one that stands first in the file wins. What no route matches takes the fallback route.
 
 pub mod asset;
 mod class;
@@ -183,3 +183,6 @@ impl Table {
         self.routes.iter().chain([&self.fallback]).map(Rc::as_ref)
     }
 }
+
+#[cfg(test)]
+mod tests;

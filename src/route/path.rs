@@ -319,6 +319,9 @@ mod tests {
             ("/a/**/c", &["/a/b/c", "/a/b/b/c", "/a/c"], &["/a/b", "/c"]),
             ("/img/*.png", &["/img/x.png"], &["/img/a/x.png", "/img/x.jpg"]),
             ("/{a,b}/*", &["/a", "/a/x", "/b/x/y"], &["/c/x"]),
+            ("/**/z", &["/z", "/q/z", "/q/r/z"], &["/z/", "/"]),
+            ("/a/**/b/*", &["/a/b", "/a/b/c", "/a/x/b", "/a/x/b/y"], &["/a", "/a/", "/b/a"]),
+            ("/{a,b}/*/x{1,2}", &["/a/q/x1", "/b/q/x2"], &["/b/q/x3", "/a/x1"]),
             ("/exact", &["/exact"], &["/exact/", "/exact/x", "/Exact"]),
         ] {
             let parsed: PathPattern = pattern.parse().unwrap();

@@ -1,6 +1,6 @@
 //! docs/configuration.md lists every key that a config may have, and no other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use tidegate::config::{Config, Problem};
@@ -62,24 +62,26 @@ fn shown(path: &Path) -> String {
     steps.collect::<Vec<_>>().join(".")
 }
 
-/// The keys that the reference lists: rows `| `key` | ...` below a heading such as `## `[table]``.
-fn documented_keys() -> BTreeSet<String> {
+/// The keys that the reference lists with what it says of their defaults: rows `| `key` | default | ...` below a
+/// heading such as `## `[table]``.
+fn documented_keys() -> BTreeMap<String, String> {
     let text =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md")).unwrap();
-    let mut keys = BTreeSet::new();
+    let mut keys = BTreeMap::new();
     let mut table = String::new();
     for line in text.lines() {
         if line.starts_with('#') {
             table = line.split('`').nth(1).unwrap_or_default().trim_matches(['[', ']']).to_owned();
-        } else if let Some(key) = line.strip_prefix("| `").and_then(|rest| rest.split('`').next()) {
+        } else if let Some((key, rest)) = line.strip_prefix("| `").and_then(|rest| rest.split_once('`')) {
             let whole = if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") };
-            assert!(keys.insert(whole), "{table}: `{key}` is listed twice");
+            let default = rest.split('|').nth(1).unwrap_or_default().trim().to_owned();
+            assert!(keys.insert(whole, default).is_none(), "{table}: `{key}` is listed twice");
         }
     }
     keys
 }
 
-/// The keys below a table, without those that have a table of their own below this one.
+/// The keys below a table, without the table's name.
 fn below(keys: &BTreeSet<String>, table: &str) -> BTreeSet<String> {
     keys.iter().filter_map(|key| key.strip_prefix(table)).map(str::to_owned).collect()
 }
@@ -101,8 +103,40 @@ fn the_reference_lists_every_key_and_no_other() {
     };
     accepted.retain(|key| !is_repeated(key));
 
-    let documented = documented_keys();
+    let documented: BTreeSet<String> = documented_keys().into_keys().collect();
     let missing: Vec<_> = accepted.difference(&documented).collect();
     let invented: Vec<_> = documented.difference(&accepted).collect();
     assert!(missing.is_empty() && invented.is_empty(), "missing: {missing:#?}\nnot a key: {invented:#?}");
+}
+
+/// The value of a key in a config that says as little as it can.
+fn default_of(least: &Value, key: &str) -> Option<Value> {
+    key.split('.').try_fold(least.clone(), |value, step| match value {
+        Value::Array(mut list) => list.pop()?.get(step).cloned(),
+        value => value.get(step).cloned(),
+    })
+}
+
+#[test]
+fn the_defaults_in_the_reference_are_the_defaults() {
+    let least = json!({
+        "origins": { "NAME": { "endpoints": [{ "url": "http://a" }] }, "default": { "url": "http://a" } },
+        "routes": [{ "name": "a", "static_fallback": { "body": "" } }],
+        "limits": { "policies": { "NAME": { "quota": "1/1m" } } },
+        "identity": { "jwt": { "algorithm": "HS256", "secret_binding": "S" } },
+    });
+    let least = serde_json::to_value(Config::from_json(&least).unwrap()).unwrap();
+    let mut checked = 0;
+    for (key, default) in documented_keys() {
+        let Some(written) = default.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')) else {
+            continue;
+        };
+        let Some(value) = default_of(&least, &key) else { continue };
+        let Ok(toml::Value::Table(table)) = format!("x = {written}").parse().map(toml::Value::Table) else {
+            continue;
+        };
+        assert_eq!(serde_json::to_value(&table["x"]).unwrap(), value, "{key}");
+        checked += 1;
+    }
+    assert!(checked > 60, "only {checked} defaults were compared");
 }
