@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use crate::cache::reuse::{Forward, Revalidate, Serve};
+use crate::cache::validator::remove_conditions;
 use crate::cache::{CacheStatus, Detail, Fwd, Layer, PrimaryKey, Reuse, reuse};
 use crate::head::Method;
 use crate::ports::Ports;
@@ -148,6 +149,7 @@ fn refresh<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey, stale: &Candidate<P
     let Some(guard) = flight::refresh(&visit.gate, key, visit.ports.now()) else { return };
     let mut request = visit.request.clone();
     request.method = Method::Get;
+    remove_conditions(&mut request.fields);
     let conditions = stale.head.conditions();
     let asked = Revalidate { which: Some(0), fwd: Fwd::Stale, conditions, stale_until: None };
     let found = Found { candidates: vec![stale.again()], index: None };

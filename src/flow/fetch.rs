@@ -13,7 +13,7 @@ use crate::ports::Ports;
 use crate::record::{AnsweredBy, Staleness};
 
 use super::flight::Lead;
-use super::lookup::{self, Found};
+use super::lookup::{self, Candidate, Found};
 use super::origin::{self, Asked, Failed};
 use super::store::{self, Received};
 use super::visit::Visit;
@@ -165,7 +165,9 @@ fn heed_head<P: Ports>(
     if visit.request.method != Method::Head {
         return;
     }
-    let Some(candidate) = found.candidates.first() else { return };
+    let rules = &visit.route.cache.vary;
+    let selected = |candidate: &&Candidate<P>| candidate.head.selecting.matches(&visit.request.fields, rules);
+    let Some(candidate) = found.candidates.iter().find(selected) else { return };
     match after_head(&visit.request, &candidate.head, head, &visit.route.cache, &visit.identity, exchange) {
         HeadEffect::Freshen(freshened) if freshened.not_stored.is_none() => {
             store::freshen(visit, key, found, &candidate.with_head(freshened.head), None);

@@ -88,7 +88,7 @@ impl<P: Ports> Candidate<P> {
         let body = match how {
             _ if visit.request.method == Method::Head => P::Body::default(),
             How::Full => self.content.whole(ports),
-            How::Partial(range) => self.content.part(ports, *range),
+            How::Partial(range) => self.content.part(ports, self.head.in_stored_body(*range)),
             How::Multipart(ranges) => self.parts(ports, ranges),
             How::NotModified | How::Unsatisfiable => P::Body::default(),
         };
@@ -102,6 +102,7 @@ impl<P: Ports> Candidate<P> {
         let Content::Bytes(bytes) = &self.content else { return self.content.whole(ports) };
         let frames = multipart::frames(&self.head, ranges);
         let part = |(text, range): &(String, ByteRange)| {
+            let range = self.head.in_stored_body(*range);
             [ports.bytes(text), ports.slice(bytes, range.first..range.last.saturating_add(1))]
         };
         let mut parts: Vec<P::Bytes> = frames.parts.iter().flat_map(part).collect();
@@ -190,13 +191,13 @@ async fn take<P: Ports>(
     head: StoredHead,
     body: P::Body,
 ) -> Option<Candidate<P>> {
-    if !visit.route.cache.takes(Layer::Memory, head.body_bytes) {
+    if !visit.route.cache.takes(Layer::Memory, head.stored_bytes()) {
         let content = Content::Stream(Rc::new(Cell::new(Some(body))));
         return Some(Candidate { head: Rc::new(head), content, layer });
     }
     let cap = visit.route.cache.memory_object_bytes_max.bytes();
     match visit.ports.collect(body, cap).await {
-        Ok(bytes) if head.body_bytes.is_none_or(|length| length == visit.ports.len(&bytes)) => {
+        Ok(bytes) if head.stored_bytes().is_none_or(|length| length == visit.ports.len(&bytes)) => {
             Some(Candidate { head: Rc::new(head), content: Content::Bytes(bytes), layer })
         }
         Ok(_) => None,

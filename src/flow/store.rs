@@ -112,7 +112,7 @@ impl<P: Ports> Filling<P> {
             Err(error) => return visit.late_incident(Incident::TruncatedBody, &error.to_string()),
         };
         let length = visit.ports.len(&bytes);
-        head.body_bytes = Some(length);
+        head.count(length);
         if policy.layers.contains(&Layer::Memory) {
             let variants_max = policy.vary.variants_max;
             let mut memory = visit.gate.memory.borrow_mut();
@@ -132,7 +132,7 @@ impl<P: Ports> Filling<P> {
         let Some(bytes) = length.filter(|_| fits(Layer::Colo) || fits(Layer::Kv)) else {
             return ports.discard(body);
         };
-        head.body_bytes = Some(bytes);
+        head.count(bytes);
         match (fits(Layer::Colo), fits(Layer::Kv) && self.pays(&head)) {
             (true, true) => {
                 let (one, other) = ports.tee(body);
@@ -182,8 +182,9 @@ async fn save<P: Ports>(
     }
     let mut index = index.unwrap_or_default();
     let gone = index.put(key, head, &visit.route.cache.vary);
+    // Variants that were stored before may live longer than this one; none is kept longer than the index tells of it.
     let record = Loaded::new(Record::Variants(index).encode(), P::Body::default());
-    visit.ports.save(layer, &primary, record, Some(0), keep).await?;
+    visit.ports.save(layer, &primary, record, Some(0), keep.max(INDEX_FOR)).await?;
     for key in gone {
         visit.ports.remove(layer, &key).await?;
     }
@@ -204,6 +205,9 @@ fn keep(head: &StoredHead) -> Span {
     };
     Span::from_secs(head.lifetime_secs.saturating_sub(head.initial_age_secs).into()).saturating_add(after)
 }
+
+/// How long an index of variants is kept at least.
+const INDEX_FOR: Span = Span::from_secs(86_400);
 
 /// A response that a lower layer had goes into those above it.
 pub fn promote<P: Ports>(

@@ -216,14 +216,19 @@ export class Call {
 
   colo_load(op, key, millis) {
     const found = caches.default.match(`https://tidegate.invalid/${key}`).then((response) =>
-      response ? [response.headers.get("x-tidegate-head"), response] : [],
+      response ? [decodeURIComponent(response.headers.get("x-tidegate-head")), response] : [],
     );
     this.settle(op, within(found, millis));
   }
 
   /** `length` < 0: unknown. */
   colo_save(op, key, head, handle, length, ttl) {
-    const headers = { "x-tidegate-head": head, "cache-control": `public, max-age=${ttl}`, "content-type": "application/octet-stream" };
+    const headers = {
+      // Field values hold no control characters; a stored head has one between its parts.
+      "x-tidegate-head": encodeURIComponent(head),
+      "cache-control": `public, max-age=${ttl}`,
+      "content-type": "application/octet-stream",
+    };
     const response = new Response(fixed(content(handle), length, this.ctx), { headers });
     this.settle(op, caches.default.put(`https://tidegate.invalid/${key}`, response).then(() => []));
   }
@@ -232,14 +237,24 @@ export class Call {
     this.settle(op, caches.default.delete(`https://tidegate.invalid/${key}`).then(() => []));
   }
 
+  /** A head that does not fit into the metadata lies under a key of its own. */
   kv_load(op, key, millis) {
-    const found = this.env.KV.getWithMetadata(`cache:${key}`, { type: "stream" });
-    this.settle(op, within(found, millis).then(({ value, metadata }) => (value === null ? [] : [metadata ?? "", value])));
+    const load = async () => {
+      const { value, metadata } = await this.env.KV.getWithMetadata(`cache:${key}`, { type: "stream" });
+      if (value === null) return [];
+      return [metadata ?? (await this.env.KV.get(`head:${key}`, { type: "text" })) ?? "", value];
+    };
+    this.settle(op, within(load(), millis));
   }
 
-  kv_save(op, key, head, handle, length, ttl) {
+  /** `apart`: the head does not fit into the metadata. */
+  kv_save(op, key, head, apart, handle, length, ttl) {
+    const expiry = { expirationTtl: Math.max(60, ttl) };
     const value = fixed(content(handle) ?? "", length, this.ctx);
-    this.settle(op, this.env.KV.put(`cache:${key}`, value, { metadata: head, expirationTtl: Math.max(60, ttl) }).then(() => []));
+    const writes = apart
+      ? [this.env.KV.put(`head:${key}`, head, expiry), this.env.KV.put(`cache:${key}`, value, expiry)]
+      : [this.env.KV.put(`cache:${key}`, value, { metadata: head, ...expiry })];
+    this.settle(op, Promise.all(writes).then(() => []));
   }
 
   kv_remove(op, key) {

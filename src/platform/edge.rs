@@ -9,6 +9,7 @@ use wasm_bindgen::prelude::*;
 
 use super::executor::{self, Operation, Settled};
 use super::wire;
+use crate::cache::record::{METADATA_BYTES_MAX, json_bytes};
 use crate::cache::{Layer, StorageKey};
 use crate::head::{Message, RequestHead, ResponseHead};
 use crate::origin::FetchError;
@@ -58,7 +59,16 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn kv_load(this: &Call, op: u32, key: &str, millis: f64);
     #[wasm_bindgen(method)]
-    fn kv_save(this: &Call, op: u32, key: &str, head: &str, body: &JsValue, length: f64, keep_secs: f64);
+    fn kv_save(
+        this: &Call,
+        op: u32,
+        key: &str,
+        head: &str,
+        apart: bool,
+        body: &JsValue,
+        length: f64,
+        keep_secs: f64,
+    );
     #[wasm_bindgen(method)]
     fn kv_remove(this: &Call, op: u32, key: &str);
     #[wasm_bindgen(method)]
@@ -264,7 +274,10 @@ impl Ports for Edge {
         let length = length.map_or(-1.0, |bytes| bytes as f64);
         let Message { head, body: Body(body) } = record;
         let operation = Operation::new(|op| match layer {
-            Layer::Kv => self.call.kv_save(op, &key, &head, &body, length, keep),
+            Layer::Kv => {
+                let apart = json_bytes(&head) > METADATA_BYTES_MAX;
+                self.call.kv_save(op, &key, &head, apart, &body, length, keep);
+            }
             Layer::Memory | Layer::Colo => self.call.colo_save(op, &key, &head, &body, length, keep),
         });
         settled(operation).await.map(drop)

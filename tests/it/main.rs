@@ -5,5 +5,6 @@
 
 mod config;
 mod differential;
+mod differential;
 mod reference;
 mod tidy;
