@@ -5,6 +5,5 @@
 
 mod config;
 mod differential;
-mod differential;
 mod reference;
 mod tidy;
