@@ -69,10 +69,6 @@ function follow() {
     watch(join(ROOT, "src"), { recursive: true }, () => later(true));
 }
 
-stopOnSignal(async () => {
-    for (const origin of origins) origin.kill();
-    await gate?.stop();
-});
 try {
     for (const [port, name] of ORIGINS) {
         const child = await startOrigin([port, name]);
@@ -80,6 +76,10 @@ try {
         say(`origin ${name} at http://127.0.0.1:${port} (kill ${child.pid} to see the other one take over)`);
     }
     gate = await (await startGate())();
+    stopOnSignal(async () => {
+        for (const origin of origins) origin.kill();
+        await gate.stop();
+    });
     follow();
     say(`live page ${gate.url}/_tidegate/`);
     say(`ready ${gate.url}`);

@@ -92,16 +92,24 @@ export async function bundle(entry, config) {
     return [{ type: "ESModule", path: "./entry.mjs", contents: outputFiles[0].text }, ...modules];
 }
 
-/** A port of 127.0.0.1 that nobody listens on: the wanted one, or any one for 0. Found by taking it for a moment. */
-async function freePort(wanted) {
+/** Whether nobody listens on a port of 127.0.0.1; found by taking it for a moment. */
+async function isFree(port) {
     const probe = createServer();
-    await new Promise((done, fail) => {
-        probe.once("error", () => fail(new PortTaken(`port ${wanted} is taken; stop what listens there, or choose another`)));
-        probe.listen(wanted, "127.0.0.1", done);
+    const taken = await new Promise((done) => {
+        probe.once("error", () => done(true));
+        probe.listen(port, "127.0.0.1", () => done(false));
     });
-    const { port } = probe.address();
-    await new Promise((done) => probe.close(done));
-    return port;
+    if (!taken) await new Promise((done) => probe.close(done));
+    return !taken;
+}
+
+/** The wanted port, or for 0 any free one below those that systems give to outgoing connections. */
+async function findPort(wanted) {
+    for (;;) {
+        const port = wanted || 20_000 + Math.floor(Math.random() * 10_000);
+        if (await isFree(port)) return port;
+        if (wanted) throw new PortTaken(`port ${wanted} is taken; stop what listens there, or choose another`);
+    }
 }
 
 function childrenOf(pid) {
@@ -137,7 +145,7 @@ function oneAtATime(work) {
  * @param {boolean} [options.tidegate] false for a plain worker without tidegate's bindings (the bench)
  */
 export async function runGate({ config, port: wantedPort = 0, state, env = {}, entry = ENTRY, onLog = () => {}, cron = true, tidegate = true }) {
-    const port = await freePort(wantedPort);
+    const port = await findPort(wantedPort);
     const url = `http://127.0.0.1:${port}`;
     const modules = await bundle(entry, config);
     const bindings = tidegate && {

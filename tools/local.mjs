@@ -22,10 +22,14 @@ export function printLog({ level, message }) {
     process.stderr.write(`${level === "log" ? "" : `${level}: `}${message}\n`);
 }
 
-/** Calls `stop` on the first SIGINT or SIGTERM and exits 0; a second one ends at once. */
+/**
+ * Calls `stop` on the first SIGINT or SIGTERM and exits 0; a second one ends at once. To be called after a gate was
+ * started: miniflare sets handlers of its own, which exit without waiting.
+ */
 export function stopOnSignal(stop) {
     let stopping = false;
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+        process.removeAllListeners(signal);
         process.on(signal, async () => {
             if (stopping) process.exit(1);
             stopping = true;

@@ -47,7 +47,7 @@ pub enum How {
     Full,
     /// 304: the client has it.
     NotModified,
-    /// 206 with one part. Where the stored body is itself a part, it begins at [`super::StoredHead::part`].
+    /// 206 with one part. [`super::StoredHead::in_stored_body`] says where in the stored body that lies.
     Partial(ByteRange),
     /// 206 with several parts (multipart/byteranges); [`super::multipart::frames`] says what stands between them.
     Multipart(Vec<ByteRange>),

@@ -144,6 +144,24 @@ impl StoredHead {
         i64::from(self.lifetime_secs) - i64::from(self.current_age(now))
     }
 
+    /// The length of the stored body, where it is known: that of the part, where it is one.
+    pub fn stored_bytes(&self) -> Option<u64> {
+        self.part.map(ByteRange::bytes).or(self.body_bytes)
+    }
+
+    /// The stored body was counted: so many bytes.
+    pub fn count(&mut self, bytes: u64) {
+        if self.part.is_none() {
+            self.body_bytes = Some(bytes);
+        }
+    }
+
+    /// Where in the stored body a range of the complete one lies.
+    pub fn in_stored_body(&self, range: ByteRange) -> ByteRange {
+        let start = self.part.map_or(0, |part| part.first);
+        ByteRange { first: range.first.saturating_sub(start), last: range.last.saturating_sub(start) }
+    }
+
     /// The conditions that ask the origin whether it still holds; empty where it has no validator.
     pub fn conditions(&self) -> Fields {
         validator::conditions(&self.fields)

@@ -12,10 +12,15 @@ pub fn replace_conditions(request: &mut Fields, conditions: &Fields) {
     if conditions.is_empty() {
         return;
     }
-    request.retain(|name, _| !CLIENT_CONDITIONS.contains(&name));
+    remove_conditions(request);
     for (name, value) in conditions.iter() {
         request.append(name, value);
     }
+}
+
+/// Takes the client's own conditions and range out of a request: for one that is to bring a response for the store.
+pub fn remove_conditions(request: &mut Fields) {
+    request.retain(|name, _| !CLIENT_CONDITIONS.contains(&name));
 }
 
 /// Whether the request carries conditions or a range of its own.

@@ -58,8 +58,8 @@ async fn observe<P: Ports>(ports: &P, what: Observed, id: &str) -> Message<Respo
     match what {
         // A load balancer reads the status alone.
         Observed::Health => {
-            let status = if text.contains("\"status\":\"down\"") { 503 } else { 200 };
-            respond::text(status, "application/json", text)
+            let down = text.contains("\"status\":\"down\"");
+            respond::text(if down { 503 } else { 200 }, "application/json", text)
         }
         Observed::Metrics => {
             respond::text(200, "application/openmetrics-text; version=1.0.0; charset=utf-8", text)

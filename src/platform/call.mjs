@@ -1,7 +1,7 @@
 // What one request asks of the platform: the JavaScript half of `Ports`. Heads cross as one packed text
 // ("status\nname\nvalue\n..."), bodies stay handles on this side.
 import * as wasm from "../../build/wasm/tidegate.js";
-import { generation, inFlight, resume } from "./guard.mjs";
+import { inFlight, resume } from "./guard.mjs";
 
 /** Method, URL, client and header fields of a request as one text, in the order that `platform::wire` reads. */
 export function pack(request, env) {
@@ -54,10 +54,12 @@ export class Call {
     this.request = request;
     this.env = env;
     this.ctx = ctx;
-    this.born = generation;
+    /** The instance that serves it. */
+    this.born = 0;
     /** The Response, once there is one. */
     this.answer = null;
     this.resolve = null;
+    this.reject = null;
     this.holds = 0;
     this.release = null;
     /** Whether the request was sent to an origin. */
@@ -68,19 +70,24 @@ export class Call {
 
   // ---- the answer ----
 
-  /** A Promise of the answer, for a request that was not ready at the first poll. */
-  wait() {
+  /**
+   * A Promise of the answer, for a request that was not ready at the first poll. `instead` answers where the wasm
+   * dies: here, and not where that is noticed, since a request may do I/O only for itself.
+   */
+  wait(instead) {
     inFlight.add(this);
-    return new Promise((resolve) => {
+    const answered = new Promise((resolve, reject) => {
       this.resolve = resolve;
+      this.reject = reject;
     });
+    return answered.catch(() => instead(this));
   }
 
-  /** The wasm is gone: `instead` answers where no answer has been given yet, and nothing is held any more. */
-  abandon(instead) {
+  /** The wasm is gone, with all that it held for this request. */
+  abandon(error) {
     this.holds = 0;
     this.release?.();
-    if (this.answer === null && this.resolve) this.resolve(instead(this));
+    this.reject?.(error);
   }
 
   /** Called by the wasm: builds the Response. */

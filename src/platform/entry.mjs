@@ -13,7 +13,8 @@ export default {
   fetch(request, env, ctx) {
     const call = new Call(request, env, ctx);
     try {
-      enter(() => {
+      enter((generation) => {
+        call.born = generation;
         if (call.trap === "1") wasm.trap();
         wasm.serve(pack(request, env), request, call);
       });
@@ -21,6 +22,6 @@ export default {
       crash(error);
       return forward(call);
     }
-    return call.answer ?? call.wait();
+    return call.answer ?? call.wait(forward);
   },
 };

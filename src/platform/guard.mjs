@@ -9,7 +9,7 @@ import { passThrough, refusal } from "./passthrough.mjs";
 export const inFlight = new Set();
 
 /** Counts instances: what an earlier instance asked for must not be handed to a later one. */
-export let generation = 0;
+let generation = 0;
 
 let bindings = {};
 let dead = null;
@@ -34,11 +34,11 @@ function revive() {
   }
 }
 
-/** Runs `step`, which calls into the wasm, on a living instance. Throws what the wasm threw. */
+/** Runs `step`, which calls into the wasm, on a living instance, whose number it is given. Throws what the wasm threw. */
 export function enter(step) {
   if (dead !== null) revive();
   if (dead !== null) throw dead;
-  return step();
+  return step(generation);
 }
 
 /** Runs `step` for an instance that may be gone by now; a trap is noted and everything in flight forwarded. */
@@ -60,7 +60,7 @@ export function crash(error) {
   dead = error ?? new Error("trap");
   const waiting = [...inFlight];
   inFlight.clear();
-  for (const call of waiting) call.abandon(forward);
+  for (const call of waiting) call.abandon(dead);
 }
 
 /** Answers a request without the wasm: straight to its route's first origin, or a refusal where the config says so. */

@@ -127,14 +127,16 @@ fn live(state: &str, now: Timestamp) -> Live {
     Live::load(state).unwrap_or_else(|| Live::new(now))
 }
 
-/// The metrics object's step: its state, with a delta added.
+/// The metrics object's step: its state with a delta added, and until when that moves the page's graphs, in
+/// milliseconds since the UNIX epoch.
 #[wasm_bindgen]
-pub fn metrics_ingest(state: &str, delta: &str, now: f64) -> Result<String, JsError> {
+pub fn metrics_ingest(state: &str, delta: &str, now: f64) -> Result<js_sys::Array, JsError> {
     let now = Timestamp::from_millis(now as u64);
     let mut live = live(state, now);
     let delta = Delta::decode(delta).map_err(|error| JsError::new(&error.to_string()))?;
     live.ingest(&delta, now);
-    Ok(live.store())
+    let rests_at = live.rests_at().as_millis() as f64;
+    Ok(js_sys::Array::of2(&live.store().into(), &rests_at.into()))
 }
 
 /// What the metrics object knows: `live` (the page's snapshot), `health`, `metrics` or `metrics.json`.

@@ -58,7 +58,7 @@ export class Limiter extends Stateful {
 }
 
 /** How long counters may stay unwritten, in milliseconds. */
-const WRITE_EVERY_MS = 10_000;
+const WRITE_EVERY_MS = 5_000;
 /** How often the open pages are told, in milliseconds. */
 const PUSH_EVERY_MS = 1000;
 
@@ -67,6 +67,7 @@ export class Metrics extends Stateful {
   static EMPTY = "";
   pushed = 0;
   written = 0;
+  restsAt = 0;
   timer = null;
 
   constructor(ctx, env) {
@@ -78,7 +79,7 @@ export class Metrics extends Stateful {
   async ingest(delta) {
     await this.load();
     const now = Date.now();
-    this.state = step(() => wasm.metrics_ingest(this.state, delta, now));
+    [this.state, this.restsAt] = step(() => wasm.metrics_ingest(this.state, delta, now));
     if (now - this.written >= WRITE_EVERY_MS) {
       this.written = now;
       this.ctx.storage.put("state", this.state);
@@ -93,7 +94,7 @@ export class Metrics extends Stateful {
     return step(() => wasm.metrics_tell(this.state, what, Date.now()));
   }
 
-  /** Tells every open page, at most once a second, and once more after the last change. */
+  /** Tells every open page, once a second, until the graphs have come to rest. */
   push(now) {
     if (this.timer !== null || this.ctx.getWebSockets().length === 0) return;
     const wait = Math.max(0, this.pushed + PUSH_EVERY_MS - now);
@@ -102,6 +103,7 @@ export class Metrics extends Stateful {
       this.pushed = Date.now();
       const snapshot = await this.tell("live");
       for (const socket of this.ctx.getWebSockets()) socket.send(snapshot);
+      if (this.pushed < this.restsAt) this.push(this.pushed);
     }, wait);
   }
 

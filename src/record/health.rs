@@ -43,7 +43,7 @@ pub enum ReasonCode {
     BreakerNotClosed,
     /// A helper failed within the last minute.
     Incident,
-    /// For want of an origin, a stale response, a static fallback or a problem was served within the last minute.
+    /// For want of an origin, a stale response, a static fallback or a problem was served in the last minute.
     NoOrigin,
     /// The configuration is wrong.
     ConfigInvalid,

@@ -47,7 +47,7 @@ impl Histogram {
         self.counts.iter().take_while(|(bucket, _)| *bucket < end).map(|(_, n)| n).sum()
     }
 
-    /// The duration that the share `permille / 1000` of all requests did not exceed: the middle of its bucket.
+    /// The duration that `permille` of 1000 requests did not exceed: the middle of its bucket.
     /// `None` where nothing was counted.
     pub fn quantile(&self, permille: u64) -> Option<Span> {
         let count = self.count();

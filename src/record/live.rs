@@ -90,8 +90,8 @@ impl Merge for Slot {
     }
 }
 
-/// Totals, the last two minutes second by second, and what isolates say about endpoints. A delta counts in the
-/// second in which it arrives.
+/// Totals, the last two minutes second by second, and what isolates say about endpoints. A delta counts in
+/// the second in which it arrives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Live {
     started: Timestamp,

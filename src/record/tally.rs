@@ -14,7 +14,7 @@ const MAX_NAME_BYTES: usize = 64;
 pub(super) const OTHER: &str = "other";
 
 /// Numbers by index, as long as the highest index that was counted. It is written as `[index, number, ...]`
-/// without the zeros, so that an older and a newer version understand each other where indices are only added.
+/// without the zeros: an older and a newer version understand each other where indices are only added.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tally(Vec<u64>);
 
@@ -88,8 +88,8 @@ impl Merge for u64 {
     }
 }
 
-/// Values under the first [`MAX_NAMES`] names that come; what comes later is put under `other`. A list and not
-/// a map: it is short, and a request looks up three names.
+/// Values under the first [`MAX_NAMES`] names that come; what comes later is put under `other`. A list and
+/// not a map: it is short, and a request looks up three names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Named<T>(Vec<(Rc<str>, T)>);

@@ -1,6 +1,7 @@
 //! What may be reused, one rule a test.
 
 use super::*;
+use crate::cache::range::ByteRange;
 use crate::cache::storable;
 use crate::cache::testing::{anonymous, at, date, get, known, policy, request, secs, stored};
 
@@ -200,7 +201,7 @@ fn a_hit_answers_the_clients_own_conditions_rfc9111_4_3_2() {
     for (name, value, expected) in [
         ("if-none-match", "\"a\"", How::NotModified),
         ("if-none-match", "\"b\"", How::Full),
-        ("range", "bytes=0-3", How::Partial(super::super::range::ByteRange { first: 0, last: 3 })),
+        ("range", "bytes=0-3", How::Partial(ByteRange { first: 0, last: 3 })),
         ("range", "bytes=10-", How::Unsatisfiable),
     ] {
         let decision = reuse(&get(&[(name, value)]), &held, None, &policy("{}"), &anonymous(), secs(7));
@@ -229,6 +230,8 @@ fn a_stored_part_answers_for_what_lies_in_it_rfc9111_3_3() {
         assert_eq!(of(&ranged(range), after), expected, "{range}");
     }
     assert_eq!((of(&get(&[]), 1), of(&request("HEAD", &[]), 1)), ("partial", "partial"));
+    let within = held[0].in_stored_body(ByteRange { first: 5, last: 6 });
+    assert_eq!((within, held[0].stored_bytes()), (ByteRange { first: 1, last: 2 }, Some(6)));
     let served = held[0].serve(&held[0].answers(&ranged("bytes=5-6")), secs(1));
     assert_eq!((served.status, served.fields.get("content-range")), (206, Some("bytes 5-6/10")));
 }

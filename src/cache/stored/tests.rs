@@ -170,3 +170,13 @@ fn nothing_takes_vary_from_a_stored_response() {
         );
     }
 }
+
+#[test]
+fn counting_the_body_tells_the_complete_length_but_not_of_a_part() {
+    let part = Some(ByteRange { first: 4, last: 9 });
+    for (part, complete) in [(None, Some(6)), (part, Some(10))] {
+        let mut old = StoredHead { part, body_bytes: part.map(|_| 10), ..StoredHead::default() };
+        old.count(6);
+        assert_eq!((old.body_bytes, old.stored_bytes()), (complete, Some(6)));
+    }
+}
