@@ -65,7 +65,7 @@ fn host_regex(host: &HostPattern) -> String {
 fn path_regex(glob: &str) -> String {
     let (body, end) = match glob.strip_suffix("/**") {
         Some(parent) => (parent, "(?:/.*)?$"),
-        None => (glob, "$"),
+        None => (glob.trim_end_matches('/'), "/?$"),
     };
     let mut regex = String::from("^");
     let mut braces = 0_usize;

@@ -21,10 +21,11 @@ pub enum Reading {
 }
 
 /// The form of a path that routes are matched on, under one reading: decoded, empty segments merged, dot
-/// segments resolved, `;` parameters dropped. Begins with `/`. Bytes, because decoding may leave UTF-8.
+/// segments resolved, `;` parameters and a slash at the end dropped (many origins answer `/login/` as `/login`).
+/// Begins with `/`. Bytes, because what is decoded need not be UTF-8.
 pub fn normal(path: &str, reading: Reading) -> Cow<'_, [u8]> {
     if is_plain(path) {
-        return Cow::Borrowed(path.as_bytes());
+        return Cow::Borrowed(without_last_slash(path).as_bytes());
     }
     let mut segments: Vec<Vec<u8>> = Vec::new();
     match reading {
@@ -42,19 +43,23 @@ pub fn normal(path: &str, reading: Reading) -> Cow<'_, [u8]> {
             }
         }
     }
-    let ends_in_slash = path.ends_with('/');
     let mut whole = Vec::with_capacity(path.len());
     for segment in &segments {
         whole.push(b'/');
         whole.extend_from_slice(segment);
     }
-    if ends_in_slash || whole.is_empty() {
+    if whole.is_empty() {
         whole.push(b'/');
     }
     Cow::Owned(whole)
 }
 
-/// Whether both readings leave the path as it is: the common case, which costs one scan and no allocation.
+fn without_last_slash(path: &str) -> &str {
+    path.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(path)
+}
+
+/// Whether both readings leave the path as it is, but for a slash at its end: the common case, which costs one scan
+/// and no allocation.
 fn is_plain(path: &str) -> bool {
     let mut previous = b'x';
     for byte in path.bytes() {
@@ -130,15 +135,10 @@ pub const PATTERN_BYTES_MAX: usize = 256;
 impl PathPattern {
     /// Whether a path in its normal form matches.
     pub fn matches(&self, normal: &[u8]) -> bool {
-        match self.glob.strip_suffix("/**") {
-            // `**` needs a segment; the parent belongs to it too.
-            Some("") => true,
-            Some(parent) => {
-                fast_glob::glob_match(&*self.glob, normal)
-                    || fast_glob::glob_match(parent, normal.strip_suffix(b"/").unwrap_or(normal))
-            }
-            None => fast_glob::glob_match(&*self.glob, normal),
-        }
+        // `**` needs a segment; the parent belongs to it too.
+        let parent = self.glob.strip_suffix("/**").map(|parent| if parent.is_empty() { "/" } else { parent });
+        fast_glob::glob_match(&*self.glob, normal)
+            || parent.is_some_and(|parent| fast_glob::glob_match(parent, normal))
     }
 
     /// As it was written.
@@ -146,7 +146,7 @@ impl PathPattern {
         &self.text
     }
 
-    /// The pattern with a final `/*` written out as `/**`.
+    /// The pattern with a final `/*` written out as `/**`, and without a slash at its end.
     pub fn glob(&self) -> &str {
         &self.glob
     }
@@ -193,7 +193,7 @@ impl FromStr for PathPattern {
         }
         let glob = match text.strip_suffix("/*") {
             Some(parent) => format!("{parent}/**").into(),
-            None => text.into(),
+            None => without_last_slash(text).into(),
         };
         Ok(Self { text: text.into(), glob })
     }
@@ -271,7 +271,8 @@ mod tests {
             ("/%61pi/x", "/api/x"),
             ("/%41PI/x", "/API/x"),
             ("//api///x", "/api/x"),
-            ("/api/x/", "/api/x/"),
+            ("/api/x/", "/api/x"),
+            ("//", "/"),
             ("/a/./b/../c", "/a/c"),
             ("/a/%2e%2E/c", "/c"),
             ("/../../c", "/c"),
@@ -319,17 +320,19 @@ mod tests {
             ("/a/**/c", &["/a/b/c", "/a/b/b/c", "/a/c"], &["/a/b", "/c"]),
             ("/img/*.png", &["/img/x.png"], &["/img/a/x.png", "/img/x.jpg"]),
             ("/{a,b}/*", &["/a", "/a/x", "/b/x/y"], &["/c/x"]),
-            ("/**/z", &["/z", "/q/z", "/q/r/z"], &["/z/", "/"]),
+            ("/**/z", &["/z", "/z/", "/q/z", "/q/r/z"], &["/", "/zz"]),
             ("/a/**/b/*", &["/a/b", "/a/b/c", "/a/x/b", "/a/x/b/y"], &["/a", "/a/", "/b/a"]),
             ("/{a,b}/*/x{1,2}", &["/a/q/x1", "/b/q/x2"], &["/b/q/x3", "/a/x1"]),
-            ("/exact", &["/exact"], &["/exact/", "/exact/x", "/Exact"]),
+            ("/exact", &["/exact", "/exact/"], &["/exact/x", "/Exact"]),
+            ("/exact/", &["/exact", "/exact/"], &["/exact/x"]),
+            ("/", &["/", "//"], &["/x"]),
         ] {
             let parsed: PathPattern = pattern.parse().unwrap();
             for path in hits {
-                assert!(parsed.matches(path.as_bytes()), "{pattern} should match {path}");
+                assert!(parsed.matches(&normal(path, Reading::Strict)), "{pattern} should match {path}");
             }
             for path in misses {
-                assert!(!parsed.matches(path.as_bytes()), "{pattern} should not match {path}");
+                assert!(!parsed.matches(&normal(path, Reading::Strict)), "{pattern} should not match {path}");
             }
         }
     }

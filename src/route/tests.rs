@@ -50,6 +50,8 @@ fn a_limited_path_cannot_be_dressed_up_as_another() {
         ("/public/%2e%2E/api/x", Ok("api")),
         ("/api;jsessionid=1/x", Ok("api")),
         ("/api/login", Ok("login")),
+        ("/api/login/", Ok("login")),
+        ("/api/login//;x", Ok("login")),
         ("/api/logi%6E", Ok("login")),
         ("/api//login;a=b", Ok("login")),
         ("/api/a%2Fb", Ok("api")),
@@ -178,8 +180,7 @@ proptest! {
             let once = normal(&path, reading);
             prop_assert!(once.starts_with(b"/"));
             let segments: Vec<&[u8]> = once.split(|b| *b == b'/').skip(1).collect();
-            let inner = &segments[..segments.len() - 1];
-            prop_assert!(inner.iter().all(|segment| !segment.is_empty()), "{:?}", once);
+            prop_assert!(segments == [b""] || segments.iter().all(|segment| !segment.is_empty()), "{:?}", once);
             let is_dots = |segment: &&[u8]| matches!(*segment, b"." | b"..");
             prop_assert!(reading == Reading::Strict || !segments.iter().any(is_dots), "{:?}", once);
         }

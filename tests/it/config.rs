@@ -357,7 +357,7 @@ add_prefix = "/v1/"
     assert_eq!((module["prefix"].as_str(), module["onTrap"].as_str()), (Some("/gate"), Some("refuse")));
     assert_eq!(module["config"]["routes"][1]["name"], "write");
     let expected = serde_json::json!([
-        { "name": "write", "host": r"^example\.com\.?$", "path": "^/caf%C3%A9(?:/[^/]+)*/new$",
+        { "name": "write", "host": r"^example\.com\.?$", "path": "^/caf%C3%A9(?:/[^/]+)*/new/?$",
           "methods": ["GET", "POST", "HEAD"], "headers": { "x-a": true, "x-b": "1" },
           "url": "http://a:1/base", "strip": null, "add": "/v1" },
         { "name": "pages", "host": r"^.+\.example\.com\.?$", "path": r"^/a\.b/(?:x|y)(?:/.*)?$",
