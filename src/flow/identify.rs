@@ -16,6 +16,8 @@ use super::gate::Gate;
 const KEY_FOR: Span = Span::from_secs(30);
 /// How long a key set is believed without looking again.
 const JWKS_FOR: Span = Span::from_secs(300);
+/// How long it is not asked for again after it failed, or lacked a key.
+const JWKS_PAUSE: Span = Span::from_secs(30);
 /// How many keys are remembered.
 const KEYS_MAX: usize = 4096;
 /// How long to wait for a key's record or a key set.
@@ -25,7 +27,14 @@ const LOOKUP_BUDGET: Span = Span::from_millis(2000);
 #[derive(Debug, Default)]
 pub struct Keyring {
     keys: HashMap<Box<str>, (Timestamp, Option<Rc<str>>)>,
-    jwks: Option<(Timestamp, Rc<Jwks>)>,
+    jwks: Option<KnownJwks>,
+}
+
+/// The key set, and when it was asked for last.
+#[derive(Debug, Clone)]
+struct KnownJwks {
+    asked: Timestamp,
+    set: Option<Rc<Jwks>>,
 }
 
 /// Who asks.
@@ -73,7 +82,8 @@ async fn by_token<P: Ports>(
     let verified = match &jwt.key_source {
         KeySource::Secret(name) => ports.verify(algorithm, name, signed, signature).await,
         KeySource::Jwks(url) => {
-            let set = jwks(gate, ports, url).await.ok_or(Rejected::Unavailable)?;
+            let has = |set: &Jwks| set.pick(token.key_id(), jwt.algorithm).is_some();
+            let set = jwks(gate, ports, url, has).await.ok_or(Rejected::Unavailable)?;
             let key = set.pick(token.key_id(), jwt.algorithm).ok_or(Rejected::UnknownKeyId)?;
             ports.verify(algorithm, key, signed, signature).await
         }
@@ -82,24 +92,26 @@ async fn by_token<P: Ports>(
     claims.check(jwt, &gate.site.identity, ports.now())
 }
 
-/// The key set at this URL, at most [`JWKS_FOR`] old.
-async fn jwks<P: Ports>(gate: &Gate<P>, ports: &P, url: &str) -> Option<Rc<Jwks>> {
+/// The key set at this URL: at most [`JWKS_FOR`] old, and anew for a key that it lacks, but not more often than every
+/// [`JWKS_PAUSE`]. An old set is better than none while its server is away: keys change rarely.
+async fn jwks<P: Ports>(
+    gate: &Gate<P>,
+    ports: &P,
+    url: &str,
+    has: impl Fn(&Jwks) -> bool,
+) -> Option<Rc<Jwks>> {
     let now = ports.now();
     let known = gate.keyring.borrow().jwks.clone();
-    if let Some((until, set)) = &known
-        && *until > now
-    {
-        return Some(set.clone());
-    }
-    let fetched = fetch_jwks(ports, url).await.map(Rc::new);
-    match fetched {
-        Some(set) => {
-            gate.keyring.borrow_mut().jwks = Some((ports.now() + JWKS_FOR, set.clone()));
-            Some(set)
+    let set = known.as_ref().and_then(|known| known.set.clone());
+    if let Some(known) = &known {
+        let lasts = if set.as_deref().is_some_and(has) { JWKS_FOR } else { JWKS_PAUSE };
+        if now.since(known.asked) < lasts {
+            return set;
         }
-        // An old set is better than none while its server is away: keys change rarely.
-        None => known.map(|(_, set)| set),
     }
+    let fetched = fetch_jwks(ports, url).await.map(Rc::new).or(set);
+    gate.keyring.borrow_mut().jwks = Some(KnownJwks { asked: ports.now(), set: fetched.clone() });
+    fetched
 }
 
 async fn fetch_jwks<P: Ports>(ports: &P, url: &str) -> Option<Jwks> {
