@@ -24,4 +24,17 @@ export default {
     }
     return call.answer ?? call.wait(forward);
   },
+
+  /** Each minute: what an isolate knows of its origins stays known while no requests come. */
+  scheduled(_event, env, ctx) {
+    const call = new Call(new Request("https://tidegate.invalid/"), env, ctx);
+    try {
+      enter((generation) => {
+        call.born = generation;
+        wasm.scheduled(call);
+      });
+    } catch (error) {
+      crash(error);
+    }
+  },
 };
