@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::sections::Config;
 use crate::identity::hex;
+use crate::json;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -21,7 +22,7 @@ impl Config {
     /// # Errors
     /// What to do about it, and which sections can't be read.
     pub fn deployed(text: &str, checked: &str) -> Result<Self, String> {
-        match serde_json::from_str(text) {
+        match json::read(text) {
             Ok(config) if stamp(text) == checked => Ok(config),
             _ => Err([
                 "this is no config that `tidegate build` of version ",
@@ -45,7 +46,7 @@ fn unreadable(text: &str) -> String {
         .into_iter()
         .flat_map(parts)
         .filter_map(|(place, part)| {
-            let error = serde_json::from_str::<Config>(&part.to_string()).err()?;
+            let error = json::read_value::<Config>(&part).err()?;
             Some([&place, ": ", &error.to_string(), "\n"].concat())
         })
         .collect()

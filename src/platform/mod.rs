@@ -13,6 +13,7 @@ use wasm_bindgen::prelude::*;
 use crate::config::Config;
 use crate::flow::{self, Gate, Vars};
 use crate::head::Message;
+use crate::json;
 use crate::limit::object::StateTable;
 use crate::limit::{batch, object};
 use crate::ports::Ports;
@@ -39,7 +40,7 @@ thread_local! {
 #[wasm_bindgen]
 pub fn start(config: &str, checked: &str, vars: &str, traps: u32) {
     console_error_panic_hook::set_once();
-    let vars: HashMap<String, String> = serde_json::from_str(vars).unwrap_or_default();
+    let vars: HashMap<String, String> = json::read(vars).unwrap_or_default();
     let worker = match Config::deployed(config, checked) {
         Ok(read) => Worker::Gate(Gate::new(read.compile(), config, Vars::new(&vars), traps)),
         Err(problems) => Worker::Misconfigured(problems.into()),
