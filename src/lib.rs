@@ -16,6 +16,7 @@ pub mod config;
 pub mod flow;
 pub mod head;
 pub mod identity;
+pub mod json;
 pub mod limit;
 pub mod origin;
 #[cfg(target_arch = "wasm32")]

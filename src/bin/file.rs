@@ -11,8 +11,6 @@ use toml::de::{DeInteger, DeTable, DeValue};
 /// A config file without problems.
 pub struct ConfigFile {
     /// What it says.
-    pub json: Value,
-    /// The same, read.
     pub config: Config,
 }
 
@@ -36,7 +34,7 @@ impl ConfigFile {
         let mut lines = Lines { text, of: BTreeMap::new() };
         let json = lines.table(document.get_ref(), &KeyPath::default());
         match Config::from_json(&json) {
-            Ok(config) => Ok(Self { json, config }),
+            Ok(config) => Ok(Self { config }),
             Err(mut problems) => {
                 problems.sort_by_key(|problem| lines.line(problem));
                 Err(problems.iter().map(|problem| format!("{}: {problem}", lines.line(problem))).collect())

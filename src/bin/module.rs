@@ -2,6 +2,7 @@
 //! their origins when the wasm cannot run.
 
 use serde_json::{Value, json};
+use tidegate::config::stamp;
 use tidegate::route::Route;
 use tidegate::route::matcher::HostPattern;
 
@@ -20,8 +21,10 @@ pub fn module(file: &ConfigFile) -> String {
     let passthrough: Vec<Value> =
         compiled.table.iter().filter_map(|route| Some(candidate(route, first_url(route)?))).collect();
     let server = &file.config.server;
+    let config = serde_json::to_string(&file.config).unwrap_or_default();
     let module = json!({
-        "config": file.json,
+        "checked": stamp(&config),
+        "config": config,
         "passthrough": passthrough,
         "prefix": server.prefix,
         "onTrap": server.on_trap,

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::{Identity, IdentityConfig, MAX_SUBJECT_BYTES, Rejected};
+use crate::json;
 use crate::time::Timestamp;
 
 /// `{"tier":"pro","subject":"acme","not_after":1789000000,"disabled":false}`; keys that are not known are left alone.
@@ -30,7 +31,7 @@ pub fn check(
     now: Timestamp,
 ) -> Result<Identity, Rejected> {
     let record = record.ok_or(Rejected::UnknownApiKey)?;
-    let record: KeyRecord = serde_json::from_str(record).map_err(|_| Rejected::BadKeyRecord)?;
+    let record: KeyRecord = json::read(record).map_err(|_| Rejected::BadKeyRecord)?;
     if record.disabled {
         return Err(Rejected::DisabledApiKey);
     }

@@ -79,7 +79,11 @@ fn decode(part: &str) -> Result<Vec<u8>, Rejected> {
 
 /// A part that is a JSON object.
 fn object(part: &str) -> Result<Map<String, Value>, Rejected> {
-    serde_json::from_slice(&decode(part)?).map_err(|_| Rejected::MalformedToken)
+    let text = String::from_utf8(decode(part)?).map_err(|_| Rejected::MalformedToken)?;
+    match serde_json::from_str(&text) {
+        Ok(Value::Object(object)) => Ok(object),
+        _ => Err(Rejected::MalformedToken),
+    }
 }
 
 /// What a token with a verified signature says. It is believed only after [`Self::check`].

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
-use super::builtin;
 use super::name::PolicyName;
 use super::partition::Partition;
 use super::policy::{Algorithm, Ask, QuotaPolicy, Take};
@@ -46,8 +45,7 @@ pub enum ResetForm {
 pub struct LimitConfig {
     /// Whether anything is limited at all. Default true; the variable `RATE_LIMIT_ENABLED` overrules it.
     pub enabled: bool,
-    /// The policies that routes name. `tier` is always there; a file may define it otherwise.
-    #[serde(deserialize_with = "policies")]
+    /// The policies that routes name. A checked config always has `tier`, that of the file or [`super::builtin::tier`].
     pub policies: BTreeMap<PolicyName, PolicyConfig>,
     /// How much of an address makes a client.
     pub prefixes: Prefixes,
@@ -57,20 +55,11 @@ pub struct LimitConfig {
     pub show_partition: bool,
 }
 
-fn policies<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<BTreeMap<PolicyName, PolicyConfig>, D::Error> {
-    let mut policies = BTreeMap::deserialize(deserializer)?;
-    let (name, tier) = builtin::tier();
-    policies.entry(name).or_insert(tier);
-    Ok(policies)
-}
-
 impl Default for LimitConfig {
     fn default() -> Self {
         Self {
             enabled: true,
-            policies: BTreeMap::from([builtin::tier()]),
+            policies: BTreeMap::new(),
             prefixes: Prefixes::default(),
             reset: ResetForm::default(),
             show_partition: false,
@@ -197,6 +186,7 @@ impl PolicyConfig {
 
 #[cfg(test)]
 mod tests {
+    use super::super::builtin;
     use super::*;
     use crate::head::Method;
 
@@ -205,19 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_says_nothing_limits_by_tier() {
-        let config: LimitConfig = serde_json::from_str("{}").unwrap();
-        assert_eq!(config, LimitConfig::default());
-        let tier = &config.policies["tier"];
+    fn the_builtin_policy_limits_by_tier() {
+        let (_, tier) = builtin::tier();
         for (name, quota) in
             [("anonymous", "20/1m"), ("free", "100/1m"), ("pro", "1000/1m"), ("enterprise", "10000/1m")]
         {
             assert_eq!(tier.quota_of(name), quota.parse().ok(), "{name}");
         }
         assert_eq!((tier.budget, tier.on_error, tier.cost.get()), (Span::from_millis(50), OnError::Admit, 1));
-        let own = r#"{"policies":{"login":{"quota":"5/15m"}}}"#;
-        let config: LimitConfig = serde_json::from_str(own).unwrap();
-        assert_eq!(config.policies.keys().map(PolicyName::as_str).collect::<Vec<_>>(), ["login", "tier"]);
     }
 
     #[test]

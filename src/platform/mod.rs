@@ -13,6 +13,7 @@ use wasm_bindgen::prelude::*;
 use crate::config::Config;
 use crate::flow::{self, Gate, Vars};
 use crate::head::Message;
+use crate::json;
 use crate::limit::object::StateTable;
 use crate::limit::{batch, object};
 use crate::ports::Ports;
@@ -34,25 +35,17 @@ thread_local! {
     static WORKER: RefCell<Worker> = RefCell::new(Worker::Misconfigured("not started".into()));
 }
 
-/// Takes the config (JSON), the deployment's variables (a JSON object of texts), and how often this isolate's wasm has
-/// died before.
+/// Takes the config (JSON) and its stamp, the deployment's variables (a JSON object of texts), and how often this
+/// isolate's wasm has died before.
 #[wasm_bindgen]
-pub fn start(config: &str, vars: &str, traps: u32) {
+pub fn start(config: &str, checked: &str, vars: &str, traps: u32) {
     console_error_panic_hook::set_once();
-    let vars: HashMap<String, String> = serde_json::from_str(vars).unwrap_or_default();
-    let worker = match read(config) {
-        Ok(compiled) => Worker::Gate(Gate::new(compiled, config, Vars::new(&vars), traps)),
+    let vars: HashMap<String, String> = json::read(vars).unwrap_or_default();
+    let worker = match Config::deployed(config, checked) {
+        Ok(read) => Worker::Gate(Gate::new(read.compile(), config, Vars::new(&vars), traps)),
         Err(problems) => Worker::Misconfigured(problems.into()),
     };
     WORKER.with(|slot| *slot.borrow_mut() = worker);
-}
-
-fn read(config: &str) -> Result<crate::config::Compiled, String> {
-    let json: serde_json::Value = serde_json::from_str(config).map_err(|error| error.to_string())?;
-    match Config::from_json(&json) {
-        Ok(config) => Ok(config.compile()),
-        Err(problems) => Err(problems.iter().map(|problem| format!("{problem}\n")).collect()),
-    }
 }
 
 /// One request: `packed` as `wire::request` reads it. The answer comes through `Call.respond`, before this returns where
@@ -79,7 +72,7 @@ pub fn serve(packed: String, request: JsValue, call: Call) {
 }
 
 fn misconfigured(edge: &Edge, problems: &str) -> Message<crate::head::ResponseHead, Body> {
-    edge.log(&["tidegate: the configuration is wrong:\n", problems].concat());
+    edge.log(&["tidegate: the configuration is wrong: ", problems].concat());
     own(edge, Problem::reduced_capacity("the gateway is not configured; its log says why", ""))
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::counters::Counters;
 use super::endpoints::EndpointReport;
 use super::event::{Event, Incident};
+use crate::json::{self, Unreadable};
 use crate::time::{Span, Timestamp};
 
 /// An isolate sends at most one delta in this time.
@@ -32,8 +33,8 @@ impl Delta {
     ///
     /// # Errors
     /// Where the text is not a delta.
-    pub fn decode(text: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(text)
+    pub fn decode(text: &str) -> Result<Self, Unreadable> {
+        json::read(text)
     }
 }
 

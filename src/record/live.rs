@@ -11,6 +11,7 @@ use super::event::{Incident, Verdict};
 use super::histogram::Histogram;
 use super::snapshot;
 use super::tally::{Merge, Named, Tally};
+use crate::json;
 use crate::time::Timestamp;
 
 /// Seconds that are kept one by one, for the graphs.
@@ -179,7 +180,7 @@ impl Live {
 
     /// Reads what [`Self::store`] wrote. `None` for what another version wrote: begin anew then.
     pub fn load(text: &str) -> Option<Self> {
-        serde_json::from_str(text.strip_prefix(STORED_VERSION)?).ok()
+        json::read(text.strip_prefix(STORED_VERSION)?).ok()
     }
 }
 

@@ -83,7 +83,8 @@ test("a worker that gets a bad configuration all the same answers 503 and logs w
     const origin = await startOrigin();
     const good = await configModuleOf(before(origin.url));
     const cases = [
-        ["a value of the wrong kind", good.replace(JSON.stringify(origin.url), "17")],
+        ["one that was changed after it was checked", good.replace("loops_max\\\":0", "loops_max\\\":1")],
+        ["a value of the wrong kind", good.replace("loops_max\\\":0", "loops_max\\\":true")],
         ["not an object", "export default { config: 7, passthrough: [] };"],
         ["empty", "export default {};"],
     ];

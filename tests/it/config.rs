@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
+use tidegate::config::Config;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -355,7 +356,9 @@ add_prefix = "/v1/"
 "#;
     let module = built("built", text);
     assert_eq!((module["prefix"].as_str(), module["onTrap"].as_str()), (Some("/gate"), Some("refuse")));
-    assert_eq!(module["config"]["routes"][1]["name"], "write");
+    let config: Value = serde_json::from_str(module["config"].as_str().unwrap()).unwrap();
+    assert_eq!(config["routes"][1]["name"], "write");
+    assert_eq!(config["limits"]["policies"]["tier"]["tiers"]["anonymous"], "20/1m");
     let expected = serde_json::json!([
         { "name": "write", "host": r"^example\.com\.?$", "path": "^/caf%C3%A9(?:/[^/]+)*/new/?$",
           "methods": ["GET", "POST", "HEAD"], "headers": { "x-a": true, "x-b": "1" },
@@ -366,6 +369,18 @@ add_prefix = "/v1/"
           "url": "http://a:1/base", "strip": null, "add": null },
     ]);
     assert_eq!(module["passthrough"], expected);
+}
+
+#[test]
+fn what_is_built_reads_back_as_what_was_checked() {
+    let toml = fs::read_to_string("tidegate.toml").unwrap();
+    for text in [&*toml, include_str!("../../src/bin/init.toml"), "[origins.default]\nurl = \"http://a\"\n"] {
+        let module = built("read-back", text);
+        let [config, checked] = ["config", "checked"].map(|key| module[key].as_str().unwrap());
+        let read = Config::deployed(config, checked).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), config);
+        assert!(read.limits.policies.contains_key("tier"));
+    }
 }
 
 #[test]

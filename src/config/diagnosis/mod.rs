@@ -3,16 +3,20 @@
 //! Deserialising stops at the first mistake. So each is noted, the value that is wrong is taken out, and the rest is
 //! read again, until it can be read. What follows from a value's absence alone is not reported.
 
+mod check;
+mod message;
+mod problem;
+
 use serde::Deserialize;
 use serde_json::Value;
 use serde_path_to_error::Segment;
 
-use super::check;
-use super::message;
-use super::problem::{KeyPath, Problem, Step};
 use super::sections::Config;
 use crate::cache::Policy;
+use crate::limit::builtin;
 use crate::route::CacheSetting;
+
+pub use problem::{KeyPath, Problem, Step};
 
 /// How many problems are looked for.
 const PROBLEMS_MAX: usize = 200;
@@ -41,9 +45,8 @@ impl Config {
 /// Puts in what a config has without saying it: the policy `tier`, and in a route's cache table the keys of
 /// `[cache.default]`.
 fn complete(mut config: Config, json: &Value) -> Config {
-    for (name, policy) in crate::limit::LimitConfig::default().policies {
-        config.limits.policies.entry(name).or_insert(policy);
-    }
+    let (name, tier) = builtin::tier();
+    config.limits.policies.entry(name).or_insert(tier);
     let default = json.pointer("/cache/default").and_then(Value::as_object);
     for (at, route) in config.routes.iter_mut().enumerate() {
         let own = json.get("routes").and_then(|routes| routes.get(at)?.get("cache")?.as_object());

@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::Reading;
 use super::message::nearest;
 use super::problem::{KeyPath, Problem};
-use super::read::Reading;
-use super::sections::{Config, ID_BYTES_MAX, KV_BUDGET_MAX, LOOPS_MAX, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN};
 use crate::cache::{self, Classes};
+use crate::config::sections::{
+    Config, ID_BYTES_MAX, KV_BUDGET_MAX, LOOPS_MAX, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN,
+};
+use crate::limit::builtin;
 use crate::route::asset::CLASSES;
 use crate::route::{CacheSetting, FALLBACK_BYTES_MAX, RouteConfig, StaticFallback};
 
@@ -236,10 +239,10 @@ impl<'c> Check<'c> {
                 }
             }
         }
-        let builtin = crate::limit::LimitConfig::default().policies;
-        for (name, policy) in builtin.iter().filter(|(name, _)| !written.contains(&name.as_str())) {
+        let (name, policy) = builtin::tier();
+        if !written.contains(&name.as_str()) {
             let left_out = identity.tiers.iter().find(|tier| policy.quota_of(tier).is_none());
-            let is_used = self.config.routes_or_default().iter().any(|route| route.limits.contains(name));
+            let is_used = self.config.routes_or_default().iter().any(|route| route.limits.contains(&name));
             if let Some(tier) = left_out.filter(|_| is_used) {
                 let message = format!(
                     "the policy `{name}` that is used says nothing about `{tier}`; allowed: with a \

@@ -1,0 +1,101 @@
+//! The config on its way to the Worker: one text, stamped by the version of `tidegate build` that checked it. The
+//! wasm has no words for what is wrong with a config; it tells whether somebody has looked.
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::sections::Config;
+use crate::identity::hex;
+use crate::json;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The stamp of a checked text, for this version.
+pub fn stamp(text: &str) -> String {
+    hex(&Sha256::new().chain_update(VERSION).chain_update(text).finalize())
+}
+
+impl Config {
+    /// Reads what `tidegate build` wrote. What bears another stamp is not believed, readable or not: a name that it
+    /// gives may not be there, and then nothing would be limited.
+    ///
+    /// # Errors
+    /// What to do about it, and which sections can't be read.
+    pub fn deployed(text: &str, checked: &str) -> Result<Self, String> {
+        match json::read(text) {
+            Ok(config) if stamp(text) == checked => Ok(config),
+            _ => Err([
+                "this is no config that `tidegate build` of version ",
+                VERSION,
+                " has checked; build it anew. `tidegate check` says what is wrong with a file, line by line.\n",
+                &unreadable(text),
+            ]
+            .concat()),
+        }
+    }
+}
+
+/// The sections that can't be read, each route and each origin as one, with the reader's own words.
+fn unreadable(text: &str) -> String {
+    let whole = match serde_json::from_str(text) {
+        Ok(Value::Object(sections)) => sections,
+        Ok(_) => return "not a table\n".to_owned(),
+        Err(error) => return error.to_string(),
+    };
+    whole
+        .into_iter()
+        .flat_map(parts)
+        .filter_map(|(place, part)| {
+            let error = json::read_value::<Config>(&part).err()?;
+            Some([&place, ": ", &error.to_string(), "\n"].concat())
+        })
+        .collect()
+}
+
+/// A section as configs of one part each, with the name of the part.
+fn parts((section, value): (String, Value)) -> Vec<(String, Value)> {
+    match value {
+        Value::Array(items) => (items.into_iter().enumerate())
+            .map(|(at, item)| (format!("{section}[{at}]"), json!({ &section: [item] })))
+            .collect(),
+        Value::Object(tables) if section == "origins" => (tables.into_iter())
+            .map(|(name, table)| {
+                (format!("{section}.{name}"), json!({ &section: Map::from_iter([(name, table)]) }))
+            })
+            .collect(),
+        value => vec![(section.clone(), json!({ section: value }))],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"{"origins":{"default":{"url":"https://example.com"}}}"#;
+
+    #[test]
+    fn what_this_version_checked_is_read() {
+        assert!(Config::deployed(TEXT, &stamp(TEXT)).is_ok());
+    }
+
+    #[test]
+    fn what_nobody_checked_is_refused_though_it_can_be_read() {
+        let changed = TEXT.replace("example.com", "example.org");
+        for (text, checked) in [(TEXT, ""), (TEXT, "0"), (&*changed, &*stamp(TEXT))] {
+            let wrong = Config::deployed(text, checked).unwrap_err();
+            assert!(wrong.contains("build it anew") && wrong.contains("tidegate check"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn every_section_that_can_not_be_read_is_named() {
+        let text = r#"{"origins":{"a":{"url":17},"b":{"url":"https://b.example"}},"routes":[{"name":"x"},{"y":1}],
+            "server":{"loops_max":"many"},"nonsense":{}}"#;
+        let wrong = Config::deployed(text, &stamp(text)).unwrap_err();
+        let places: Vec<&str> = wrong.lines().skip(1).map(|line| line.split_once(": ").unwrap().0).collect();
+        assert_eq!(places, ["nonsense", "origins.a", "routes[1]", "server"], "{wrong}");
+        for text in ["", "7", "undefined"] {
+            assert!(Config::deployed(text, &stamp(text)).unwrap_err().lines().count() == 2, "{text}");
+        }
+    }
+}
