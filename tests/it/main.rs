@@ -5,5 +5,7 @@
 
 mod config;
 mod differential;
+mod flow;
 mod reference;
+mod sim;
 mod tidy;
