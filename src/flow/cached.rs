@@ -99,7 +99,7 @@ async fn from_elsewhere<P: Ports>(
         if let Reuse::Serve(serve) = decide(visit, &found)
             && let Some(candidate) = found.candidates.get(serve.which)
         {
-            store::promote(visit, key, candidate, lead);
+            store::promote(visit, key, &found, candidate, lead);
             return serve_stored(visit, key, candidate, &serve);
         }
     }

@@ -128,6 +128,16 @@ impl<P: Ports> Found<P> {
         }
         Self { candidates, index: None }
     }
+
+    /// Adds the variants that another layer knows of.
+    fn learn(&mut self, index: VariantIndex) {
+        let known = self.index.get_or_insert_default();
+        for variant in index.variants {
+            if known.variants.iter().all(|one| one.key != variant.key) {
+                known.variants.push(variant);
+            }
+        }
+    }
 }
 
 /// Asks one layer, and adds what it has. A layer that fails or is slow holds nothing, and that is counted.
@@ -139,7 +149,7 @@ pub async fn look<P: Ports>(visit: &Visit<P>, layer: Layer, key: &PrimaryKey, fo
             visit.ports.discard(body);
             let picked =
                 index.pick(key, &visit.request.fields, &visit.route.cache.vary).map(|variant| variant.key);
-            found.index = Some(index);
+            found.learn(index);
             let Some(picked) = picked else { return };
             if let Some((Record::Response(head), body)) = read(visit, layer, &picked).await {
                 found.candidates.extend(take(visit, layer, head, body).await);

@@ -1,25 +1,33 @@
 //! A request's whole way, on a virtual clock.
 
-use crate::sim::{Reply, World, secs};
+mod assets;
+mod caching;
+mod collapse;
+mod identity;
+mod layers;
+mod limits;
+mod origins;
+mod own;
+mod record;
 
-const ONE: &str = "[origins.default]\nurl = \"http://origin.example\"\n";
+use crate::sim::{Reply, World};
 
-#[test]
-fn the_second_request_is_a_hit_and_its_age_grows() {
-    let world = World::new(1).config(ONE);
-    world.origin(|_| Reply::cached("hello", "max-age=60"));
-    let miss = world.get("/x").run();
-    assert_eq!(
-        (miss.status, miss.text(), miss.cache().as_str()),
-        (200, "hello", "fwd=uri-miss; fwd-status=200; stored; ttl=60")
-    );
-    let hit = world.get("/x").run();
-    assert_eq!(
-        (hit.status, hit.text(), hit.cache().as_str(), hit.age()),
-        (200, "hello", "hit; ttl=60; detail=memory", 0)
-    );
-    world.pass(secs(24));
-    let later = world.get("/x").run();
-    assert_eq!((later.cache().as_str(), later.age()), ("hit; ttl=36; detail=memory", 24));
-    assert_eq!((world.counts().origin, world.leaks()), (1, 0));
+/// One origin, no limits.
+const PLAIN: &str = r#"
+[origins.default]
+url = "http://origin.example"
+[[routes]]
+name = "all"
+"#;
+
+/// The same with more keys in the route's cache table, such as `stale_if_error = "1h"`.
+fn cached(keys: &str) -> World {
+    World::new(1).config(&format!("{PLAIN}cache = {{ {keys} }}\n"))
+}
+
+/// A world with one origin whose answers are these, the last again and again.
+fn plain(replies: impl IntoIterator<Item = Reply>) -> World {
+    let world = World::new(1).config(PLAIN);
+    world.replies(replies);
+    world
 }

@@ -34,7 +34,9 @@ impl<'w> Request<'w> {
         self
     }
 
+    /// Gives it a body, and Content-Length.
     pub fn body(mut self, body: &str) -> Self {
+        self.head.fields.append("content-length", &body.len().to_string());
         self.body = Some(body.to_owned());
         self
     }
