@@ -18,6 +18,7 @@ pub mod head;
 pub mod identity;
 pub mod json;
 pub mod limit;
+pub mod list;
 pub mod origin;
 #[cfg(target_arch = "wasm32")]
 pub mod platform;

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::rules::KeyRules;
 use crate::head::{Fields, Target};
 use crate::identity::Identity;
+use crate::list::sort_texts;
 
 /// What is asked for, normalised (RFC 9111, section 2). Memory is keyed by it.
 ///
@@ -138,12 +139,14 @@ fn push_query(out: &mut String, query: &str, rules: &KeyRules) {
         let wanted = rules.keep_only.as_ref().is_none_or(|only| only.iter().any(|one| one.matches(&name)));
         wanted && !rules.drop.iter().any(|one| one.matches(&name))
     };
-    let mut pairs: Vec<Cow<'_, str>> = query.split('&').filter(kept).map(normalise).collect();
+    let pairs: Vec<Cow<'_, str>> = query.split('&').filter(kept).map(normalise).collect();
+    let names = pairs.iter().map(|pair| pair.split('=').next().unwrap_or_default());
+    let mut names: Vec<(&str, usize)> = names.zip(0..).collect();
     if rules.sort {
-        // Stable: the order of values of one name may mean something.
-        pairs.sort_by(|a, b| a.split('=').next().cmp(&b.split('=').next()));
+        // Equal ones by their place: the order of values of one name may mean something.
+        sort_texts(&mut names);
     }
-    for (at, pair) in pairs.iter().enumerate() {
+    for (at, pair) in names.iter().filter_map(|(_, at)| pairs.get(*at)).enumerate() {
         out.push(if at == 0 { '?' } else { '&' });
         out.push_str(pair);
     }

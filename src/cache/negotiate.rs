@@ -2,6 +2,7 @@
 
 use super::rules::{Compare, VaryRules};
 use crate::head::{Fields, split_list};
+use crate::list::sort_texts;
 
 /// Whether a stored response's language may stand in the place of Accept-Language.
 pub(super) fn selects(rules: &VaryRules) -> bool {
@@ -14,15 +15,15 @@ pub(super) fn normalised(value: &str, compare: Compare) -> Box<str> {
     if compare == Compare::Exact {
         return split_list(&value).collect::<Vec<_>>().join(",").into();
     }
-    let mut members: Vec<(&str, u16)> = split_list(&value).map(weighed).collect();
-    members.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+    let mut members: Vec<(&str, usize)> = split_list(&value).map(weighed).collect();
+    sort_texts(&mut members);
     members.dedup();
     let mut text = String::with_capacity(value.len());
     for (name, weight) in members {
         text.push_str(name);
         if weight != 1000 {
             text.push(';');
-            super::status::push_integer(&mut text, i64::from(weight));
+            super::status::push_integer(&mut text, weight as i64);
         }
         text.push(',');
     }
@@ -42,7 +43,7 @@ pub(super) fn likes(request: &Fields, language: &str) -> bool {
 }
 
 /// A member and its weight in thousandths (RFC 9110, section 12.4.2); one that cannot be read is kept whole.
-fn weighed(member: &str) -> (&str, u16) {
+fn weighed(member: &str) -> (&str, usize) {
     let Some((name, weight)) = member.rsplit_once(';') else { return (member, 1000) };
     let weight = weight.trim().strip_prefix(['q', 'Q']).and_then(|rest| rest.strip_prefix('='));
     match weight.and_then(thousandths) {
@@ -51,13 +52,13 @@ fn weighed(member: &str) -> (&str, u16) {
     }
 }
 
-fn thousandths(weight: &str) -> Option<u16> {
+fn thousandths(weight: &str) -> Option<usize> {
     let (whole, fraction) = weight.split_once('.').unwrap_or((weight, ""));
     if fraction.len() > 3 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
     let digits = fraction.bytes().chain(std::iter::repeat(b'0')).take(3);
-    let fraction = digits.fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
+    let fraction = digits.fold(0, |sum, digit| sum * 10 + usize::from(digit - b'0'));
     match whole {
         "0" => Some(fraction),
         "1" if fraction == 0 => Some(1000),

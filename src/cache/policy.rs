@@ -1,12 +1,11 @@
 //! What a route says about storing and reusing responses. Every default is the safe one.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::rules::{FieldName, KeyRules, VaryRules};
 use crate::head::Fields;
 use crate::identity::Identity;
+use crate::list::Dict;
 use crate::size::Size;
 use crate::time::Span;
 
@@ -172,7 +171,7 @@ const KV_LIFETIME_SECS_LONG: u32 = 3600;
 
 /// Lifetimes for statuses about which the origin said nothing: `{"404" = "1m", "410" = "5m"}`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(try_from = "BTreeMap<String, Span>", into = "BTreeMap<String, Span>")]
+#[serde(try_from = "Dict<String, Span>", into = "Dict<String, Span>")]
 pub struct Negative(Vec<(u16, Span)>);
 
 impl Negative {
@@ -182,10 +181,10 @@ impl Negative {
     }
 }
 
-impl TryFrom<BTreeMap<String, Span>> for Negative {
+impl TryFrom<Dict<String, Span>> for Negative {
     type Error = String;
 
-    fn try_from(table: BTreeMap<String, Span>) -> Result<Self, String> {
+    fn try_from(table: Dict<String, Span>) -> Result<Self, String> {
         let entry = |(text, span): (String, Span)| match text.parse() {
             Ok(status @ 300..=599) if status != 304 => Ok((status, span)),
             _ => Err(format!("`{text}` is not such a status; allowed: 300 to 599 without 304")),
@@ -194,7 +193,7 @@ impl TryFrom<BTreeMap<String, Span>> for Negative {
     }
 }
 
-impl From<Negative> for BTreeMap<String, Span> {
+impl From<Negative> for Dict<String, Span> {
     fn from(table: Negative) -> Self {
         table.0.into_iter().map(|(status, span)| (status.to_string(), span)).collect()
     }

@@ -7,6 +7,7 @@ use super::rules::VaryRules;
 use super::stored::StoredHead;
 use super::validator;
 use crate::head::{Fields, split_list};
+use crate::list::sort_texts;
 use crate::time::Timestamp;
 
 /// Stands in the place of `accept-language` where the response's language was one that the request likes best
@@ -24,9 +25,11 @@ pub struct Selecting(pub Vec<(Box<str>, Option<Box<str>>)>);
 impl Selecting {
     /// What a response was selected by, among requests like this one.
     pub fn new(request: &Fields, response: &Fields, rules: &VaryRules) -> Self {
-        let mut names: Vec<Box<str>> = response.list("vary").map(|n| n.to_ascii_lowercase().into()).collect();
-        names.sort_unstable();
+        let listed = response.combined("vary").unwrap_or_default().to_ascii_lowercase();
+        let mut names: Vec<(&str, usize)> = split_list(&listed).map(|name| (name, 0)).collect();
+        sort_texts(&mut names);
         names.dedup();
+        let names: Vec<Box<str>> = names.into_iter().map(|(name, _)| name.into()).collect();
         let language = response
             .get("content-language")
             .filter(|_| negotiate::selects(rules) && names.iter().any(|name| &**name == "accept-language"));

@@ -70,7 +70,7 @@ impl Config {
 
     fn compile_route(&self, route: &RouteConfig) -> Route {
         let limits = route.limits.iter().filter_map(|name| {
-            let (name, policy) = self.limits.policies.get_key_value(name)?;
+            let (name, policy) = self.limits.policies.entry(name.as_str())?;
             Some((name.clone(), Rc::new(policy.clone())))
         });
         let fallbacks = self.origins.get(&*route.origin).into_iter().flat_map(|pool| &pool.fallback);
@@ -78,7 +78,7 @@ impl Config {
         Route {
             name: route.name.as_str().into(),
             matches: route.matches.clone(),
-            pools: names.filter_map(|name| self.origins.keys().position(|known| **known == **name)).collect(),
+            pools: names.filter_map(|name| self.origins.position(name)).collect(),
             strip_prefix: route.strip_prefix.clone(),
             add_prefix: route.add_prefix.clone(),
             cache: Rc::new(self.cache_policy(route)),

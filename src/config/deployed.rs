@@ -1,7 +1,7 @@
 //! The config on its way to the Worker: one text, stamped by the version of `tidegate build` that checked it. The
 //! wasm has no words for what is wrong with a config; it tells whether somebody has looked.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::sections::Config;
@@ -59,9 +59,7 @@ fn parts((section, value): (String, Value)) -> Vec<(String, Value)> {
             .map(|(at, item)| (format!("{section}[{at}]"), json!({ &section: [item] })))
             .collect(),
         Value::Object(tables) if section == "origins" => (tables.into_iter())
-            .map(|(name, table)| {
-                (format!("{section}.{name}"), json!({ &section: Map::from_iter([(name, table)]) }))
-            })
+            .map(|(name, table)| (format!("{section}.{name}"), json!({ &section: { name: table } })))
             .collect(),
         value => vec![(section.clone(), json!({ section: value }))],
     }

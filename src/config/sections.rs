@@ -1,12 +1,11 @@
 //! The sections of a config file that belong to no other room.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::cache::{Classes, Policy};
 use crate::identity::IdentityConfig;
 use crate::limit::LimitConfig;
+use crate::list::Dict;
 use crate::origin::PoolConfig;
 use crate::route::asset::AssetConfig;
 use crate::route::compress::CompressionConfig;
@@ -21,7 +20,7 @@ pub struct Config {
     /// `[server]`
     pub server: ServerConfig,
     /// `[origins.NAME]`
-    pub origins: BTreeMap<String, PoolConfig>,
+    pub origins: Dict<String, PoolConfig>,
     /// `[[routes]]`. Without any, `/api/*` is limited by tier, and everything else is counted.
     pub routes: Vec<RouteConfig>,
     /// `[cache]`

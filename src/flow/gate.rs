@@ -9,6 +9,7 @@ use crate::cache::PrimaryKey;
 use crate::config::Compiled;
 use crate::identity::Identity;
 use crate::limit::local::Refusals;
+use crate::list::Dict;
 use crate::origin::PoolState;
 use crate::ports::Ports;
 use crate::record::{EndpointReport, EndpointState, Incident, Outbox};
@@ -28,7 +29,7 @@ pub struct Vars {
 
 impl Vars {
     /// From the names and values that the platform has.
-    pub fn new(vars: &HashMap<String, String>) -> Self {
+    pub fn new(vars: &Dict<String, String>) -> Self {
         let off = vars.get("RATE_LIMIT_ENABLED").is_some_and(|text| {
             ["false", "0", "off", "no"].contains(&text.trim().to_ascii_lowercase().as_str())
         });

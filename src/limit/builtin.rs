@@ -1,11 +1,10 @@
 //! The policies that tidegate brings along.
 
-use std::collections::BTreeMap;
-
 use super::config::PolicyConfig;
 use super::name::PolicyName;
 use super::quota::{Allowance, Quota};
 use crate::identity::Tier;
+use crate::list::Dict;
 
 fn policy(
     name: &'static str,
@@ -30,8 +29,8 @@ pub fn tier() -> (PolicyName, PolicyConfig) {
 }
 
 /// The policies that a new config file starts from: `tier`, `api`, `strict`, `login`, `ai`, `payment`.
-pub fn all() -> BTreeMap<PolicyName, PolicyConfig> {
-    BTreeMap::from([
+pub fn all() -> Dict<PolicyName, PolicyConfig> {
+    Dict::from_iter([
         tier(),
         policy("api", Some((100, 60)), &[]),
         policy("strict", Some((20, 60)), &[]),

@@ -1,6 +1,5 @@
 //! What a config says about limits.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +11,7 @@ use super::prefix::Prefixes;
 use super::quota::{Allowance, Quota};
 use crate::head::RequestHead;
 use crate::identity::{Identity, Tier};
+use crate::list::Dict;
 use crate::time::Span;
 
 /// The longest that a request may wait for its limiter.
@@ -46,7 +46,7 @@ pub struct LimitConfig {
     /// Whether anything is limited at all. Default true; the variable `RATE_LIMIT_ENABLED` overrules it.
     pub enabled: bool,
     /// The policies that routes name. A checked config always has `tier`, that of the file or [`super::builtin::tier`].
-    pub policies: BTreeMap<PolicyName, PolicyConfig>,
+    pub policies: Dict<PolicyName, PolicyConfig>,
     /// How much of an address makes a client.
     pub prefixes: Prefixes,
     /// How `X-RateLimit-Reset` tells the time. Default `"epoch"`.
@@ -59,7 +59,7 @@ impl Default for LimitConfig {
     fn default() -> Self {
         Self {
             enabled: true,
-            policies: BTreeMap::new(),
+            policies: Dict::default(),
             prefixes: Prefixes::default(),
             reset: ResetForm::default(),
             show_partition: false,
@@ -75,8 +75,8 @@ pub struct PolicyConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quota: Option<Quota>,
     /// What a client may take, by tier: a quota or `"unlimited"`.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub tiers: BTreeMap<Tier, Allowance>,
+    #[serde(skip_serializing_if = "Dict::is_empty")]
+    pub tiers: Dict<Tier, Allowance>,
     /// Default `"sliding-window"`.
     pub algorithm: Algorithm,
     /// Units that GCRA lets through at once, at most the quota. Default 1: evenly spread.
@@ -98,7 +98,7 @@ impl Default for PolicyConfig {
     fn default() -> Self {
         Self {
             quota: None,
-            tiers: BTreeMap::new(),
+            tiers: Dict::default(),
             algorithm: Algorithm::default(),
             burst: None,
             partition: Partition::default(),
@@ -152,7 +152,7 @@ impl PolicyConfig {
         if self.quota.is_none() && self.tiers.is_empty() {
             found.push(("quota", "limits nothing; allowed: `quota`, `tiers` or both".to_owned()));
         }
-        for tier in self.tiers.keys().filter(|tier| !tiers.contains(tier)) {
+        for tier in self.tiers.names().filter(|tier| !tiers.contains(tier)) {
             found.push(("tiers", format!("`{tier}` is not a tier; allowed: {}", tiers.join(", "))));
         }
         if self.burst.is_some() && self.algorithm != Algorithm::Gcra {
@@ -215,9 +215,9 @@ mod tests {
             ("ai", "30/1m"),
             ("payment", "10/1m"),
         ] {
-            assert_eq!(all[name].quota_of("pro"), quota.parse().ok(), "{name}");
+            assert_eq!(all.get(name).unwrap().quota_of("pro"), quota.parse().ok(), "{name}");
         }
-        for (name, policy) in &all {
+        for (name, policy) in all.iter() {
             assert_eq!(policy.problems(&tiers()), [], "{name}");
             let text = serde_json::to_string(policy).unwrap();
             assert_eq!(&serde_json::from_str::<PolicyConfig>(&text).unwrap(), policy, "{text}");
@@ -234,7 +234,13 @@ mod tests {
         let asks = |tier: &str| {
             let identity = Identity { tier: tier.into(), ..Identity::anonymous() };
             let ask = |name: &str| {
-                config.policies[name].ask(&name.parse().unwrap(), "api", &head, &identity, config.prefixes)
+                config.policies.get(name).unwrap().ask(
+                    &name.parse().unwrap(),
+                    "api",
+                    &head,
+                    &identity,
+                    config.prefixes,
+                )
             };
             ["tier", "burst"].into_iter().filter_map(ask).collect::<Vec<Ask>>()
         };

@@ -1,9 +1,8 @@
 //! What a partition's Durable Object does: one pure step on its table.
 
-use std::collections::BTreeMap;
-
 use super::policy::{Take, Verdict};
 use super::state::{State, read_number, write_number};
+use crate::list::Dict;
 use crate::time::Timestamp;
 
 /// Of the stored form of a [`StateTable`]. One that differs is as good as none.
@@ -14,7 +13,7 @@ pub const MAX_STATES: usize = 64;
 
 /// The states of one partition, by policy name: all that its object stores, as one value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct StateTable(BTreeMap<Box<str>, State>);
+pub struct StateTable(Dict<Box<str>, State>);
 
 /// What a step came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +30,7 @@ pub struct Step {
 /// one has not. The verdicts of a refused request say how things stand, without it.
 pub fn step(table: &mut StateTable, takes: &[Take], now: Timestamp) -> Step {
     let before = table.0.len();
-    table.0.retain(|_, state| state.expires_at() > now);
+    table.0.retain(|state| state.expires_at() > now);
     let mut changed = table.0.len() != before;
     let mut verdicts: Vec<Verdict> = takes.iter().map(|take| table.peek(take, now)).collect();
     let admitted = verdicts.iter().zip(takes).all(|(verdict, take)| verdict.admitted || take.policy.shadow);
@@ -48,7 +47,7 @@ pub fn step(table: &mut StateTable, takes: &[Take], now: Timestamp) -> Step {
 /// What the object's alarm does: drops what no longer counts. When to ring again; `None` where nothing is left and the
 /// object may delete all that it stores.
 pub fn expire(table: &mut StateTable, now: Timestamp) -> Option<Timestamp> {
-    table.0.retain(|_, state| state.expires_at() > now);
+    table.0.retain(|state| state.expires_at() > now);
     table.expires_at()
 }
 
@@ -64,7 +63,7 @@ impl StateTable {
     fn take(&mut self, take: &Take, now: Timestamp) -> Verdict {
         let name = take.policy.name.as_str();
         let (verdict, state) = take.policy.take(self.0.remove(name), take.cost, now);
-        self.0.insert(name.into(), state);
+        self.0.set(name.into(), state);
         verdict
     }
 
@@ -84,7 +83,7 @@ impl StateTable {
     /// The stored form: a version byte, then for each policy the length of its name, its name, its state.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
-        for (name, state) in &self.0 {
+        for (name, state) in self.0.iter() {
             write_number(&mut out, name.len() as u64);
             out.extend_from_slice(name.as_bytes());
             state.encode(&mut out);
@@ -95,13 +94,13 @@ impl StateTable {
     /// Reads a stored form. `None` where it is not one; an object then starts anew.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (&VERSION, mut rest) = bytes.split_first()? else { return None };
-        let mut table = BTreeMap::new();
+        let mut table = Dict::default();
         while !rest.is_empty() {
             let length = usize::try_from(read_number(&mut rest)?).ok()?;
             let (name, tail) = rest.split_at_checked(length)?;
             rest = tail;
             let state = State::decode(&mut rest)?;
-            table.insert(std::str::from_utf8(name).ok()?.into(), state);
+            table.set(std::str::from_utf8(name).ok()?.into(), state);
         }
         Some(Self(table))
     }

@@ -5,7 +5,6 @@
 //! task is polled once before anybody makes a Promise of it.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -32,9 +31,9 @@ enum Slot {
 #[derive(Default)]
 struct Tables {
     next: u32,
-    tasks: BTreeMap<u32, Task>,
+    tasks: Vec<(u32, Task)>,
     ready: Vec<u32>,
-    operations: BTreeMap<u32, Slot>,
+    operations: Vec<(u32, Slot)>,
 }
 
 impl Tables {
@@ -42,6 +41,12 @@ impl Tables {
         self.next = self.next.wrapping_add(1);
         self.next
     }
+}
+
+/// Lists and not maps: what is under way at once in one isolate are tens.
+fn take<T>(list: &mut Vec<(u32, T)>, id: u32) -> Option<T> {
+    let at = list.iter().position(|(known, _)| *known == id)?;
+    Some(list.swap_remove(at).1)
 }
 
 thread_local! {
@@ -69,14 +74,14 @@ pub fn spawn(future: impl Future<Output = ()> + 'static) {
 fn poll(id: u32, mut task: Task) {
     let waker = Waker::from(Arc::new(TaskWaker(id)));
     if task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
-        with(|tables| tables.tasks.insert(id, task));
+        with(|tables| tables.tasks.push((id, task)));
     }
 }
 
 /// Polls every task that was woken, until none is left. Called at the end of each call into the wasm.
 pub fn run() {
     while let Some(id) = with(|tables| tables.ready.pop()) {
-        if let Some(task) = with(|tables| tables.tasks.remove(&id)) {
+        if let Some(task) = with(|tables| take(&mut tables.tasks, id)) {
             poll(id, task);
         }
     }
@@ -91,7 +96,7 @@ impl Operation {
     pub fn new(begin: impl FnOnce(u32)) -> Self {
         let id = with(|tables| {
             let id = tables.id();
-            tables.operations.insert(id, Slot::Waiting(None));
+            tables.operations.push((id, Slot::Waiting(None)));
             id
         });
         begin(id);
@@ -101,7 +106,7 @@ impl Operation {
 
 impl Drop for Operation {
     fn drop(&mut self) {
-        with(|tables| tables.operations.remove(&self.0));
+        drop(with(|tables| take(&mut tables.operations, self.0)));
     }
 }
 
@@ -109,10 +114,10 @@ impl Future for Operation {
     type Output = Result<Settled, String>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        with(|tables| match tables.operations.remove(&self.0) {
+        with(|tables| match take(&mut tables.operations, self.0) {
             Some(Slot::Settled(outcome)) => Poll::Ready(outcome),
             _ => {
-                tables.operations.insert(self.0, Slot::Waiting(Some(context.waker().clone())));
+                tables.operations.push((self.0, Slot::Waiting(Some(context.waker().clone()))));
                 Poll::Pending
             }
         })
@@ -122,7 +127,7 @@ impl Future for Operation {
 /// Ends an operation, and goes on with whoever waited for it.
 pub fn settle(operation: u32, outcome: Result<Settled, String>) {
     let waker = with(|tables| {
-        let slot = tables.operations.get_mut(&operation)?;
+        let (_, slot) = tables.operations.iter_mut().find(|(id, _)| *id == operation)?;
         match std::mem::replace(slot, Slot::Settled(outcome)) {
             Slot::Waiting(waker) => waker,
             Slot::Settled(_) => None,

@@ -5,7 +5,6 @@ mod executor;
 mod wire;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use wasm_bindgen::prelude::*;
@@ -16,6 +15,7 @@ use crate::head::Message;
 use crate::json;
 use crate::limit::object::StateTable;
 use crate::limit::{batch, object};
+use crate::list::Dict;
 use crate::ports::Ports;
 use crate::record::{Delta, Health, Live, exposition};
 use crate::respond::Problem;
@@ -40,7 +40,7 @@ thread_local! {
 #[wasm_bindgen]
 pub fn start(config: &str, checked: &str, vars: &str, traps: u32) {
     console_error_panic_hook::set_once();
-    let vars: HashMap<String, String> = json::read(vars).unwrap_or_default();
+    let vars: Dict<String, String> = json::read(vars).unwrap_or_default();
     let worker = match Config::deployed(config, checked) {
         Ok(read) => Worker::Gate(Gate::new(read.compile(), config, Vars::new(&vars), traps)),
         Err(problems) => Worker::Misconfigured(problems.into()),

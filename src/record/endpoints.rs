@@ -1,10 +1,10 @@
 //! What isolates say about the endpoints they talk to.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::list::sort_short;
 use crate::time::{Span, Timestamp};
 
 /// How an endpoint's breaker stands.
@@ -104,16 +104,21 @@ impl Book {
 
     /// What all say together, by pool and endpoint.
     pub(super) fn views(&self, now: Timestamp) -> Vec<EndpointView> {
-        let mut views = BTreeMap::<(&str, &str), EndpointView>::new();
+        let mut views = Vec::<EndpointView>::new();
         for report in self.current(now).flat_map(|word| &word.reports) {
-            let view = views.entry((&report.pool, &report.endpoint)).or_insert_with(|| EndpointView {
-                pool: report.pool.clone(),
-                endpoint: report.endpoint.clone(),
-                state: report.state,
-                since: report.since,
-                open_in: 0,
-                isolates: 0,
+            let known = |view: &EndpointView| view.pool == report.pool && view.endpoint == report.endpoint;
+            let at = views.iter().position(known).unwrap_or_else(|| {
+                views.push(EndpointView {
+                    pool: report.pool.clone(),
+                    endpoint: report.endpoint.clone(),
+                    state: report.state,
+                    since: report.since,
+                    open_in: 0,
+                    isolates: 0,
+                });
+                views.len() - 1
             });
+            let Some(view) = views.get_mut(at) else { continue };
             view.isolates += 1;
             view.open_in += u32::from(report.state == EndpointState::Open);
             if report.state > view.state {
@@ -122,7 +127,8 @@ impl Book {
                 view.since = view.since.min(report.since);
             }
         }
-        views.into_values().collect()
+        sort_short(&mut views, |a, b| (&a.pool, &a.endpoint) < (&b.pool, &b.endpoint));
+        views
     }
 }
 

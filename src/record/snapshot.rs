@@ -1,7 +1,5 @@
 //! What a page is sent, as JSON: small figures that need no further knowledge.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use super::counters::{Counters, server_errors};
@@ -9,6 +7,7 @@ use super::endpoints::EndpointView;
 use super::event::{Incident, Verdict};
 use super::health::Health;
 use super::live::{Live, RECENT_SECS, RING_SECS, Slot};
+use crate::list::{Dict, sort_short};
 use crate::time::{Span, Timestamp};
 
 /// Routes that are shown; `metrics.json` has them all.
@@ -38,14 +37,14 @@ struct Snapshot<'a> {
 struct Figures<'a> {
     seconds: u64,
     requests: u64,
-    answers: BTreeMap<&'a str, u64>,
+    answers: Dict<&'a str, u64>,
     errors: u64,
     failovers: u64,
     /// In milliseconds.
     p50: Option<u64>,
     p95: Option<u64>,
     p99: Option<u64>,
-    incidents: BTreeMap<&'static str, u64>,
+    incidents: Dict<&'static str, u64>,
 }
 
 #[derive(Serialize)]
@@ -177,7 +176,7 @@ fn routes(totals: &Counters) -> Vec<RouteRow<'_>> {
     let mut rows: Vec<_> = (totals.routes.iter())
         .map(|(route, tally)| RouteRow { route, requests: tally.total(), errors: server_errors(tally) })
         .collect();
-    rows.sort_by(|a, b| b.requests.cmp(&a.requests).then_with(|| a.route.cmp(b.route)));
+    sort_short(&mut rows, |a: &RouteRow, b: &RouteRow| (b.requests, a.route) < (a.requests, b.route));
     rows.truncate(MAX_ROUTES);
     rows
 }

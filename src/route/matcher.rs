@@ -2,7 +2,6 @@
 //! [`Specificity`].
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -11,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::path::PathPattern;
 use crate::cache::rules::FieldName;
 use crate::head::{Fields, Method, RequestHead};
+use crate::list::Dict;
 
 /// `match = { host, path, methods, headers }`: all that are given must hold; none given matches everything.
 #[derive(Deserialize, Serialize, Debug, Clone, PartialEq, Default)]
@@ -270,7 +270,7 @@ super::text_serde!(MethodName);
 
 /// The fields that a request must have.
 #[derive(Deserialize, Serialize, Debug, Clone, PartialEq, Default)]
-#[serde(try_from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
+#[serde(try_from = "Dict<String, String>", into = "Dict<String, String>")]
 pub struct HeaderRules(Vec<(FieldName, Box<str>)>);
 
 impl HeaderRules {
@@ -291,16 +291,16 @@ impl HeaderRules {
     }
 }
 
-impl TryFrom<BTreeMap<String, String>> for HeaderRules {
+impl TryFrom<Dict<String, String>> for HeaderRules {
     type Error = String;
 
-    fn try_from(table: BTreeMap<String, String>) -> Result<Self, String> {
+    fn try_from(table: Dict<String, String>) -> Result<Self, String> {
         let rule = |(name, value): (String, String)| Ok((FieldName::try_from(name)?, value.into()));
         table.into_iter().map(rule).collect::<Result<_, String>>().map(Self)
     }
 }
 
-impl From<HeaderRules> for BTreeMap<String, String> {
+impl From<HeaderRules> for Dict<String, String> {
     fn from(rules: HeaderRules) -> Self {
         rules.0.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
     }

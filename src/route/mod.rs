@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::cache;
 use crate::head::RequestHead;
 use crate::limit::{PolicyConfig, PolicyName};
+use crate::list::sort_short;
 pub use config::{CacheSetting, RouteConfig, RouteName};
 use matcher::{Match, Mismatch, Specificity};
 use path::{PathPrefix, Reading, normal};
@@ -138,7 +139,7 @@ impl Table {
     /// From routes in the order of the file. `rest` takes what none of them matches; where one of them matches
     /// everything, it is not needed.
     pub fn new(mut routes: Vec<Route>, rest: Route) -> Self {
-        routes.sort_by_key(|route| std::cmp::Reverse(route.matches.specificity()));
+        sort_short(&mut routes, |a, b| a.matches.specificity() > b.matches.specificity());
         let fallback = routes.pop_if(|last| last.matches.is_everything()).unwrap_or(rest);
         Self { routes: routes.into_iter().map(Rc::new).collect(), fallback: Rc::new(fallback) }
     }

@@ -378,8 +378,8 @@ fn what_is_built_reads_back_as_what_was_checked() {
         let module = built("read-back", text);
         let [config, checked] = ["config", "checked"].map(|key| module[key].as_str().unwrap());
         let read = Config::deployed(config, checked).unwrap();
-        assert_eq!(serde_json::to_string(&read).unwrap(), config);
-        assert!(read.limits.policies.contains_key("tier"));
+        assert_eq!(serde_json::to_value(&read).unwrap(), serde_json::from_str::<Value>(config).unwrap());
+        assert!(read.limits.policies.get("tier").is_some());
     }
 }
 

@@ -87,7 +87,7 @@ impl<'c> Check<'c> {
             self.add(path.clone(), format!("{} are too many; allowed: 1 to {POOLS_MAX}", known.len()));
         }
         let config = self.config;
-        for (name, pool) in &config.origins {
+        for (name, pool) in config.origins.iter() {
             let path = path.key(name).key("fallback");
             for (at, fallback) in pool.fallback.iter().enumerate() {
                 let others: Vec<&str> = known.iter().copied().filter(|other| other != name).collect();
@@ -231,7 +231,7 @@ impl<'c> Check<'c> {
             self.add(path.key("prefixes").key(key), message);
         }
         let written = self.names("/limits/policies");
-        for (name, policy) in &limits.policies {
+        for (name, policy) in limits.policies.iter() {
             let path = path.key("policies").key(name.as_str());
             if written.contains(&name.as_str()) && self.reading.is_whole(&path) {
                 for (key, message) in policy.problems(&identity.tiers) {

@@ -46,7 +46,9 @@ impl Config {
 /// `[cache.default]`.
 fn complete(mut config: Config, json: &Value) -> Config {
     let (name, tier) = builtin::tier();
-    config.limits.policies.entry(name).or_insert(tier);
+    if config.limits.policies.get(name.as_str()).is_none() {
+        config.limits.policies.set(name, tier);
+    }
     let default = json.pointer("/cache/default").and_then(Value::as_object);
     for (at, route) in config.routes.iter_mut().enumerate() {
         let own = json.get("routes").and_then(|routes| routes.get(at)?.get("cache")?.as_object());
