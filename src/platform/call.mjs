@@ -3,16 +3,10 @@
 import * as wasm from "../../build/wasm/tidegate.js";
 import { inFlight, resume } from "./guard.mjs";
 
-/** Method, URL, client and header fields of a request as one text, in the order that `platform::wire` reads. */
-export function pack(request, env) {
-  const headers = request.headers;
-  const cf = request.cf ?? {};
-  // Locally there is no edge that could vouch for CF-Connecting-IP: the socket tells.
-  const address = env.TIDEGATE_LOCAL ? peer(cf.clientIp) : (headers.get("cf-connecting-ip") ?? "");
-  let text =
-    `${request.method}\n${request.url}\n${address}\n${cf.country ?? ""}\n${cf.asn ?? ""}\n${cf.colo ?? ""}\n` +
-    `${cf.httpProtocol ?? ""}\n${request.body === null ? "" : "1"}\n`;
-  headers.forEach((value, name) => {
+/** Method, URL and header fields of a request as one text, in the order that `platform::wire` reads. */
+export function pack(request) {
+  let text = `${request.method}\n${request.url}\n${request.body === null ? "" : "1"}\n`;
+  request.headers.forEach((value, name) => {
     text += `${name}\n${value}\n`;
   });
   return text;
@@ -139,6 +133,16 @@ export class Call {
     if (--this.holds > 0) return;
     this.release?.();
     if (this.answer !== null) inFlight.delete(this);
+  }
+
+  /** Who is at the other end. `cf` is parsed at its first use, which costs as much as a small hit: so only when asked. */
+  client() {
+    const cf = this.request.cf ?? {};
+    // Locally there is no edge that could vouch for CF-Connecting-IP: the socket tells.
+    const address = this.env.TIDEGATE_LOCAL
+      ? peer(cf.clientIp)
+      : (this.request.headers.get("cf-connecting-ip") ?? "");
+    return `${address}\n${cf.country ?? ""}\n${cf.asn ?? ""}\n${cf.colo ?? ""}\n${cf.httpProtocol ?? ""}`;
   }
 
   // ---- operations: each ends in exactly one `wasm.settle` ----

@@ -16,7 +16,7 @@ export default {
       enter((generation) => {
         call.born = generation;
         if (call.trap === "1") wasm.trap();
-        wasm.serve(pack(request, env), request, call);
+        wasm.serve(pack(request), request, call);
       });
     } catch (error) {
       crash(error);

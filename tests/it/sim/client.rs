@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use tidegate::flow;
-use tidegate::head::{Fields, Message, Method, RequestHead};
+use tidegate::head::{Client, Fields, Message, Method, RequestHead};
 use tidegate::time::Timestamp;
 
 use super::body::{self, Body};
@@ -24,7 +24,7 @@ impl<'w> Request<'w> {
     pub fn new(world: &'w World, method: Method, path: &str) -> Self {
         let url = if path.starts_with('/') { format!("https://edge.example{path}") } else { path.to_owned() };
         let mut head = RequestHead::new(method, &url).unwrap();
-        head.client.address = Some("192.0.2.1".parse().unwrap());
+        head.client = client("192.0.2.1");
         Self { world, head, body: None, place: (0, 0) }
     }
 
@@ -43,7 +43,7 @@ impl<'w> Request<'w> {
 
     /// The client's address.
     pub fn from(mut self, address: &str) -> Self {
-        self.head.client.address = Some(address.parse().unwrap());
+        self.head.client = client(address);
         self
     }
 
@@ -151,4 +151,9 @@ impl Answer {
     pub fn age(&self) -> u64 {
         self.fields.get("age").expect("it has an Age").parse().expect("Age is a number")
     }
+}
+
+/// Somebody at this address.
+fn client(address: &str) -> std::cell::OnceCell<Client> {
+    Client { address: address.parse().ok(), ..Client::default() }.into()
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use tidegate::cache::{Layer, StorageKey};
-use tidegate::head::{Message, RequestHead, ResponseHead};
+use tidegate::head::{Client, Message, RequestHead, ResponseHead};
 use tidegate::limit::batch;
 use tidegate::limit::object::{self, StateTable};
 use tidegate::origin::FetchError;
@@ -87,6 +87,11 @@ impl Ports for Edge {
     type Body = Body;
     type Bytes = Bytes;
     type Signal = Rc<Signal>;
+
+    // Every request of the tests brings its client.
+    fn client(&self) -> Client {
+        Client::default()
+    }
 
     fn now(&self) -> Timestamp {
         self.shared.clock.now()

@@ -87,7 +87,15 @@ impl Shared {
             let site = self.site.borrow();
             let site = site.as_ref().expect("a world needs a config");
             let id = self.started.replace(self.started.get() + 1);
-            (id, Gate::new(site.compiled.clone(), &site.text, Vars::new(&self.vars.borrow()), 0))
+            (
+                id,
+                Gate::new(
+                    site.compiled.clone(),
+                    &site.text,
+                    Vars::new(&self.vars.borrow().clone().into_iter().collect()),
+                    0,
+                ),
+            )
         };
         isolates.entry(place).or_insert_with(start).clone()
     }
