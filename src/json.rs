@@ -14,7 +14,7 @@ use serde_json::{Value, map};
 /// # Errors
 /// Where it is no JSON, or not of this type.
 pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, Unreadable> {
-    read_value(&parse(text)?)
+    read_value(&serde_json::from_str(text).map_err(|_| Unreadable)?)
 }
 
 /// Reads a value.
@@ -25,37 +25,47 @@ pub fn read_value<T: DeserializeOwned>(value: &Value) -> Result<T, Unreadable> {
     T::deserialize(Node(value))
 }
 
-fn parse(text: &str) -> Result<Value, Unreadable> {
-    serde_json::from_str(text).map_err(Unreadable::custom)
-}
-
-/// What is wrong with it, in serde's words.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Unreadable(String);
+/// It is no JSON, or not of the type that was asked for. What is wrong with it, nobody asks here: a config's mistakes
+/// are found by `tidegate check`, and what goes between isolates has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("unreadable")]
+pub struct Unreadable;
 
 impl Error for Unreadable {
-    fn custom<T: std::fmt::Display>(message: T) -> Self {
-        Self(message.to_string())
+    fn custom<T: std::fmt::Display>(_message: T) -> Self {
+        Self
     }
 
-    /// Without what was found: to say it takes the formatting of floats.
-    fn invalid_type(_found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self(format!("expected {expected}"))
+    fn invalid_type(_found: Unexpected<'_>, _expected: &dyn Expected) -> Self {
+        Self
     }
 
-    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::invalid_type(found, expected)
+    fn invalid_value(_found: Unexpected<'_>, _expected: &dyn Expected) -> Self {
+        Self
+    }
+
+    fn invalid_length(_length: usize, _expected: &dyn Expected) -> Self {
+        Self
+    }
+
+    fn unknown_variant(_variant: &str, _expected: &'static [&'static str]) -> Self {
+        Self
+    }
+
+    fn unknown_field(_field: &str, _expected: &'static [&'static str]) -> Self {
+        Self
+    }
+
+    fn missing_field(_field: &'static str) -> Self {
+        Self
+    }
+
+    fn duplicate_field(_field: &'static str) -> Self {
+        Self
     }
 }
 
 struct Node<'de>(&'de Value);
-
-impl Node<'_> {
-    fn wrong(expected: &dyn Expected) -> Unreadable {
-        Error::invalid_type(Unexpected::Unit, expected)
-    }
-}
 
 macro_rules! forward {
     ($($method:ident)* => $to:ident) => {
@@ -84,28 +94,28 @@ impl<'de> Deserializer<'de> for Node<'de> {
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unreadable> {
         match self.0 {
             Value::Bool(flag) => visitor.visit_bool(*flag),
-            _ => Err(Self::wrong(&visitor)),
+            _ => Err(Unreadable),
         }
     }
 
     fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unreadable> {
         match self.0.as_u64() {
             Some(number) => visitor.visit_u64(number),
-            None => Err(Self::wrong(&visitor)),
+            None => Err(Unreadable),
         }
     }
 
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unreadable> {
         match self.0.as_f64() {
             Some(number) => visitor.visit_f64(number),
-            None => Err(Self::wrong(&visitor)),
+            None => Err(Unreadable),
         }
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unreadable> {
         match self.0 {
             Value::String(text) => visitor.visit_borrowed_str(text),
-            _ => Err(Self::wrong(&visitor)),
+            _ => Err(Unreadable),
         }
     }
 
@@ -124,7 +134,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unreadable> {
         match self.0 {
             Value::Array(items) => visitor.visit_seq(Items(items.iter())),
-            _ => Err(Self::wrong(&visitor)),
+            _ => Err(Unreadable),
         }
     }
 
@@ -137,7 +147,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
             Value::Object(entries) => {
                 visitor.visit_map(Entries { rest: entries.iter(), value: &Value::Null })
             }
-            _ => Err(Self::wrong(&visitor)),
+            _ => Err(Unreadable),
         }
     }
 
@@ -159,7 +169,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
     ) -> Result<V::Value, Unreadable> {
         match self.0 {
             Value::String(text) => visitor.visit_enum(BorrowedStrDeserializer::new(text)),
-            _ => Err(Self::wrong(&visitor)),
+            _ => Err(Unreadable),
         }
     }
 
@@ -240,17 +250,6 @@ mod tests {
             "{",
         ] {
             assert_eq!(read::<Thing>(text).ok(), serde_json::from_str(text).ok(), "{text}");
-        }
-    }
-
-    #[test]
-    fn it_says_what_is_wrong() {
-        for (text, message) in [
-            (r#"{"name":7}"#, "expected a string"),
-            (r#"{"name":"a","colour":"blue"}"#, "unknown variant `blue`, expected `dark-red`"),
-            ("{}", "missing field `name`"),
-        ] {
-            assert_eq!(read::<Thing>(text).unwrap_err().to_string(), message, "{text}");
         }
     }
 }

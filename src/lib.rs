@@ -10,6 +10,13 @@
 //! The core never asks for time, randomness or I/O. Decisions are enums whose variants are the next actions. A helper
 //! that fails degrades the request. Nothing that a client says tells who it is. Everything is bounded.
 
+/// The words for a mistake in a config's value. The wasm reads only what was checked, and has none.
+macro_rules! mistake {
+    ($($text:tt)*) => {
+        if cfg!(target_arch = "wasm32") { String::new() } else { format!($($text)*) }
+    };
+}
+
 pub mod admin;
 pub mod cache;
 pub mod config;

@@ -39,7 +39,7 @@ impl FromStr for Size {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
-            format!(
+            mistake!(
                 "`{text}` is not a size; allowed: a size such as \"512B\", \"256KiB\", \"24MiB\", \"20MB\""
             )
         };

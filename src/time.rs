@@ -121,7 +121,7 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is not a duration; allowed: {SPAN_FORM}");
+        let wrong = || mistake!("`{text}` is not a duration; allowed: {SPAN_FORM}");
         let mut rest = text.trim();
         let mut total = 0_u64;
         if rest.is_empty() {

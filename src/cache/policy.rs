@@ -96,7 +96,7 @@ impl TryFrom<String> for Ttl {
             "long" => Self::Long,
             "very_long" => Self::VeryLong,
             _ => Self::Span(text.parse().map_err(|error| {
-                format!("{error}, or a class: \"short\", \"medium\", \"long\", \"very_long\"")
+                mistake!("{error}, or a class: \"short\", \"medium\", \"long\", \"very_long\"")
             })?),
         })
     }
@@ -187,7 +187,7 @@ impl TryFrom<Dict<String, Span>> for Negative {
     fn try_from(table: Dict<String, Span>) -> Result<Self, String> {
         let entry = |(text, span): (String, Span)| match text.parse() {
             Ok(status @ 300..=599) if status != 304 => Ok((status, span)),
-            _ => Err(format!("`{text}` is not such a status; allowed: 300 to 599 without 304")),
+            _ => Err(mistake!("`{text}` is not such a status; allowed: 300 to 599 without 304")),
         };
         Ok(Self(table.into_iter().map(entry).collect::<Result<_, _>>()?))
     }

@@ -36,7 +36,7 @@ impl TryFrom<String> for FieldName {
         if is_token(&name) {
             Ok(Self(name.to_ascii_lowercase().into()))
         } else {
-            Err(format!("`{name}` is not a field name; allowed: letters, digits and !#$%&'*+-.^_`|~"))
+            Err(mistake!("`{name}` is not a field name; allowed: letters, digits and !#$%&'*+-.^_`|~"))
         }
     }
 }
@@ -71,7 +71,7 @@ impl TryFrom<String> for NamePattern {
                 Err("`` is no name; allowed: a parameter's name, or its start and `*`".into())
             }
             Some(at) if at + 1 != text.len() => {
-                Err(format!("`{text}` has a `*` before its end; allowed: one `*`, as the last character"))
+                Err(mistake!("`{text}` has a `*` before its end; allowed: one `*`, as the last character"))
             }
             _ => Ok(Self(text.into())),
         }

@@ -73,7 +73,7 @@ impl Config {
             let (name, policy) = self.limits.policies.entry(name.as_str())?;
             Some((name.clone(), Rc::new(policy.clone())))
         });
-        let fallbacks = self.origins.get(&*route.origin).into_iter().flat_map(|pool| &pool.fallback);
+        let fallbacks = self.origins.get(&route.origin).into_iter().flat_map(|pool| &pool.fallback);
         let names = std::iter::once(&route.origin).chain(fallbacks);
         Route {
             name: route.name.as_str().into(),

@@ -35,17 +35,6 @@ pub struct Config {
     pub compression: CompressionConfig,
 }
 
-/// How long a gate's name may be, in bytes.
-pub const ID_BYTES_MAX: usize = 32;
-/// How often a request may pass one gate besides the first time.
-pub const LOOPS_MAX: usize = 8;
-/// The least memory for stored responses.
-pub const MEMORY_BYTES_MIN: Size = Size::from_mib(1);
-/// The most memory for stored responses, of the 128 MB that an isolate has.
-pub const MEMORY_BYTES_MAX: Size = Size::from_mib(96);
-/// The longest wait for KV.
-pub const KV_BUDGET_MAX: Span = Span::from_secs(10);
-
 /// `[server]`
 #[derive(Deserialize, Serialize, Debug, Clone, PartialEq)]
 #[serde(deny_unknown_fields, default)]

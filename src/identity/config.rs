@@ -159,12 +159,12 @@ impl TryFrom<JwtFields> for JwtConfig {
         let key_source = match (algorithm, fields.secret_binding, fields.jwks_url) {
             (Algorithm::Hs256, Some(name), None) if !name.is_empty() => KeySource::Secret(name),
             (Algorithm::Hs256, ..) => {
-                return Err("HS256 needs a secret; allowed: `secret_binding` and no `jwks_url`".to_owned());
+                return Err(mistake!("HS256 needs a secret; allowed: `secret_binding` and no `jwks_url`"));
             }
             (_, None, Some(url)) if is_trustworthy(&url) => KeySource::Jwks(url),
             _ => {
                 let name = algorithm.as_str();
-                return Err(format!(
+                return Err(mistake!(
                     "{name} needs a key set; allowed: `jwks_url = \"https://...\"` and no `secret_binding`"
                 ));
             }

@@ -36,7 +36,7 @@ impl FromStr for PolicyName {
         if fits && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
             return Ok(Self(text.into()));
         }
-        Err(format!(
+        Err(mistake!(
             "`{text}` is not a policy name; allowed: 1 to {MAX_POLICY_NAME_BYTES} letters, digits, \"-\", \"_\", \".\""
         ))
     }

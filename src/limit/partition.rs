@@ -57,7 +57,7 @@ impl Part {
                     Self::Header(named(name).unwrap_or_default().into())
                 }
                 Some(("cookie", name)) if !name.trim().is_empty() => Self::Cookie(name.trim().into()),
-                _ => return Err(format!("`{text}` is not a part of a partition; allowed: {PARTS}")),
+                _ => return Err(mistake!("`{text}` is not a part of a partition; allowed: {PARTS}")),
             },
         })
     }
@@ -203,7 +203,7 @@ impl<'de> Visitor<'de> for PartitionVisitor {
             parts.push(Part::read(&text).map_err(A::Error::custom)?);
         }
         if parts.is_empty() {
-            return Err(A::Error::custom(format!("a partition has at least one part; allowed: {PARTS}")));
+            return Err(A::Error::custom(mistake!("a partition has at least one part; allowed: {PARTS}")));
         }
         Ok(Partition(parts))
     }

@@ -53,7 +53,7 @@ impl FromStr for Quota {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        read(text).ok_or_else(|| format!("`{text}` is not a quota; allowed: {QUOTA_FORM}"))
+        read(text).ok_or_else(|| mistake!("`{text}` is not a quota; allowed: {QUOTA_FORM}"))
     }
 }
 
@@ -107,7 +107,7 @@ impl FromStr for Allowance {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "unlimited" => Ok(Self::Unlimited),
-            _ => text.parse().map(Self::Quota).map_err(|wrong| format!("{wrong}, or \"unlimited\"")),
+            _ => text.parse().map(Self::Quota).map_err(|wrong| mistake!("{wrong}, or \"unlimited\"")),
         }
     }
 }

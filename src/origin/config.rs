@@ -212,7 +212,7 @@ impl<'de> Deserialize<'de> for HostMode {
             "origin" => Ok(Self::Origin),
             "pass" => Ok(Self::Pass),
             name if is_host_name(name) => Ok(Self::Name(name.into())),
-            _ => Err(D::Error::custom(format!(
+            _ => Err(D::Error::custom(mistake!(
                 "`{text}` is not a host; allowed: \"origin\", \"pass\", or the name of a host"
             ))),
         }
@@ -228,10 +228,11 @@ impl Serialize for PoolConfig {
 impl<'de> Deserialize<'de> for PoolConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let config = Self::deserialize(deserializer)?;
-        match config.problem() {
-            Some(problem) => Err(D::Error::custom(problem)),
-            None => Ok(config),
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Some(problem) = config.problem() {
+            return Err(D::Error::custom(problem));
         }
+        Ok(config)
     }
 }
 

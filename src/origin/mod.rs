@@ -17,6 +17,7 @@
 
 pub mod attempts;
 pub mod breaker;
+#[cfg(not(target_arch = "wasm32"))]
 mod check;
 pub mod config;
 mod fields;

@@ -37,7 +37,7 @@ impl FromStr for OriginUrl {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = |what: &str| {
-            format!("`{text}` {what}; allowed: http:// or https://, a host, perhaps a port and a base path")
+            mistake!("`{text}` {what}; allowed: http:// or https://, a host, perhaps a port and a base path")
         };
         if text.contains(|c: char| c.is_ascii_whitespace() || c.is_ascii_control()) {
             return Err(wrong("has white space or a control character in it"));

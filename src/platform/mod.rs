@@ -139,7 +139,7 @@ fn live(state: &str, now: Timestamp) -> Live {
 pub fn metrics_ingest(state: &str, delta: &str, now: f64) -> Result<js_sys::Array, JsError> {
     let now = Timestamp::from_millis(now as u64);
     let mut live = live(state, now);
-    let delta = Delta::decode(delta).map_err(|error| JsError::new(&error.to_string()))?;
+    let delta = Delta::decode(delta).map_err(|_| JsError::new("the delta can't be read"))?;
     live.ingest(&delta, now);
     let rests_at = live.rests_at().as_millis() as f64;
     Ok(js_sys::Array::of2(&live.store().into(), &rests_at.into()))

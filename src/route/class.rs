@@ -245,7 +245,7 @@ impl FromStr for CacheControl {
         if text == NONE || (directives.peek().is_some() && directives.all(is_known)) {
             return Ok(Self(text.into()));
         }
-        Err(format!(
+        Err(mistake!(
             "`{text}` is not a Cache-Control; allowed: \"none\", or a list of {} with seconds behind each `=`",
             DIRECTIVES.join(", ")
         ))

@@ -79,7 +79,7 @@ impl std::str::FromStr for RouteName {
         if fits && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
             return Ok(Self(text.into()));
         }
-        Err(format!(
+        Err(mistake!(
             "`{text}` is not a name; allowed: 1 to {NAME_BYTES_MAX} letters, digits, \"-\", \"_\", \".\""
         ))
     }
@@ -142,7 +142,7 @@ impl<'de> Deserialize<'de> for CacheSetting {
                     "off" => Ok(CacheSetting::Off),
                     _ => Ttl::try_from(text.to_owned())
                         .map(CacheSetting::Ttl)
-                        .map_err(|error| E::custom(format!("{error}, or \"off\", or a table"))),
+                        .map_err(|error| E::custom(mistake!("{error}, or \"off\", or a table"))),
                 }
             }
 

@@ -215,7 +215,7 @@ impl FromStr for HostPattern {
         if is_address || is_name {
             return Ok(Self(text.to_ascii_lowercase().into()));
         }
-        Err(format!(
+        Err(mistake!(
             "`{text}` is not a host; allowed: a name such as \"example.com\" or \"*.example.com\", without scheme, \
              port or path"
         ))
@@ -254,7 +254,7 @@ impl FromStr for MethodName {
         if is_upper {
             return Ok(Self(Method::from(text)));
         }
-        Err(format!(
+        Err(mistake!(
             "`{text}` is not a method; allowed: a name in capitals such as \"GET\", \"POST\", \"QUERY\""
         ))
     }

@@ -166,20 +166,20 @@ impl FromStr for PathPattern {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = |what: &str| format!("`{text}` {what}; allowed: {PATH_FORM}");
+        let wrong = |what: &str| mistake!("`{text}` {what}; allowed: {PATH_FORM}");
         if !text.starts_with('/') {
             return Err(wrong("does not begin with `/`"));
         }
         if text.len() > PATTERN_BYTES_MAX {
-            return Err(wrong(&format!("is longer than {PATTERN_BYTES_MAX} bytes")));
+            return Err(wrong(&mistake!("is longer than {PATTERN_BYTES_MAX} bytes")));
         }
         if let Some(bad) = text.chars().find(|c| "?#%[]\\!;".contains(*c) || c.is_control()) {
             return Err(wrong(&match bad {
-                '?' | '#' => format!("has a `{bad}`: a pattern is held against the path alone"),
+                '?' | '#' => mistake!("has a `{bad}`: a pattern is held against the path alone"),
                 '%' => {
                     "has a `%`: write the character itself, paths are decoded before they are matched".into()
                 }
-                _ => format!("has `{bad}`, which no pattern may hold"),
+                _ => mistake!("has `{bad}`, which no pattern may hold"),
             }));
         }
         if text.split('/').any(|segment| segment.contains("**") && segment != "**") {
@@ -239,7 +239,7 @@ impl FromStr for PathPrefix {
         if is_good {
             return Ok(Self(prefix.into()));
         }
-        Err(format!("`{text}` is not a path prefix; allowed: whole segments such as \"/v1\" or \"/app/v1\""))
+        Err(mistake!("`{text}` is not a path prefix; allowed: whole segments such as \"/v1\" or \"/app/v1\""))
     }
 }
 

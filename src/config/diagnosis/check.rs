@@ -9,12 +9,12 @@ use super::Reading;
 use super::message::nearest;
 use super::problem::{KeyPath, Problem};
 use crate::cache::{self, Classes};
-use crate::config::sections::{
-    Config, ID_BYTES_MAX, KV_BUDGET_MAX, LOOPS_MAX, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN,
-};
+use crate::config::sections::Config;
 use crate::limit::builtin;
 use crate::route::asset::CLASSES;
 use crate::route::{CacheSetting, FALLBACK_BYTES_MAX, RouteConfig, StaticFallback};
+use crate::size::Size;
+use crate::time::Span;
 
 /// How many routes a config has at most.
 pub const ROUTES_MAX: usize = 256;
@@ -22,6 +22,17 @@ pub const ROUTES_MAX: usize = 256;
 pub const POOLS_MAX: usize = 64;
 /// How many policies limit one route at most.
 pub const ROUTE_LIMITS_MAX: usize = 8;
+
+/// How long a gate's name may be, in bytes.
+const ID_BYTES_MAX: usize = 32;
+/// How often a request may pass one gate besides the first time.
+const LOOPS_MAX: usize = 8;
+/// The least memory for stored responses.
+const MEMORY_BYTES_MIN: Size = Size::from_mib(1);
+/// The most memory for stored responses, of the 128 MB that an isolate has.
+const MEMORY_BYTES_MAX: Size = Size::from_mib(96);
+/// The longest wait for KV.
+const KV_BUDGET_MAX: Span = Span::from_secs(10);
 
 /// Every problem between the parts of `config`, which is what could be read of `json`.
 pub(super) fn check(config: &Config, json: &Value, reading: &Reading) -> Vec<Problem> {
