@@ -224,7 +224,7 @@ impl IdentityConfig {
             Err(why) if self.on_invalid == OnInvalid::Refuse && why != Rejected::Unavailable => {
                 Settled::Refuse(why)
             }
-            Err(why) => Settled::As(Identity::anonymous(), Some(why)),
+            Err(why) => Settled::As(Identity { unproven: true, ..Identity::anonymous() }, Some(why)),
         }
     }
 

@@ -6,6 +6,7 @@
 mod config;
 mod differential;
 mod flow;
+mod histories;
 mod reference;
 mod sim;
 mod tidy;

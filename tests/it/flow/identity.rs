@@ -1,5 +1,6 @@
 //! Who asks.
 
+use super::cached;
 use crate::sim::{Fault, Helper, Reply, World, secs};
 
 const KEYS: &str = r#"
@@ -74,4 +75,38 @@ fn a_key_is_believed_for_a_while_without_looking_again() {
     assert_eq!(tier(), "pro");
     world.pass(secs(31));
     assert_eq!(tier(), "anonymous");
+}
+
+#[test]
+fn what_a_client_gets_that_could_not_be_verified_is_for_it_alone() {
+    for per_user in [false, true] {
+        let world = cached(&format!("key = {{ per_user = {per_user} }}"));
+        world.api_key("alice", r#"{"subject":"alice"}"#);
+        let said = if per_user { "public, max-age=60" } else { "max-age=60" };
+        world.origin(move |asked| {
+            Reply::cached(asked.field("x-api-key").unwrap_or("nobody").to_owned(), said)
+        });
+        world.fault(Helper::Kv, Fault::Fails);
+        assert_eq!(world.get("/x").field("x-api-key", "alice").run().text(), "alice");
+        assert_eq!(world.get("/y").field("x-api-key", "the origin's own").run().text(), "the origin's own");
+        for path in ["/x", "/y"] {
+            assert_eq!(world.get(path).run().text(), "nobody", "{per_user}");
+        }
+    }
+}
+
+#[test]
+fn where_each_user_has_responses_of_its_own_an_unknown_credential_gets_none_of_them() {
+    let world = cached("key = { per_user = true }");
+    world.origin(|asked| {
+        Reply::cached(asked.field("authorization").unwrap_or("nobody").to_owned(), "public, max-age=60")
+    });
+    for who in ["Basic Y2Fyb2w6eA==", "Basic ZGF2ZTp4"] {
+        assert_eq!(world.get("/x").field("authorization", who).run().text(), who);
+    }
+    assert_eq!(world.get("/x").run().text(), "nobody");
+    assert_eq!(
+        world.get("/x").field("authorization", "Basic Y2Fyb2w6eA==").run().cache(),
+        "fwd=bypass; fwd-status=200"
+    );
 }

@@ -20,7 +20,7 @@ mod world;
 pub use client::{Answer, Pending};
 pub use fault::{Fault, Helper};
 pub use origin::{Asked, Reply};
-pub use world::{START, World};
+pub use world::World;
 
 use tidegate::time::Span;
 

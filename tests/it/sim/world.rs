@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use serde_json::Value;
-use tidegate::config::{Compiled, Config};
+use tidegate::config::{Compiled, Config, stamp};
 use tidegate::flow::{Gate, Vars};
 use tidegate::head::Method;
 use tidegate::record::{Live, exposition};
@@ -138,8 +138,10 @@ impl World {
     /// The config of all isolates that start from now on, as `tidegate build` and the worker read it.
     pub fn config(self, toml: &str) -> Self {
         let json: Value = toml::from_str(toml).unwrap_or_else(|error| panic!("{error}"));
-        let config = Config::from_json(&json).unwrap_or_else(|problems| panic!("{problems:#?}"));
-        *self.0.site.borrow_mut() = Some(Site { compiled: config.compile(), text: json.to_string() });
+        let checked = Config::from_json(&json).unwrap_or_else(|problems| panic!("{problems:#?}"));
+        let text = serde_json::to_string(&checked).unwrap();
+        let config = Config::deployed(&text, &stamp(&text)).unwrap_or_else(|wrong| panic!("{wrong}"));
+        *self.0.site.borrow_mut() = Some(Site { compiled: config.compile(), text });
         self
     }
 
