@@ -51,6 +51,9 @@ struct Site {
     text: String,
 }
 
+/// Its number, which no other one ever had, and its state.
+type Isolate = (u64, Rc<Gate<Edge>>);
+
 pub struct Shared {
     pub clock: Rc<Clock>,
     pub tasks: Tasks,
@@ -69,7 +72,7 @@ pub struct Shared {
     faults: RefCell<Vec<(Helper, Fault)>>,
     vars: RefCell<HashMap<String, String>>,
     site: RefCell<Option<Site>>,
-    isolates: RefCell<HashMap<(usize, usize), (u64, Rc<Gate<Edge>>)>>,
+    isolates: RefCell<HashMap<(usize, usize), Isolate>>,
     started: Cell<u64>,
 }
 
@@ -92,7 +95,7 @@ impl Shared {
     }
 
     /// The isolate at this place, started where there is none.
-    pub fn isolate(&self, place: (usize, usize)) -> (u64, Rc<Gate<Edge>>) {
+    pub fn isolate(&self, place: (usize, usize)) -> Isolate {
         assert!(place.0 < self.colos_max, "there are {} colos", self.colos_max);
         let mut isolates = self.isolates.borrow_mut();
         let start = || {
