@@ -29,6 +29,13 @@ pub struct Kind {
     pub etag: bool,
 }
 
+impl Kind {
+    /// How much longer than that a client may have it that takes what is stale, in seconds.
+    pub fn max_stale_secs(&self) -> u64 {
+        if self.cache_control.contains("must-revalidate") { 0 } else { 1000 }
+    }
+}
+
 const PLAIN: Kind = Kind {
     name: "plain",
     cache_control: "max-age=20",
@@ -90,7 +97,7 @@ pub const KINDS: [Kind; 14] = [
         per_client: true,
         ..PLAIN
     },
-    Kind { name: "bare", cache_control: "", own: true, ..PLAIN },
+    Kind { name: "bare", cache_control: "", usable_secs: 0, error_secs: 0, ..PLAIN },
 ];
 
 pub struct Client {
@@ -137,11 +144,15 @@ pub struct Site {
     /// Of 100 requests so many fail.
     fails_percent: Rc<Cell<u8>>,
     may_fail: bool,
+    /// The kinds that this history asks for.
+    kinds: [usize; 3],
 }
 
 impl Site {
-    pub fn new(rng: fastrand::Rng, may_fail: bool) -> Self {
-        Self { rng: Rc::new(RefCell::new(rng)), lives: Rc::default(), fails_percent: Rc::default(), may_fail }
+    pub fn new(mut rng: fastrand::Rng) -> Self {
+        let (may_fail, kinds) = (rng.bool(), [(); 3].map(|()| rng.usize(..KINDS.len())));
+        let rng = Rc::new(RefCell::new(rng));
+        Self { rng, lives: Rc::default(), fails_percent: Rc::default(), may_fail, kinds }
     }
 
     /// Whether this origin ever fails.
@@ -154,7 +165,7 @@ impl Site {
     }
 
     pub fn path(&self, rng: &mut fastrand::Rng) -> String {
-        format!("/{}/{}", KINDS[rng.usize(..KINDS.len())].name, rng.u8(..2))
+        format!("/{}/{}", KINDS[self.kinds[rng.usize(..3)]].name, rng.u8(..2))
     }
 
     pub fn life(&self, serial: usize) -> Option<Life> {

@@ -10,7 +10,7 @@ use tidegate::limit::batch;
 use tidegate::limit::object::{self, StateTable};
 use tidegate::origin::FetchError;
 use tidegate::ports::{Loaded, Observed, PortError, Ports};
-use tidegate::record::{Delta, Health, Live, exposition};
+use tidegate::record::Delta;
 use tidegate::time::{Span, Timestamp};
 
 use super::body::{self, Body, Bytes, Content};
@@ -306,31 +306,19 @@ impl Ports for Edge {
         Ok(signature == b"good")
     }
 
-    /// As `metrics_ingest` on the platform: stored as text between two calls.
     async fn report(&self, delta: &str) -> Result<(), PortError> {
         let shared = &self.shared;
         shared.counts.borrow_mut().metrics += 1;
         let ingest = || {
-            let mut state = shared.metrics.borrow_mut();
-            let mut live = Live::load(&state).unwrap_or_else(|| Live::new(self.now()));
             let delta = Delta::decode(delta).map_err(|error| PortError::Failed(error.to_string()))?;
-            live.ingest(&delta, self.now());
-            *state = live.store();
+            shared.metrics.borrow_mut().ingest(&delta, self.now());
             Ok(())
         };
         self.ask(Helper::Metrics, HANGS_FOR, ingest).await
     }
 
     async fn observe(&self, what: Observed, budget: Span) -> Result<String, PortError> {
-        let tell = || {
-            let (state, now) = (self.shared.metrics.borrow(), self.now());
-            let live = Live::load(&state).unwrap_or_else(|| Live::new(now));
-            Ok(match what {
-                Observed::Health => Health::of(&live, now).to_json(),
-                Observed::Metrics => exposition::openmetrics(&live, now),
-                Observed::MetricsJson => exposition::json(&live, now),
-            })
-        };
+        let tell = || Ok(self.shared.observe(what));
         self.ask(Helper::Metrics, budget, tell).await
     }
 

@@ -8,7 +8,8 @@ use serde_json::Value;
 use tidegate::config::{Compiled, Config, stamp};
 use tidegate::flow::{Gate, Vars};
 use tidegate::head::Method;
-use tidegate::record::{Live, exposition};
+use tidegate::ports::Observed;
+use tidegate::record::{Health, Live, exposition};
 use tidegate::time::{Span, Timestamp};
 
 use super::client::{Answer, Pending, Request};
@@ -50,6 +51,9 @@ struct Site {
     text: String,
 }
 
+/// Its number, which no other one ever had, and its state.
+type Isolate = (u64, Rc<Gate<Edge>>);
+
 pub struct Shared {
     pub clock: Rc<Clock>,
     pub tasks: Tasks,
@@ -59,7 +63,7 @@ pub struct Shared {
     pub kv: RefCell<Kv>,
     pub api_keys: RefCell<HashMap<String, String>>,
     pub limiters: RefCell<HashMap<String, Vec<u8>>>,
-    pub metrics: RefCell<String>,
+    pub metrics: RefCell<Live>,
     pub origin: RefCell<Origin>,
     pub asked: RefCell<Vec<Asked>>,
     pub counts: RefCell<Counts>,
@@ -68,7 +72,7 @@ pub struct Shared {
     faults: RefCell<Vec<(Helper, Fault)>>,
     vars: RefCell<HashMap<String, String>>,
     site: RefCell<Option<Site>>,
-    isolates: RefCell<HashMap<(usize, usize), (u64, Rc<Gate<Edge>>)>>,
+    isolates: RefCell<HashMap<(usize, usize), Isolate>>,
     started: Cell<u64>,
 }
 
@@ -79,8 +83,19 @@ impl Shared {
         fault.unwrap_or_default().draw(&mut self.rng.borrow_mut())
     }
 
+    /// What the metrics object says, read back from what it stores.
+    pub fn observe(&self, what: Observed) -> String {
+        let now = self.clock.now();
+        let live = Live::load(&self.metrics.borrow().store()).expect("it reads what it stored");
+        match what {
+            Observed::Health => Health::of(&live, now).to_json(),
+            Observed::Metrics => exposition::openmetrics(&live, now),
+            Observed::MetricsJson => exposition::json(&live, now),
+        }
+    }
+
     /// The isolate at this place, started where there is none.
-    pub fn isolate(&self, place: (usize, usize)) -> (u64, Rc<Gate<Edge>>) {
+    pub fn isolate(&self, place: (usize, usize)) -> Isolate {
         assert!(place.0 < self.colos_max, "there are {} colos", self.colos_max);
         let mut isolates = self.isolates.borrow_mut();
         let start = || {
@@ -121,7 +136,7 @@ impl World {
             kv: RefCell::default(),
             api_keys: RefCell::default(),
             limiters: RefCell::default(),
-            metrics: RefCell::default(),
+            metrics: RefCell::new(Live::new(START)),
             origin: RefCell::new(Box::new(|_| Reply::ok("hello"))),
             asked: RefCell::default(),
             counts: RefCell::default(),
@@ -271,8 +286,7 @@ impl World {
     /// The sum of a metric's samples that have these labels, once every isolate has reported.
     pub fn metric(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         self.pass(Span::from_secs(2));
-        let live = Live::load(&self.0.metrics.borrow()).unwrap_or_else(|| Live::new(self.now()));
-        let families: Value = serde_json::from_str(&exposition::json(&live, self.now())).unwrap();
+        let families: Value = serde_json::from_str(&self.0.observe(Observed::MetricsJson)).unwrap();
         let samples = families.as_array().unwrap().iter().flat_map(|one| one["samples"].as_array().unwrap());
         let wanted = samples.filter(|sample| {
             sample["name"] == name && labels.iter().all(|(key, value)| sample["labels"][key] == *value)
