@@ -16,7 +16,7 @@ const say = (text) => console.log(`dev: ${text}`);
 /** The endpoints that the configuration has on this machine, each to be played by a demo origin. */
 async function localEndpoints() {
     const { default: built } = await import(`data:text/javascript,${encodeURIComponent(await configModule(CONFIG))}`);
-    return Object.entries(built.config.origins)
+    return Object.entries(JSON.parse(built.config).origins)
         .flatMap(([pool, { url, endpoints = [{ url }] }]) => endpoints.map((endpoint) => ({ name: pool, ...endpoint })))
         .map(({ name, url }) => ({ name, at: new URL(url) }))
         .filter(({ at }) => ["127.0.0.1", "localhost"].includes(at.hostname))

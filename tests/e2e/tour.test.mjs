@@ -45,14 +45,12 @@ function assertGrows(command, printed) {
     if (slept) assert.ok(Number(/^Age: (\d+)/im.exec(printed)[1]) >= Number(slept[1]), printed);
 }
 
-/** `make dev` in a folder that looks like the repository to a reader, on ports that are free. */
-async function startDev() {
+/** `make dev` in a folder that looks like the repository to a reader; `ports` are those to take for the README's. */
+function startDev(ports) {
     const folder = mkdtempSync(join(tmpdir(), "tidegate-tour-"));
     for (const name of ["build", "node_modules", "package.json", "wrangler.toml"]) symlinkSync(join(ROOT, name), join(folder, name));
     // A terminal would show no progress either.
     writeFileSync(join(folder, ".curlrc"), "no-progress-meter\n");
-    const ports = new Map();
-    for (const port of ["8787", "9001", "9002"]) ports.set(port, String(await findPort(0)));
     const here = (text) => text.replace(/\b(8787|900[12])\b/g, (port) => ports.get(port));
     for (const [name, text] of [["tidegate.toml", readFileSync(join(ROOT, "tidegate.toml"), "utf8")], ...files(README)]) {
         writeFileSync(join(folder, name), here(text));
@@ -69,8 +67,9 @@ async function startDev() {
     let printed = "";
     const child = spawn(process.execPath, [join(ROOT, "tools/dev.mjs")], { cwd: folder, env });
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (printed += text));
-    await eventually(() => assert.match(printed, /^dev: ready/m), 30_000);
+    const ended = new Promise((done) => child.once("exit", done));
     return {
+        ready: () => Promise.race([eventually(() => assert.match(printed, /^dev: ready/m), 30_000), ended.then(() => assert.fail(printed))]),
         printed: () => printed,
         here,
         /** Runs a command as a reader would; both of its outputs, as a terminal shows them. */
@@ -82,7 +81,6 @@ async function startDev() {
                 shell.on("close", () => done(out));
             }),
         async stop() {
-            const ended = new Promise((done) => child.once("exit", done));
             child.kill();
             await ended;
             rmSync(folder, { recursive: true, force: true });
@@ -92,7 +90,12 @@ async function startDev() {
 
 describe("the README's tour", { skip: !HAS_CURL && "there is no curl" }, () => {
     let dev;
-    beforeAll(async () => void (dev = await startDev()));
+    beforeAll(async () => {
+        const ports = new Map();
+        for (const port of ["8787", "9001", "9002"]) ports.set(port, String(await findPort(0)));
+        dev = startDev(ports);
+        await dev.ready();
+    });
     after(() => dev?.stop());
 
     for (const { command, prints } of sessions(README)) {
