@@ -43,8 +43,9 @@ pub async fn fetch<P: Ports>(
 pub async fn pass<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>, fwd: Fwd) -> Reply<P::Body> {
     visit.notes.borrow_mut().forward = Some(fwd.as_str());
     match origin::ask(visit, &visit.request, body, false).await {
-        Asked::Answered(message, _) => {
+        Asked::Answered(mut message, _) => {
             store::invalidate(visit, &message.head);
+            store::apply_asset_policy(visit, &mut message.head);
             visit.notes.borrow_mut().answered_by = AnsweredBy::Origin;
             let cache = CacheStatus { fwd_status: Some(message.head.status), ..CacheStatus::fwd(fwd) };
             Reply { message, cache: Some(cache) }
