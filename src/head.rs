@@ -1,5 +1,6 @@
 //! What an HTTP message says before its body: plain data that every room reads.
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -370,17 +371,25 @@ pub struct RequestHead {
     pub target: Target,
     /// The header fields.
     pub fields: Fields,
-    /// By whom.
-    pub client: Client,
+    /// By whom; empty until somebody asks the platform, which costs something and is of no use to a hit.
+    pub client: OnceCell<Client>,
 }
 
+/// Nobody in particular.
+const UNKNOWN: &Client = &Client { address: None, country: None, asn: None, colo: None, protocol: None };
+
 impl RequestHead {
+    /// By whom; nobody in particular where the platform was not asked.
+    pub fn client(&self) -> &Client {
+        self.client.get().unwrap_or(UNKNOWN)
+    }
+
     /// A request without fields, from nobody in particular.
     ///
     /// # Errors
     /// As [`Target::parse`].
     pub fn new(method: Method, url: &str) -> Result<Self, String> {
-        Ok(Self { method, target: Target::parse(url)?, fields: Fields::new(), client: Client::default() })
+        Ok(Self { method, target: Target::parse(url)?, fields: Fields::new(), client: OnceCell::new() })
     }
 }
 

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::ops::Range;
 
 use crate::cache::{Layer, StorageKey};
-use crate::head::{Message, RequestHead, ResponseHead};
+use crate::head::{Client, Message, RequestHead, ResponseHead};
 use crate::origin::FetchError;
 use crate::time::{Span, Timestamp};
 
@@ -58,6 +58,8 @@ pub trait Ports: Clone + 'static {
     /// Something that one request raises and others wait for.
     type Signal: Clone + 'static;
 
+    /// Who is at the other end of this request's connection.
+    fn client(&self) -> Client;
     /// The time. On Workers it stands still between two operations.
     fn now(&self) -> Timestamp;
     /// A seed for this request's randomness.

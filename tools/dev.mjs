@@ -1,27 +1,47 @@
-// make dev: the gate before two demo origins, following changes of tidegate.toml, www/ and src/.
+// make dev: the gate before demo origins, following changes of tidegate.toml, www/ and src/.
 import { fork, spawn } from "node:child_process";
-import { watch } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, watch, writeFileSync } from "node:fs";
+import { basename, dirname, join, relative, resolve } from "node:path";
 import { BadConfig, PortTaken, ROOT, configModule, runGate } from "./gate.mjs";
 import { localEnv, printLog, stopOnSignal } from "./local.mjs";
 
 const PORT = Number(process.env.PORT ?? 8787);
-const ORIGINS = [[9001, "a"], [9002, "b"]];
+const CONFIG = resolve(ROOT, process.env.CONFIG ?? "tidegate.toml");
+const STATE = resolve(ROOT, process.env.STATE ?? ".state");
 const SETTLE_MS = 150;
+/** How long a demo origin that was killed stays away. */
+const AWAY_MS = 60_000;
 const say = (text) => console.log(`dev: ${text}`);
 
-/** A demo origin in its own process, so that it can be killed. */
-function startOrigin([port, name]) {
+/** The endpoints that the configuration has on this machine, each to be played by a demo origin. */
+async function localEndpoints() {
+    const { default: built } = await import(`data:text/javascript,${encodeURIComponent(await configModule(CONFIG))}`);
+    return Object.entries(JSON.parse(built.config).origins)
+        .flatMap(([pool, { url, endpoints = [{ url }] }]) => endpoints.map((endpoint) => ({ name: pool, ...endpoint })))
+        .map(({ name, url }) => ({ name, at: new URL(url) }))
+        .filter(({ at }) => ["127.0.0.1", "localhost"].includes(at.hostname))
+        .map(({ name, at }) => ({ name, port: at.port || "80" }));
+}
+
+/** A demo origin in its own process, so that it can be killed; its pid is in a file of its name. */
+async function startOrigin({ name, port }) {
     const child = fork(join(ROOT, "tests/e2e/origins/demo.mjs"), [port, name]);
-    return new Promise((done, fail) => {
-        child.once("message", () => done(child));
-        child.once("exit", () => fail(new PortTaken("a demo origin did not start")));
+    await new Promise((done, fail) => {
+        child.once("message", done);
+        child.once("exit", () => fail(new PortTaken(`the demo origin ${name} did not start`)));
+    });
+    writeFileSync(join(STATE, `${name}.pid`), `${child.pid}\n`);
+    origins.set(name, child);
+    child.once("exit", () => {
+        if (stopping) return;
+        say(`origin ${name} is gone; it starts again in ${AWAY_MS / 1000} s`);
+        setTimeout(() => startOrigin({ name, port }).then(() => say(`origin ${name} is back`), (error) => say(error.message)), AWAY_MS);
     });
 }
 
 async function startGate() {
-    const config = await configModule(join(ROOT, "tidegate.toml"));
-    return () => runGate({ config, port: PORT, state: join(ROOT, ".state"), env: localEnv(), onLog: printLog });
+    const config = await configModule(CONFIG);
+    return () => runGate({ config, port: PORT, state: STATE, env: localEnv(), onLog: printLog });
 }
 
 function makeWasm() {
@@ -35,7 +55,13 @@ function makeWasm() {
 }
 
 let gate;
-const origins = [];
+let stopping = false;
+const origins = new Map();
+
+function stopOrigins() {
+    stopping = true;
+    for (const origin of origins.values()) origin.kill();
+}
 
 /** Builds first and swaps then, so that what is broken never replaces what runs. */
 async function restart(sourceChanged) {
@@ -64,27 +90,28 @@ function follow() {
             working = working.then(() => restart(source));
         }, SETTLE_MS);
     };
-    watch(ROOT, (_, file) => file === "tidegate.toml" && later(false));
+    watch(dirname(CONFIG), (_, file) => file === basename(CONFIG) && later(false));
     watch(join(ROOT, "www"), { recursive: true }, () => later(false));
     watch(join(ROOT, "src"), { recursive: true }, () => later(true));
 }
 
 try {
-    for (const [port, name] of ORIGINS) {
-        const child = await startOrigin([port, name]);
-        origins.push(child);
-        say(`origin ${name} at http://127.0.0.1:${port} (kill ${child.pid} to see the other one take over)`);
+    mkdirSync(STATE, { recursive: true });
+    for (const endpoint of await localEndpoints()) {
+        await startOrigin(endpoint);
+        const file = join(relative(process.cwd(), STATE), `${endpoint.name}.pid`);
+        say(`origin ${endpoint.name} at http://127.0.0.1:${endpoint.port}; to see it fail: kill $(cat ${file})`);
     }
     gate = await (await startGate())();
     stopOnSignal(async () => {
-        for (const origin of origins) origin.kill();
+        stopOrigins();
         await gate.stop();
     });
     follow();
     say(`live page ${gate.url}/_tidegate/`);
     say(`ready ${gate.url}`);
 } catch (error) {
-    for (const origin of origins) origin.kill();
+    stopOrigins();
     console.error(error instanceof BadConfig || error instanceof PortTaken ? error.message : error);
     process.exit(1);
 }

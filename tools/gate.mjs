@@ -104,7 +104,7 @@ async function isFree(port) {
 }
 
 /** The wanted port, or for 0 any free one below those that systems give to outgoing connections. */
-async function findPort(wanted) {
+export async function findPort(wanted) {
     for (;;) {
         const port = wanted || 20_000 + Math.floor(Math.random() * 10_000);
         if (await isFree(port)) return port;
@@ -191,7 +191,8 @@ export async function runGate({ config, port: wantedPort = 0, state, env = {}, e
             cf: false,
             host: "127.0.0.1",
             port: 0,
-            resourcePersistencePath: state && resolve(state),
+            // As `wrangler kv --local --persist-to` has it, so that it reads and writes the same KV.
+            resourcePersistencePath: state && resolve(state, "v3"),
             workers,
         }));
         try {

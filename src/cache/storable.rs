@@ -187,10 +187,12 @@ fn answers_itself(request: &RequestHead, fields: &Fields) -> bool {
     location.as_ref() == Some(&request.target)
 }
 
-/// An Authorization field (RFC 9111, section 3.5), or credentials that tidegate itself has verified, unless each
-/// subject has responses of its own.
+/// An Authorization field (RFC 9111, section 3.5), or another credential: one that tidegate itself has verified, unless
+/// each subject has responses of its own, or one that it could not verify.
 fn shows_credentials(request: &RequestHead, policy: &Policy, identity: &Identity) -> bool {
-    request.fields.contains("authorization") || (identity.subject.is_some() && !policy.key.per_user)
+    request.fields.contains("authorization")
+        || identity.unproven
+        || (identity.subject.is_some() && !policy.key.per_user)
 }
 
 /// Final statuses whose caching requirements are implemented here (RFC 9110, section 15).

@@ -47,6 +47,7 @@ fn asks<P: Ports>(visit: &Visit<P>) -> Vec<Ask> {
     if !visit.gate.vars.limits || !limits.enabled || visit.route.limits.is_empty() {
         return Vec::new();
     }
+    visit.meet_client();
     let (route, request, identity) = (&visit.route.name, &visit.request, &visit.identity);
     let policies = visit.route.limits.iter();
     policies

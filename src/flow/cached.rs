@@ -23,7 +23,7 @@ const COLLAPSE_WAIT: Span = Span::from_secs(5);
 /// The answer of an admitted request.
 pub async fn answer<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>) -> Reply<P::Body> {
     let policy = &visit.route.cache;
-    if !policy.enabled {
+    if !policy.enabled || is_unknown_user(visit) {
         return pass(visit, body, Fwd::Bypass).await;
     }
     if !matches!(visit.request.method, Method::Get | Method::Head) {
@@ -50,6 +50,13 @@ pub async fn answer<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>) -> Re
         }
     };
     from_elsewhere(visit, &key, body, lead).await
+}
+
+/// Whether each user has responses of its own, and this one shows a credential that does not tell which user it is.
+fn is_unknown_user<P: Ports>(visit: &Visit<P>) -> bool {
+    let identity = &visit.identity;
+    let shows = identity.unproven || visit.request.fields.contains("authorization");
+    visit.route.cache.key.per_user && identity.subject.is_none() && shows
 }
 
 /// Whether this request's response could be what others wait for.
@@ -99,7 +106,7 @@ async fn from_elsewhere<P: Ports>(
         if let Reuse::Serve(serve) = decide(visit, &found)
             && let Some(candidate) = found.candidates.get(serve.which)
         {
-            store::promote(visit, key, candidate, lead);
+            store::promote(visit, key, &found, candidate, lead);
             return serve_stored(visit, key, candidate, &serve);
         }
     }

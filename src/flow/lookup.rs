@@ -16,8 +16,28 @@ use super::visit::Visit;
 pub enum Content<P: Ports> {
     /// Whole.
     Bytes(P::Bytes),
-    /// A stream; `None` where it was handed on.
-    Stream(Rc<Cell<Option<P::Body>>>),
+    /// A stream.
+    Stream(Rc<Stream<P>>),
+}
+
+/// A stream that can be handed on once. One that nobody wants is let go, for its connection's sake.
+pub struct Stream<P: Ports> {
+    ports: P,
+    body: Cell<Option<P::Body>>,
+}
+
+impl<P: Ports> Stream<P> {
+    fn take(&self) -> P::Body {
+        self.body.take().unwrap_or_default()
+    }
+}
+
+impl<P: Ports> Drop for Stream<P> {
+    fn drop(&mut self) {
+        if let Some(body) = self.body.take() {
+            self.ports.discard(body);
+        }
+    }
 }
 
 impl<P: Ports> Content<P> {
@@ -31,7 +51,7 @@ impl<P: Ports> Content<P> {
     fn whole(&self, ports: &P) -> P::Body {
         match self {
             Self::Bytes(bytes) => ports.body(bytes),
-            Self::Stream(stream) => stream.take().unwrap_or_default(),
+            Self::Stream(stream) => stream.take(),
         }
     }
 
@@ -39,7 +59,7 @@ impl<P: Ports> Content<P> {
         let range = range.first..range.last.saturating_add(1);
         match self {
             Self::Bytes(bytes) => ports.body(&ports.slice(bytes, range)),
-            Self::Stream(stream) => ports.part(stream.take().unwrap_or_default(), range),
+            Self::Stream(stream) => ports.part(stream.take(), range),
         }
     }
 }
@@ -128,6 +148,16 @@ impl<P: Ports> Found<P> {
         }
         Self { candidates, index: None }
     }
+
+    /// Adds the variants that another layer knows of.
+    fn learn(&mut self, index: VariantIndex) {
+        let known = self.index.get_or_insert_default();
+        for variant in index.variants {
+            if known.variants.iter().all(|one| one.key != variant.key) {
+                known.variants.push(variant);
+            }
+        }
+    }
 }
 
 /// Asks one layer, and adds what it has. A layer that fails or is slow holds nothing, and that is counted.
@@ -139,7 +169,7 @@ pub async fn look<P: Ports>(visit: &Visit<P>, layer: Layer, key: &PrimaryKey, fo
             visit.ports.discard(body);
             let picked =
                 index.pick(key, &visit.request.fields, &visit.route.cache.vary).map(|variant| variant.key);
-            found.index = Some(index);
+            found.learn(index);
             let Some(picked) = picked else { return };
             if let Some((Record::Response(head), body)) = read(visit, layer, &picked).await {
                 found.candidates.extend(take(visit, layer, head, body).await);
@@ -192,7 +222,8 @@ async fn take<P: Ports>(
     body: P::Body,
 ) -> Option<Candidate<P>> {
     if !visit.route.cache.takes(Layer::Memory, head.stored_bytes()) {
-        let content = Content::Stream(Rc::new(Cell::new(Some(body))));
+        let stream = Stream { ports: visit.ports.clone(), body: Cell::new(Some(body)) };
+        let content = Content::Stream(Rc::new(stream));
         return Some(Candidate { head: Rc::new(head), content, layer });
     }
     let cap = visit.route.cache.memory_object_bytes_max.bytes();

@@ -104,6 +104,12 @@ pub async fn serve<P: Ports>(
     finish(&visit, reply, decision)
 }
 
+/// Once a minute, without a request: hands over what was counted and what is known of the endpoints.
+pub fn tick<P: Ports>(gate: &Rc<Gate<P>>, ports: &P) {
+    gate.seed(ports);
+    report::tick(gate, ports);
+}
+
 /// The last touches of the client's head, and the record.
 fn finish<P: Ports>(
     visit: &Rc<Visit<P>>,

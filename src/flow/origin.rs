@@ -84,6 +84,7 @@ pub async fn ask<P: Ports>(
     body: Option<P::Body>,
     spare: bool,
 ) -> Asked<P::Body> {
+    visit.meet_client();
     if let Some(answered) = ask_cdn(visit, request).await {
         return answered;
     }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use crate::ports::Ports;
+use crate::record::Delta;
 use crate::time::Span;
 
 use super::gate::Gate;
@@ -30,11 +31,27 @@ pub fn schedule<P: Ports>(gate: &Rc<Gate<P>>, ports: &P) {
 async fn send<P: Ports>(gate: &Gate<P>, ports: &P) {
     let now = ports.now();
     gate.reporting.set(None);
-    let Some(delta) = gate.outbox.borrow_mut().take(gate.endpoint_reports(now), now) else { return };
+    let delta = gate.outbox.borrow_mut().take(gate.endpoint_reports(now), now);
+    if let Some(delta) = delta {
+        deliver(gate, ports, delta).await;
+    }
+}
+
+async fn deliver<P: Ports>(gate: &Gate<P>, ports: &P, delta: Delta) {
     if let Err(error) = ports.report(&delta.encode()).await {
         gate.outbox.borrow_mut().give_back(&delta);
         ports.log(&format!(
             "{{\"level\":\"warn\",\"incident\":\"metrics-unreachable\",\"detail\":\"{error}\"}}"
         ));
     }
+}
+
+/// Hands over what is known, also where nothing was counted.
+pub fn tick<P: Ports>(gate: &Rc<Gate<P>>, ports: &P) {
+    let (gate, ports_later) = (gate.clone(), ports.clone());
+    ports.defer(async move {
+        let now = ports_later.now();
+        let delta = gate.outbox.borrow_mut().take_now(gate.endpoint_reports(now), now);
+        deliver(&gate, &ports_later, delta).await;
+    });
 }

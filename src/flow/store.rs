@@ -49,8 +49,9 @@ pub fn receive<P: Ports>(
         Ok(_) => return Reply { message: Message::new(head, body), cache: Some(cache) },
         Err(why) => {
             cache.detail = Some(Detail::Reason(why.as_str()));
-            if let Some(lead) = lead {
-                lead.pass();
+            // A 304 or a client's own wish says nothing of what another client would get.
+            if !matches!(why, NotStored::Partial | NotStored::RequestNoStore) {
+                lead.into_iter().for_each(Lead::pass);
             }
             return Reply { message: Message::new(head, body), cache: Some(cache) };
         }
@@ -213,6 +214,7 @@ const INDEX_FOR: Span = Span::from_secs(86_400);
 pub fn promote<P: Ports>(
     visit: &Rc<Visit<P>>,
     key: &PrimaryKey,
+    found: &Found<P>,
     candidate: &Candidate<P>,
     lead: Option<Lead<P>>,
 ) {
@@ -225,7 +227,8 @@ pub fn promote<P: Ports>(
     }
     drop(lead);
     if candidate.layer == Layer::Kv && policy.takes(Layer::Colo, Some(length)) {
-        let filling = Filling { visit: visit.clone(), key: key.clone(), index: None, lead: None };
+        let index = found.index.clone();
+        let filling = Filling { visit: visit.clone(), key: key.clone(), index, lead: None };
         let (head, body) = (candidate.head.clone(), visit.ports.body(bytes));
         visit.ports.defer(async move { filling.save(Layer::Colo, &head, body, length).await });
     }

@@ -70,9 +70,14 @@ impl Default for Notes {
 }
 
 impl<P: Ports> Visit<P> {
+    /// Asks the platform who the client is, once. Whatever depends on that has to come after it.
+    pub fn meet_client(&self) {
+        self.request.client.get_or_init(|| self.ports.client());
+    }
+
     /// What keeps one client's requests together, for selections that go by it.
     pub fn affinity(&self) -> String {
-        match (&self.identity.subject, self.request.client.address) {
+        match (&self.identity.subject, self.request.client().address) {
             (Some(subject), _) => subject.to_string(),
             (None, Some(address)) => address.to_string(),
             (None, None) => String::new(),

@@ -42,7 +42,7 @@ pub fn check(
         return Err(Rejected::BadSubject);
     }
     let tier = config.tier(record.tier.as_deref())?;
-    Ok(Identity { tier, subject: Some(record.subject), key_hash: Some(hash.into()) })
+    Ok(Identity { tier, subject: Some(record.subject), key_hash: Some(hash.into()), unproven: false })
 }
 
 #[cfg(test)]

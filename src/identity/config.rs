@@ -224,7 +224,7 @@ impl IdentityConfig {
             Err(why) if self.on_invalid == OnInvalid::Refuse && why != Rejected::Unavailable => {
                 Settled::Refuse(why)
             }
-            Err(why) => Settled::As(Identity::anonymous(), Some(why)),
+            Err(why) => Settled::As(Identity { unproven: true, ..Identity::anonymous() }, Some(why)),
         }
     }
 
@@ -322,7 +322,8 @@ mod tests {
     fn a_credential_that_is_not_believed_makes_nobody() {
         let lenient = IdentityConfig::default();
         let strict = IdentityConfig { on_invalid: OnInvalid::Refuse, ..IdentityConfig::default() };
-        let nobody = |why| Settled::As(Identity::anonymous(), Some(why));
+        let unproven = Identity { unproven: true, ..Identity::anonymous() };
+        let nobody = |why| Settled::As(unproven.clone(), Some(why));
         assert_eq!(lenient.settle(Err(Rejected::Expired)), nobody(Rejected::Expired));
         assert_eq!(strict.settle(Err(Rejected::Expired)), Settled::Refuse(Rejected::Expired));
         assert_eq!(

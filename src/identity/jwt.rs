@@ -125,7 +125,7 @@ impl Claims {
             None | Some(Value::Null) => None,
             Some(tier) => Some(tier.as_str().ok_or(Rejected::UnknownTier)?),
         };
-        Ok(Identity { tier: config.tier(named)?, subject, key_hash: None })
+        Ok(Identity { tier: config.tier(named)?, subject, key_hash: None, unproven: false })
     }
 
     fn text(&self, claim: &str) -> Option<&str> {

@@ -29,12 +29,14 @@ pub struct Identity {
     pub subject: Option<Box<str>>,
     /// SHA-256 of the API key that was shown, in lower-case hex; `None` where there was none.
     pub key_hash: Option<Box<str>>,
+    /// A credential was shown that is not believed here. The origin may believe it, and answer somebody in particular.
+    pub unproven: bool,
 }
 
 impl Identity {
     /// Nobody in particular.
     pub fn anonymous() -> Self {
-        Self { tier: "anonymous".into(), subject: None, key_hash: None }
+        Self { tier: "anonymous".into(), subject: None, key_hash: None, unproven: false }
     }
 }
 

@@ -139,7 +139,7 @@ impl PartHash {
             Part::User => self.add(b'u', subject),
             Part::Key => self.add(b'k', key),
             Part::Client | Part::Address => {
-                match head.client.address.map(|address| prefixes.network(address)) {
+                match head.client().address.map(|address| prefixes.network(address)) {
                     Some(IpAddr::V4(v4)) => self.add(b'a', Some(&v4.octets())),
                     Some(IpAddr::V6(v6)) => self.add(b'a', Some(&v6.octets())),
                     None => self.add(b'a', None),
@@ -147,9 +147,9 @@ impl PartHash {
             }
             Part::Route => self.add(b'r', Some(route.as_bytes())),
             Part::Global => self.add(b'g', None),
-            Part::Country => self.add(b'c', head.client.country.as_deref().map(str::as_bytes)),
+            Part::Country => self.add(b'c', head.client().country.as_deref().map(str::as_bytes)),
             Part::Asn => {
-                self.add(b'n', head.client.asn.map(u32::to_be_bytes).as_ref().map(<[u8; 4]>::as_slice))
+                self.add(b'n', head.client().asn.map(u32::to_be_bytes).as_ref().map(<[u8; 4]>::as_slice))
             }
             Part::Header(name) => {
                 self.add(b'h', Some(name.as_bytes()));
@@ -212,13 +212,17 @@ impl<'de> Visitor<'de> for PartitionVisitor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::head::{Fields, Method};
+    use crate::head::{Client, Fields, Method};
 
     fn head(address: &str, fields: &[(&str, &str)]) -> RequestHead {
         let mut head = RequestHead::new(Method::Get, "https://a.example/api").unwrap();
-        head.client.address = address.parse().ok();
-        head.client.country = Some("NL".into());
-        head.client.asn = Some(64_496);
+        let client = Client {
+            address: address.parse().ok(),
+            country: Some("NL".into()),
+            asn: Some(64_496),
+            ..Client::default()
+        };
+        head.client = client.into();
         for (name, value) in fields {
             head.fields.append(name, value);
         }
@@ -271,9 +275,13 @@ mod tests {
         let fields = [("x-team", "red"), ("cookie", "a=1; session=s1")];
         let plain = head("192.0.2.1", &fields);
         let mut elsewhere = plain.clone();
-        elsewhere.client.country = Some("DE".into());
-        elsewhere.client.asn = Some(64_497);
-        elsewhere.client.address = "192.0.2.9".parse().ok();
+        elsewhere.client = Client {
+            address: "192.0.2.9".parse().ok(),
+            country: Some("DE".into()),
+            asn: Some(64_497),
+            ..Client::default()
+        }
+        .into();
         elsewhere.fields = Fields::from_pairs([("x-team", "blue"), ("cookie", "session=s2; a=1")]);
         let (alice, bob) = (user(Some("alice"), Some("k1")), user(Some("bob"), Some("k2")));
         let mut seen = std::collections::BTreeSet::new();

@@ -157,7 +157,7 @@ pub fn is_websocket(request: &RequestHead) -> bool {
 
 /// Forwarded (RFC 7239) and the older fields that say the same, of the client as the platform saw it.
 fn say_who_asks(fields: &mut Fields, request: &RequestHead) {
-    let address = request.client.address.map(|address| address.to_canonical());
+    let address = request.client().address.map(|address| address.to_canonical());
     let (scheme, host) = (request.target.scheme(), request.target.authority());
     let node = match address {
         Some(IpAddr::V6(address)) => format!("\"[{address}]\""),
@@ -175,7 +175,7 @@ fn say_who_asks(fields: &mut Fields, request: &RequestHead) {
 
 /// The version that Via names (RFC 9110, section 7.6.3): `2` for `HTTP/2`.
 fn protocol(request: &RequestHead) -> &str {
-    let version = request.client.protocol.as_deref().and_then(|protocol| protocol.strip_prefix("HTTP/"));
+    let version = request.client().protocol.as_deref().and_then(|protocol| protocol.strip_prefix("HTTP/"));
     version.filter(|version| !version.is_empty()).unwrap_or("1.1")
 }
 
@@ -201,7 +201,7 @@ mod tests {
             ..Default::default()
         };
         let fields = Fields::from_pairs(fields.iter().copied());
-        RequestHead { fields, client, ..RequestHead::new(Method::Get, url).unwrap() }
+        RequestHead { fields, client: client.into(), ..RequestHead::new(Method::Get, url).unwrap() }
     }
 
     fn sent(request: &RequestHead, host: &HostMode) -> Result<RequestHead, NotForwarded> {
@@ -288,7 +288,8 @@ mod tests {
             (None, "for=unknown;", None),
         ] {
             let mut request = request("http://c/", &[("X-Forwarded-For", "6.6.6.6")]);
-            request.client.address = address.map(|address| address.parse().unwrap());
+            let address = address.map(|address| address.parse().unwrap());
+            request.client = Client { address, ..Client::default() }.into();
             let fields = sent(&request, &HostMode::Origin).unwrap().fields;
             assert!(fields.get("forwarded").unwrap().starts_with(node), "{address:?}");
             assert_eq!(fields.get("x-forwarded-for"), plain);

@@ -3,16 +3,12 @@
 import * as wasm from "../../build/wasm/tidegate.js";
 import { inFlight, resume } from "./guard.mjs";
 
-/** Method, URL, client and header fields of a request as one text, in the order that `platform::wire` reads. */
-export function pack(request, env) {
-  const headers = request.headers;
-  const cf = request.cf ?? {};
-  // Locally there is no edge that could vouch for CF-Connecting-IP: the socket tells.
-  const address = env.TIDEGATE_LOCAL ? peer(cf.clientIp) : (headers.get("cf-connecting-ip") ?? "");
-  let text =
-    `${request.method}\n${request.url}\n${address}\n${cf.country ?? ""}\n${cf.asn ?? ""}\n${cf.colo ?? ""}\n` +
-    `${cf.httpProtocol ?? ""}\n${request.body === null ? "" : "1"}\n`;
-  for (const [name, value] of headers) text += `${name}\n${value}\n`;
+/** Method, URL and header fields of a request as one text, in the order that `platform::wire` reads. */
+export function pack(request) {
+  let text = `${request.method}\n${request.url}\n${request.body === null ? "" : "1"}\n`;
+  request.headers.forEach((value, name) => {
+    text += `${name}\n${value}\n`;
+  });
   return text;
 }
 
@@ -22,17 +18,37 @@ function peer(socket = "") {
   return bracketed ? bracketed[1] : socket.replace(/:\d+$/, "");
 }
 
-function unpack(packed) {
-  const lines = packed.split("\n");
-  const headers = new Headers();
+/** Appends the fields of a packed head, which is split into its lines. */
+function fill(headers, lines) {
   for (let i = 1; i + 1 < lines.length; i += 2) headers.append(lines[i], lines[i + 1]);
-  return { first: lines[0], headers };
+  return headers;
 }
 
 function packHead(response) {
   let text = `${response.status}\n`;
-  for (const [name, value] of response.headers) text += `${name}\n${value}\n`;
+  response.headers.forEach((value, name) => {
+    text += `${name}\n${value}\n`;
+  });
   return text;
+}
+
+/** The Response of a packed head and a body's handle. */
+function build(status, lines, handle) {
+  // Only fetch's own Response may carry such a status.
+  if (status > 599) return handle;
+  if (handle instanceof Response && handle.webSocket) {
+    return new Response(null, { status, headers: fill(new Headers(), lines), webSocket: handle.webSocket });
+  }
+  const bodiless = status === 204 || status === 205 || status === 304;
+  const encode = handle?.encode !== undefined;
+  const body = bodiless ? null : (content(encode ? handle.encode : handle) ?? null);
+  // What is encoded already goes out as it is.
+  const encodeBody = encode || !lines.includes("content-encoding") ? "automatic" : "manual";
+  const response = new Response(body, { status, encodeBody });
+  // A body of text brings a type of its own.
+  if (typeof body === "string") response.headers.delete("content-type");
+  fill(response.headers, lines);
+  return response;
 }
 
 /** A body handle as something that Request and Response take. */
@@ -92,23 +108,10 @@ export class Call {
 
   /** Called by the wasm: builds the Response. */
   respond(packed, handle) {
-    const { first, headers } = unpack(packed);
-    const status = Number(first);
-    const upgraded = handle instanceof Response ? handle.webSocket : null;
-    if (status > 599) {
-      // Only fetch's own Response may carry such a status.
-      this.answer = handle;
-    } else if (upgraded) {
-      this.answer = new Response(null, { status, headers, webSocket: upgraded });
-    } else {
-      const bodiless = status === 101 || status === 204 || status === 205 || status === 304;
-      const encode = handle?.encode !== undefined;
-      const encodeBody = encode || !headers.has("content-encoding") ? "automatic" : "manual";
-      const body = bodiless ? null : (content(encode ? handle.encode : handle) ?? null);
-      this.answer = new Response(body, { status, headers, encodeBody });
-    }
+    const lines = packed.split("\n");
+    this.answer = build(Number(lines[0]), lines, handle);
     if (this.resolve) {
-      inFlight.delete(this);
+      if (this.holds === 0) inFlight.delete(this);
       this.resolve(this.answer);
     }
   }
@@ -132,13 +135,31 @@ export class Call {
     if (this.answer !== null) inFlight.delete(this);
   }
 
+  /** Who is at the other end. `cf` is parsed at its first use, which costs as much as a small hit: so only when asked. */
+  client() {
+    const cf = this.request.cf ?? {};
+    // Locally there is no edge that could vouch for CF-Connecting-IP: the socket tells.
+    const address = this.env.TIDEGATE_LOCAL
+      ? peer(cf.clientIp)
+      : (this.request.headers.get("cf-connecting-ip") ?? "");
+    return `${address}\n${cf.country ?? ""}\n${cf.asn ?? ""}\n${cf.colo ?? ""}\n${cf.httpProtocol ?? ""}`;
+  }
+
   // ---- operations: each ends in exactly one `wasm.settle` ----
 
   settle(op, promise) {
     promise.then(
-      ([text, handle]) => resume(this.born, () => wasm.settle(op, text ?? undefined, handle)),
-      (error) => resume(this.born, () => wasm.fail(op, String(error?.message ?? error))),
+      ([text, handle]) => this.settled(op, text, handle),
+      (error) => this.failed(op, error),
     );
+  }
+
+  settled(op, text, handle) {
+    resume(this.born, () => wasm.settle(op, text ?? undefined, handle));
+  }
+
+  failed(op, error) {
+    resume(this.born, () => wasm.fail(op, String(error?.message ?? error)));
   }
 
   sleep(op, millis) {
@@ -147,15 +168,24 @@ export class Call {
 
   /** `packed`: "METHOD URL" and the fields. Settles with the packed head and the Response as the body's handle. */
   fetch(op, packed, handle, millis) {
-    const { first, headers } = unpack(packed);
-    const [method, url] = first.split(" ");
-    this.sent = true;
-    const aborter = new AbortController();
-    let timer = setTimeout(() => aborter.abort(new Error("timeout")), millis);
+    const lines = packed.split("\n");
+    const [method, url] = lines[0].split(" ");
+    const headers = {};
+    for (let i = 1; i + 1 < lines.length; i += 2) headers[lines[i]] = lines[i + 1];
     const body = content(handle) ?? null;
-    const init = { method, headers, body, redirect: "manual", signal: aborter.signal, encodeResponseBody: "manual" };
-    const answered = fetch(url, init).finally(() => clearTimeout(timer));
-    this.settle(op, answered.then((response) => [packHead(response), response]));
+    const aborter = new AbortController();
+    const timer = setTimeout(() => aborter.abort(new Error("timeout")), millis);
+    this.sent = true;
+    fetch(url, { method, headers, body, redirect: "manual", signal: aborter.signal, encodeResponseBody: "manual" }).then(
+      (response) => {
+        clearTimeout(timer);
+        this.settled(op, packHead(response), response);
+      },
+      (error) => {
+        clearTimeout(timer);
+        this.failed(op, error);
+      },
+    );
   }
 
   /** Something to raise once and to wait for. It is a Promise of the request that makes it. */

@@ -11,7 +11,7 @@ use super::executor::{self, Operation, Settled};
 use super::wire;
 use crate::cache::record::{METADATA_BYTES_MAX, json_bytes};
 use crate::cache::{Layer, StorageKey};
-use crate::head::{Message, RequestHead, ResponseHead};
+use crate::head::{Client, Message, RequestHead, ResponseHead};
 use crate::origin::FetchError;
 use crate::ports::{Loaded, Observed, PortError, Ports};
 use crate::time::{Span, Timestamp};
@@ -24,6 +24,8 @@ extern "C" {
 
     #[wasm_bindgen(method)]
     fn respond(this: &Call, packed: &str, body: &JsValue);
+    #[wasm_bindgen(method)]
+    fn client(this: &Call) -> String;
     #[wasm_bindgen(method)]
     fn hold(this: &Call);
     #[wasm_bindgen(method)]
@@ -140,6 +142,10 @@ impl Ports for Edge {
     type Body = Body;
     type Bytes = Uint8Array;
     type Signal = JsValue;
+
+    fn client(&self) -> Client {
+        wire::client(&self.call.client())
+    }
 
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(js_sys::Date::now() as u64)

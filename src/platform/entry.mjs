@@ -16,12 +16,25 @@ export default {
       enter((generation) => {
         call.born = generation;
         if (call.trap === "1") wasm.trap();
-        wasm.serve(pack(request, env), request, call);
+        wasm.serve(pack(request), request, call);
       });
     } catch (error) {
       crash(error);
       return forward(call);
     }
     return call.answer ?? call.wait(forward);
+  },
+
+  /** Each minute: what an isolate knows of its origins stays known while no requests come. */
+  scheduled(_event, env, ctx) {
+    const call = new Call(new Request("https://tidegate.invalid/"), env, ctx);
+    try {
+      enter((generation) => {
+        call.born = generation;
+        wasm.scheduled(call);
+      });
+    } catch (error) {
+      crash(error);
+    }
   },
 };

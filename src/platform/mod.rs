@@ -81,6 +81,19 @@ fn own(edge: &Edge, problem: Problem) -> Message<crate::head::ResponseHead, Body
     Message::new(head, edge.body(&edge.bytes(&body)))
 }
 
+/// The platform's clock has struck: counters and the states of endpoints are handed over.
+#[wasm_bindgen]
+pub fn scheduled(call: Call) {
+    let gate = WORKER.with(|slot| match &*slot.borrow() {
+        Worker::Gate(gate) => Some(gate.clone()),
+        Worker::Misconfigured(_) => None,
+    });
+    if let Some(gate) = gate {
+        flow::tick(&gate, &Edge::new(call));
+    }
+    executor::run();
+}
+
 /// An operation of the platform has ended well.
 #[wasm_bindgen]
 pub fn settle(operation: u32, text: Option<String>, handle: JsValue) {

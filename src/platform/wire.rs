@@ -1,9 +1,11 @@
 //! Heads as packed text, the form in which they cross between JavaScript and wasm (`call.mjs` is the other end).
 
+use std::cell::OnceCell;
+
 use crate::head::{Client, Fields, Method, RequestHead, ResponseHead, Target};
 
-/// How many lines stand before the fields: method, URL, address, country, ASN, colo, protocol, body or not.
-const REQUEST_LINES: usize = 8;
+/// How many lines stand before the fields: method, URL, body or not.
+const REQUEST_LINES: usize = 3;
 
 /// A packed request, and whether it has a body.
 ///
@@ -14,16 +16,23 @@ pub fn request(packed: String) -> Result<(RequestHead, bool), String> {
     let mut line = || lines.next().unwrap_or_default();
     let method = Method::from(line());
     let target = Target::parse(line())?;
-    let client = Client {
+    let has_body = !line().is_empty();
+    let start = packed.match_indices('\n').nth(REQUEST_LINES - 1).map_or(packed.len(), |(at, _)| at + 1);
+    let fields = Fields::from_packed(packed, start);
+    Ok((RequestHead { method, target, fields, client: OnceCell::new() }, has_body))
+}
+
+/// The client: address, country, ASN, colo and protocol, a line each, empty where it is not known.
+pub fn client(packed: &str) -> Client {
+    let mut lines = packed.split('\n');
+    let mut line = || lines.next().unwrap_or_default();
+    Client {
         address: line().parse().ok(),
         country: present(line()),
         asn: line().parse().ok(),
         colo: present(line()),
         protocol: present(line()),
-    };
-    let has_body = !line().is_empty();
-    let start = packed.match_indices('\n').nth(REQUEST_LINES - 1).map_or(packed.len(), |(at, _)| at + 1);
-    Ok((RequestHead { method, target, fields: Fields::from_packed(packed, start), client }, has_body))
+    }
 }
 
 fn present(line: &str) -> Option<Box<str>> {

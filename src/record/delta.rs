@@ -75,8 +75,13 @@ impl Outbox {
         if self.due_in(now)? > Span::ZERO {
             return None;
         }
+        Some(self.take_now(endpoints, now))
+    }
+
+    /// Takes out what there is, due or not, and be it only what is thought of the endpoints.
+    pub fn take_now(&mut self, endpoints: Vec<EndpointReport>, now: Timestamp) -> Delta {
         self.sent = Some(now);
-        Some(Delta { isolate: self.isolate, counters: std::mem::take(&mut self.counters), endpoints })
+        Delta { isolate: self.isolate, counters: std::mem::take(&mut self.counters), endpoints }
     }
 
     /// Takes back a delta that could not be delivered.

@@ -5,5 +5,8 @@
 
 mod config;
 mod differential;
+mod flow;
+mod histories;
 mod reference;
+mod sim;
 mod tidy;

@@ -1,0 +1,33 @@
+//! A request's whole way, on a virtual clock.
+
+mod assets;
+mod caching;
+mod collapse;
+mod identity;
+mod layers;
+mod limits;
+mod origins;
+mod own;
+mod record;
+
+use crate::sim::{Reply, World};
+
+/// One origin, no limits.
+const PLAIN: &str = r#"
+[origins.default]
+url = "http://origin.example"
+[[routes]]
+name = "all"
+"#;
+
+/// The same with more keys in the route's cache table, such as `stale_if_error = "1h"`.
+fn cached(keys: &str) -> World {
+    World::new(1).config(&format!("{PLAIN}cache = {{ {keys} }}\n"))
+}
+
+/// A world with one origin whose answers are these, the last again and again.
+fn plain(replies: impl IntoIterator<Item = Reply>) -> World {
+    let world = World::new(1).config(PLAIN);
+    world.replies(replies);
+    world
+}

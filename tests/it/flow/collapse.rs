@@ -1,0 +1,115 @@
+//! Many requests for one key.
+
+use super::{PLAIN, plain};
+use crate::sim::{Answer, Reply, World, ms, secs};
+
+fn stampede(world: &World, requests: usize) -> Vec<Answer> {
+    let pending: Vec<_> = (0..requests).map(|_| world.get("/x").start()).collect();
+    world.finish_all(&pending)
+}
+
+#[test]
+fn a_stampede_of_a_thousand_costs_one_origin_request() {
+    let world = plain([Reply::cached("hello", "max-age=60").after(ms(200)).takes(ms(50))]);
+    let answers = stampede(&world, 1000);
+    assert!(answers.iter().all(|answer| answer.text() == "hello"));
+    assert_eq!(world.counts().origin, 1);
+    let collapsed = answers.iter().filter(|answer| answer.cache().contains("collapsed")).count();
+    assert_eq!(collapsed, 999);
+    assert_eq!(world.metric("tidegate_collapsed_requests_total", &[]), 999);
+    assert_eq!(world.leaks(), 0);
+}
+
+#[test]
+fn a_stampede_for_what_is_stale_costs_one_origin_request() {
+    let world = plain([
+        Reply::cached("old", "max-age=10").field("etag", "\"a\""),
+        Reply::new(304, "").field("cache-control", "max-age=10").after(ms(200)),
+    ]);
+    world.get("/x").run();
+    world.pass(secs(20));
+    assert!(stampede(&world, 100).iter().all(|answer| answer.text() == "old"));
+    assert_eq!((world.counts().origin, world.leaks()), (2, 0));
+}
+
+#[test]
+fn whoever_waits_too_long_for_another_goes_itself() {
+    let world =
+        plain([Reply::cached("slow", "max-age=60").after(secs(9)), Reply::cached("quick", "max-age=60")]);
+    let leader = world.get("/x").start();
+    let before = world.now();
+    let follower = world.get("/x").run();
+    assert_eq!((follower.text(), follower.at.since(before)), ("quick", secs(5)));
+    assert_eq!(world.finish(&leader).text(), "slow");
+}
+
+#[test]
+fn an_answer_that_cannot_be_shared_lets_the_others_go_at_once_and_is_remembered() {
+    let world = plain([]);
+    world.origin(|asked| Reply::cached(format!("for {}", asked.nth), "private").after(ms(200)));
+    let before = world.now();
+    let answers = stampede(&world, 10);
+    let mut texts: Vec<&str> = answers.iter().map(Answer::text).collect();
+    texts.sort_unstable();
+    texts.dedup();
+    assert_eq!(texts.len(), 10, "each got its own");
+    assert!(answers.iter().all(|answer| answer.at.since(before) <= ms(400)));
+    let before = world.now();
+    let again = stampede(&world, 10);
+    assert!(again.iter().all(|answer| answer.at.since(before) == ms(200)), "nobody waits for anybody");
+}
+
+#[test]
+fn a_leader_that_fails_lets_the_others_go() {
+    let world = plain([Reply::new(500, "no").after(ms(200)), Reply::cached("hello", "max-age=60")]);
+    let leader = world.get("/x").start();
+    let follower = world.get("/x").run();
+    assert_eq!((world.finish(&leader).status, follower.text()), (500, "hello"));
+}
+
+#[test]
+fn a_leader_whose_isolate_keeps_it_waiting_does_not_hold_the_key_for_ever() {
+    let world = plain([
+        Reply::cached("broken", "max-age=60").breaks().takes(ms(100)),
+        Reply::cached("hello", "max-age=60"),
+    ]);
+    let leader = world.get("/x").start();
+    let follower = world.get("/x").run();
+    assert!(world.finish(&leader).read.is_err());
+    assert_eq!(follower.text(), "hello");
+}
+
+#[test]
+fn without_memory_each_request_goes_for_itself() {
+    let world = World::new(1).config(&format!("{PLAIN}cache = {{ layers = [\"colo\"] }}\n"));
+    world.origin(|_| Reply::cached("hello", "max-age=60").after(ms(200)));
+    stampede(&world, 3);
+    assert_eq!(world.counts().origin, 3);
+}
+
+#[test]
+fn different_variants_of_one_key_do_not_answer_for_each_other() {
+    let world = plain([]);
+    world.origin(|asked| {
+        let language = asked.field("accept-language").unwrap_or("none");
+        Reply::cached(language.to_owned(), "max-age=60").field("vary", "accept-language").after(ms(100))
+    });
+    let languages = ["de", "en", "fr"].repeat(5);
+    let pending: Vec<_> =
+        languages.iter().map(|one| world.get("/x").field("accept-language", one).start()).collect();
+    for (language, answer) in languages.iter().zip(world.finish_all(&pending)) {
+        assert_eq!(answer.text(), *language);
+    }
+}
+
+#[test]
+fn a_304_for_one_client_does_not_keep_the_others_from_sharing() {
+    let world = plain([]);
+    world.origin(|asked| match asked.field("if-none-match") {
+        Some(_) => Reply::new(304, "").after(ms(100)),
+        None => Reply::cached("hello", "max-age=60").field("etag", "\"a\"").after(ms(100)),
+    });
+    assert_eq!(world.get("/x").field("if-none-match", "\"a\"").run().status, 304);
+    stampede(&world, 10);
+    assert_eq!(world.counts().origin, 2);
+}

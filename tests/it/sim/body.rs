@@ -1,0 +1,96 @@
+//! Bodies: bytes in hand, or a stream whose end comes later, or never.
+
+use std::cell::Cell;
+use std::ops::Range;
+use std::rc::Rc;
+
+use tidegate::time::Timestamp;
+
+use super::clock::Clock;
+
+pub type Bytes = Rc<[u8]>;
+
+/// What a body carries.
+#[derive(Clone)]
+pub struct Content {
+    pub bytes: Bytes,
+    /// When its last byte is here.
+    pub ends_at: Timestamp,
+    /// It breaks off instead of ending.
+    pub breaks: bool,
+}
+
+/// Counts the streams that were neither read, nor handed on, nor discarded: on the platform each holds a connection.
+type Leaks = Rc<Cell<u32>>;
+
+#[derive(Default)]
+pub struct Body {
+    content: Option<Content>,
+    leaks: Option<Leaks>,
+    /// The platform is to encode it.
+    pub encoded: bool,
+}
+
+impl Body {
+    pub fn bytes(bytes: Bytes) -> Self {
+        let content = Content { bytes, ends_at: Timestamp::default(), breaks: false };
+        Self { content: Some(content), leaks: None, encoded: false }
+    }
+
+    pub fn stream(content: Content, leaks: &Leaks) -> Self {
+        Self { content: Some(content), leaks: Some(leaks.clone()), encoded: false }
+    }
+
+    /// What it carries; it is not leaked any more.
+    pub fn take(mut self) -> Option<Content> {
+        self.leaks = None;
+        self.content.take()
+    }
+
+    pub fn tee(mut self) -> (Self, Self) {
+        let leaks = self.leaks.take();
+        let one = Self { content: self.content.clone(), leaks: leaks.clone(), encoded: self.encoded };
+        (one, Self { content: self.content.take(), leaks, encoded: self.encoded })
+    }
+
+    pub fn part(mut self, range: Range<u64>) -> Self {
+        let leaks = self.leaks.take();
+        let content = self.content.take().map(|content| {
+            let bytes = slice(&content.bytes, range);
+            Content { bytes, ..content }
+        });
+        Self { content, leaks, encoded: false }
+    }
+
+    pub fn encoded(mut self) -> Self {
+        self.encoded = true;
+        self
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if let (Some(leaks), Some(content)) = (&self.leaks, &self.content)
+            && !content.bytes.is_empty()
+        {
+            leaks.set(leaks.get() + 1);
+        }
+    }
+}
+
+pub fn slice(bytes: &Bytes, range: Range<u64>) -> Bytes {
+    let (start, end) = (range.start as usize, range.end as usize);
+    bytes.get(start..end).unwrap_or_else(|| panic!("{range:?} of {} bytes", bytes.len())).into()
+}
+
+/// The whole of a body, once its end is here.
+///
+/// # Errors
+/// What came, where it broke off.
+pub async fn read(clock: &Rc<Clock>, body: Body) -> Result<Bytes, Bytes> {
+    let Some(content) = body.take() else { return Ok(Rc::new([])) };
+    if content.ends_at > clock.now() {
+        clock.until(content.ends_at).await;
+    }
+    if content.breaks { Err(content.bytes) } else { Ok(content.bytes) }
+}

@@ -1,0 +1,334 @@
+//! The simulator's [`Ports`].
+
+use std::future::Future;
+use std::ops::Range;
+use std::rc::Rc;
+
+use tidegate::cache::{Layer, StorageKey};
+use tidegate::head::{Client, Message, RequestHead, ResponseHead};
+use tidegate::limit::batch;
+use tidegate::limit::object::{self, StateTable};
+use tidegate::origin::FetchError;
+use tidegate::ports::{Loaded, Observed, PortError, Ports};
+use tidegate::record::Delta;
+use tidegate::time::{Span, Timestamp};
+
+use super::body::{self, Body, Bytes, Content};
+use super::clock::Signal;
+use super::fault::Helper;
+use super::origin::Asked;
+use super::stores::Kept;
+use super::world::Shared;
+
+/// The world as the requests of one isolate see it.
+#[derive(Clone)]
+pub struct Edge {
+    pub shared: Rc<Shared>,
+    pub colo: usize,
+    pub isolate: u64,
+}
+
+/// How long what has no budget may hang: the platform ends deferred work after so long.
+const HANGS_FOR: Span = Span::from_secs(30);
+/// KV keeps nothing for less.
+const KV_KEEPS_MIN: Span = Span::from_secs(60);
+/// KV's promise: a write is seen everywhere after so long.
+const KV_LAG_MAX: Span = Span::from_secs(60);
+
+impl Edge {
+    /// One call of a helper: half of the time it takes passes before it is done, half after. What is given up
+    /// is done all the same.
+    async fn ask<T>(
+        &self,
+        helper: Helper,
+        budget: Span,
+        work: impl FnOnce() -> Result<T, PortError>,
+    ) -> Result<T, PortError> {
+        let clock = &self.shared.clock;
+        let (takes, done) = self.shared.draw(helper);
+        let Some(takes) = takes else {
+            clock.sleep(budget).await;
+            return Err(PortError::Timeout);
+        };
+        let before = Span::from_millis(takes.as_millis() / 2).min(budget);
+        clock.sleep(before).await;
+        let outcome = if done { work() } else { Err(PortError::Failed("the helper is broken".into())) };
+        if takes > budget {
+            clock.sleep(budget.saturating_sub(before)).await;
+            return Err(PortError::Timeout);
+        }
+        let after = takes.saturating_sub(before);
+        if after > Span::ZERO {
+            clock.sleep(after).await;
+        }
+        outcome
+    }
+
+    /// From when on each colo sees what is written here now.
+    fn visible(&self) -> Vec<Timestamp> {
+        let (now, mut rng) = (self.now(), self.shared.rng.borrow_mut());
+        let lag = |_| now + Span::from_millis(rng.u64(..=KV_LAG_MAX.as_millis()));
+        let mut visible: Vec<Timestamp> = (0..self.shared.colos_max).map(lag).collect();
+        visible[self.colo] = now;
+        visible
+    }
+
+    fn stream(&self, bytes: Bytes) -> Body {
+        let content = Content { bytes, ends_at: self.now(), breaks: false };
+        Body::stream(content, &self.shared.leaks)
+    }
+
+    fn kv_put(&self, key: &StorageKey, kept: Option<Kept>) -> Result<(), PortError> {
+        self.shared.kv.borrow_mut().put(*key, kept, self.visible(), self.now())
+    }
+}
+
+impl Ports for Edge {
+    type Body = Body;
+    type Bytes = Bytes;
+    type Signal = Rc<Signal>;
+
+    // Every request of the tests brings its client.
+    fn client(&self) -> Client {
+        Client::default()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    fn seed(&self) -> u64 {
+        self.shared.rng.borrow_mut().u64(..)
+    }
+
+    fn log(&self, line: &str) {
+        self.shared.log.borrow_mut().push(line.to_owned());
+    }
+
+    fn defer(&self, work: impl Future<Output = ()> + 'static) {
+        self.shared.tasks.spawn(self.isolate, work);
+    }
+
+    fn body(&self, bytes: &Bytes) -> Body {
+        Body::bytes(bytes.clone())
+    }
+
+    fn bytes(&self, text: &str) -> Bytes {
+        text.as_bytes().into()
+    }
+
+    fn len(&self, bytes: &Bytes) -> u64 {
+        bytes.len() as u64
+    }
+
+    fn slice(&self, bytes: &Bytes, range: Range<u64>) -> Bytes {
+        body::slice(bytes, range)
+    }
+
+    fn tee(&self, body: Body) -> (Body, Body) {
+        body.tee()
+    }
+
+    fn part(&self, body: Body, range: Range<u64>) -> Body {
+        body.part(range)
+    }
+
+    fn encode(&self, body: Body) -> Body {
+        body.encoded()
+    }
+
+    fn discard(&self, body: Body) {
+        body.take();
+    }
+
+    fn text(&self, bytes: &Bytes) -> String {
+        String::from_utf8_lossy(bytes).into_owned()
+    }
+
+    fn concat(&self, parts: &[Bytes]) -> Bytes {
+        parts.concat().into()
+    }
+
+    async fn collect(&self, body: Body, cap: u64) -> Result<Bytes, PortError> {
+        let read = body::read(&self.shared.clock, body).await;
+        let bytes = read.clone().unwrap_or_else(|part| part);
+        match read {
+            _ if bytes.len() as u64 > cap => Err(PortError::TooLarge),
+            Ok(_) => Ok(bytes),
+            Err(_) => Err(PortError::Failed("Network connection lost.".into())),
+        }
+    }
+
+    async fn sleep(&self, span: Span) {
+        self.shared.clock.sleep(span).await;
+    }
+
+    fn signal(&self) -> Rc<Signal> {
+        Rc::default()
+    }
+
+    fn raise(&self, signal: &Rc<Signal>) {
+        signal.raise();
+    }
+
+    async fn raised(&self, signal: &Rc<Signal>, budget: Span) -> bool {
+        signal.raised(self.shared.clock.sleep(budget)).await
+    }
+
+    async fn fetch(
+        &self,
+        request: &RequestHead,
+        body: Body,
+        deadline: Span,
+    ) -> Result<Message<ResponseHead, Body>, FetchError> {
+        let (shared, clock) = (&self.shared, &self.shared.clock);
+        clock.sleep(Span::ZERO).await;
+        let sent = body::read(clock, body).await.map_err(|_| FetchError::ConnectionLost)?;
+        let asked = Asked {
+            head: request.clone(),
+            body: self.text(&sent),
+            at: self.now(),
+            nth: shared.counts.borrow().origin,
+        };
+        shared.counts.borrow_mut().origin += 1;
+        let reply = (shared.origin.borrow_mut())(&asked);
+        shared.asked.borrow_mut().push(asked);
+        if reply.after > deadline {
+            clock.sleep(deadline).await;
+            return Err(FetchError::Timeout);
+        }
+        clock.sleep(reply.after).await;
+        let mut head = reply.result?;
+        let bytes: Bytes = match request.method.as_str() {
+            "HEAD" => Rc::new([]),
+            _ if head.is_bodiless() => Rc::new([]),
+            _ if reply.breaks => reply.body.as_bytes()[..reply.body.len() / 2].into(),
+            _ => reply.body.as_bytes().into(),
+        };
+        if reply.with_length && !head.is_bodiless() && !head.fields.contains("content-length") {
+            head.fields.append("content-length", &reply.body.len().to_string());
+        }
+        let content = Content { bytes, ends_at: self.now() + reply.takes, breaks: reply.breaks };
+        Ok(Message::new(head, Body::stream(content, &shared.leaks)))
+    }
+
+    async fn load(
+        &self,
+        layer: Layer,
+        key: &StorageKey,
+        budget: Span,
+    ) -> Result<Option<Loaded<Body>>, PortError> {
+        let shared = &self.shared;
+        let helper = match layer {
+            Layer::Kv => Helper::Kv,
+            Layer::Colo => Helper::Colo,
+            Layer::Memory => panic!("memory is no store"),
+        };
+        shared.counts.borrow_mut().reads(helper);
+        let read = || match helper {
+            Helper::Kv => Ok(shared.kv.borrow().get(self.colo, key, self.now()).cloned()),
+            _ => Ok(shared.colos.borrow().get(self.colo, key, self.now()).cloned()),
+        };
+        let kept: Option<Kept> = self.ask(helper, budget, read).await?;
+        Ok(kept.map(|kept| Message::new(kept.head, self.stream(kept.body))))
+    }
+
+    async fn save(
+        &self,
+        layer: Layer,
+        key: &StorageKey,
+        record: Loaded<Body>,
+        length: Option<u64>,
+        keep: Span,
+    ) -> Result<(), PortError> {
+        let shared = &self.shared;
+        let helper = if layer == Layer::Kv { Helper::Kv } else { Helper::Colo };
+        shared.counts.borrow_mut().writes(helper);
+        let read = body::read(&shared.clock, record.body).await;
+        let body = read.map_err(|_| PortError::Failed("Network connection lost.".into()))?;
+        if length.is_some_and(|length| length != body.len() as u64) {
+            return Err(PortError::Failed("FixedLengthStream did not see all expected bytes".into()));
+        }
+        let write = || {
+            let keep = if helper == Helper::Kv { keep.max(KV_KEEPS_MIN) } else { keep };
+            let kept = Kept { head: record.head, body, until: self.now() + keep };
+            match helper {
+                Helper::Kv => self.kv_put(key, Some(kept)),
+                _ => {
+                    shared.colos.borrow_mut().put(self.colo, *key, kept);
+                    Ok(())
+                }
+            }
+        };
+        self.ask(helper, HANGS_FOR, write).await
+    }
+
+    async fn remove(&self, layer: Layer, key: &StorageKey) -> Result<(), PortError> {
+        let shared = &self.shared;
+        let helper = if layer == Layer::Kv { Helper::Kv } else { Helper::Colo };
+        shared.counts.borrow_mut().writes(helper);
+        let work = || match helper {
+            Helper::Kv => self.kv_put(key, None),
+            _ => {
+                shared.colos.borrow_mut().remove(self.colo, key);
+                Ok(())
+            }
+        };
+        self.ask(helper, HANGS_FOR, work).await
+    }
+
+    /// As `limiter_take` on the platform: a table of bytes, a text, one step.
+    async fn limit(&self, object: &str, asks: &str, budget: Span) -> Result<String, PortError> {
+        let shared = &self.shared;
+        shared.counts.borrow_mut().limiter += 1;
+        let take = || {
+            let mut objects = shared.limiters.borrow_mut();
+            let stored = objects.entry(object.to_owned()).or_default();
+            let mut table = StateTable::decode(stored).unwrap_or_default();
+            let takes = batch::read_takes(asks).ok_or(PortError::Failed("unreadable".into()))?;
+            let step = object::step(&mut table, &takes, self.now());
+            if step.changed {
+                *stored = table.encode();
+            }
+            Ok(batch::verdicts_text(&step.verdicts))
+        };
+        self.ask(Helper::Limiter, budget, take).await
+    }
+
+    async fn api_key(&self, hash: &str, budget: Span) -> Result<Option<String>, PortError> {
+        let read = || Ok(self.shared.api_keys.borrow().get(hash).cloned());
+        self.ask(Helper::Kv, budget, read).await
+    }
+
+    /// A signature holds where it says `good`.
+    async fn verify(&self, _: &str, _: &str, _: &[u8], signature: &[u8]) -> Result<bool, PortError> {
+        self.shared.clock.sleep(Span::ZERO).await;
+        Ok(signature == b"good")
+    }
+
+    async fn report(&self, delta: &str) -> Result<(), PortError> {
+        let shared = &self.shared;
+        shared.counts.borrow_mut().metrics += 1;
+        let ingest = || {
+            let delta = Delta::decode(delta).map_err(|error| PortError::Failed(error.to_string()))?;
+            shared.metrics.borrow_mut().ingest(&delta, self.now());
+            Ok(())
+        };
+        self.ask(Helper::Metrics, HANGS_FOR, ingest).await
+    }
+
+    async fn observe(&self, what: Observed, budget: Span) -> Result<String, PortError> {
+        let tell = || Ok(self.shared.observe(what));
+        self.ask(Helper::Metrics, budget, tell).await
+    }
+
+    async fn live(&self) -> Result<Message<ResponseHead, Body>, PortError> {
+        Ok(Message::new(ResponseHead::new(101), Body::default()))
+    }
+
+    async fn asset(&self, path: &str) -> Result<Message<ResponseHead, Body>, PortError> {
+        self.shared.clock.sleep(Span::ZERO).await;
+        let (status, text) = if path.is_empty() { (200, "<!doctype html>") } else { (404, "") };
+        Ok(Message::new(ResponseHead::new(status), self.stream(text.as_bytes().into())))
+    }
+}

@@ -1,0 +1,35 @@
+//! A simulated fleet: the second implementation of `Ports`, single-threaded, on a virtual clock, everything drawn
+//! from one seed.
+//!
+//! ```text
+//! let world = World::new(1).config(TOML);
+//! world.origin(|asked| Reply::cached("hello", "max-age=60"));
+//! let answer = world.get("/x").field("accept", "text/html").run();
+//! world.pass(secs(10));
+//! ```
+
+mod body;
+mod client;
+mod clock;
+mod edge;
+mod fault;
+mod origin;
+mod stores;
+mod world;
+
+pub use client::{Answer, Pending};
+pub use fault::{Fault, Helper};
+pub use origin::{Asked, Reply};
+pub use world::World;
+
+use tidegate::time::Span;
+
+/// So many milliseconds.
+pub const fn ms(millis: u64) -> Span {
+    Span::from_millis(millis)
+}
+
+/// So many seconds.
+pub const fn secs(secs: u64) -> Span {
+    Span::from_secs(secs)
+}
