@@ -18,6 +18,7 @@ macro_rules! mistake {
 }
 
 pub mod admin;
+pub mod base64url;
 pub mod cache;
 pub mod config;
 pub mod flow;

@@ -1,13 +1,11 @@
 //! What a store holds under a key, as one compact text: it stands in KV's metadata, which is JSON and short.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
 use super::key::StorageKey;
 use super::range::ByteRange;
 use super::status::push_integer;
 use super::stored::StoredHead;
 use super::variants::{Variant, VariantIndex};
+use crate::base64url;
 use crate::head::Fields;
 use crate::time::Timestamp;
 
@@ -177,7 +175,7 @@ impl Writer {
     }
 
     fn variant(&mut self, variant: &Variant) {
-        self.text(&URL_SAFE_NO_PAD.encode(variant.key.0));
+        self.text(&base64url::encode(&variant.key.0));
         self.number(variant.response_time.as_millis());
         self.option(variant.etag.as_deref());
         self.option(variant.language.as_deref());
@@ -237,7 +235,7 @@ impl<'a> Parts<'a> {
     fn variants(&mut self) -> Option<VariantIndex> {
         let mut index = VariantIndex::default();
         while let Some(key) = self.0.next() {
-            let key = URL_SAFE_NO_PAD.decode(key).ok()?;
+            let key = base64url::decode(key)?;
             let mut variant = Variant {
                 key: StorageKey(key.try_into().ok()?),
                 response_time: Timestamp::from_millis(self.number()?),

@@ -1,10 +1,9 @@
 //! JSON Web Key Sets (RFC 7517): which key a token is to be verified with.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use super::Algorithm;
+use crate::base64url;
 
 /// The largest key set that is read, in bytes.
 pub const MAX_JWKS_BYTES: usize = 65_536;
@@ -82,7 +81,7 @@ impl Key {
 
 /// Base64url text; what decodes holds nothing that would have to be escaped in JSON.
 fn decode(text: &str) -> Option<Vec<u8>> {
-    URL_SAFE_NO_PAD.decode(text).ok()
+    base64url::decode(text)
 }
 
 #[cfg(test)]
@@ -90,7 +89,7 @@ mod tests {
     use super::*;
 
     fn rsa(bytes: usize, more: &str) -> String {
-        let modulus = URL_SAFE_NO_PAD.encode(vec![0xc5; bytes]);
+        let modulus = base64url::encode(&vec![0xc5; bytes]);
         format!(r#"{{"kty":"RSA","n":"{modulus}","e":"AQAB"{more}}}"#)
     }
 

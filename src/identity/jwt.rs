@@ -1,10 +1,9 @@
 //! JSON Web Tokens (RFC 7519) in compact form: everything but the signature's arithmetic, which the platform does.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
 use super::{Identity, IdentityConfig, JwtConfig, MAX_SUBJECT_BYTES, Rejected};
+use crate::base64url;
 use crate::time::Timestamp;
 
 /// The longest token that is read, in bytes.
@@ -74,7 +73,7 @@ impl UnverifiedToken {
 }
 
 fn decode(part: &str) -> Result<Vec<u8>, Rejected> {
-    URL_SAFE_NO_PAD.decode(part).map_err(|_| Rejected::MalformedToken)
+    base64url::decode(part).ok_or(Rejected::MalformedToken)
 }
 
 /// A part that is a JSON object.
@@ -167,9 +166,9 @@ mod tests {
     fn token(header: &str, claims: &str) -> String {
         format!(
             "{}.{}.{}",
-            URL_SAFE_NO_PAD.encode(header),
-            URL_SAFE_NO_PAD.encode(claims),
-            URL_SAFE_NO_PAD.encode("sig")
+            base64url::encode(header.as_bytes()),
+            base64url::encode(claims.as_bytes()),
+            base64url::encode(b"sig")
         )
     }
 

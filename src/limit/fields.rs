@@ -3,11 +3,9 @@
 
 use std::fmt::Write as _;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::config::ResetForm;
 use super::decision::{Answer, Checked, Decision};
+use crate::base64url;
 use crate::head::Fields;
 use crate::time::Timestamp;
 
@@ -58,7 +56,7 @@ fn item(list: &mut String, checked: &Checked, show_partition: bool, parameters: 
     }
     if show_partition {
         let key = checked.ask.object.get(..PARTITION_KEY_BYTES).unwrap_or_default();
-        let _ = write!(list, ";pk=:{}:", STANDARD.encode(key));
+        let _ = write!(list, ";pk=:{}:", base64url::standard(key.as_bytes()));
     }
 }
 

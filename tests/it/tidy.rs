@@ -11,7 +11,7 @@ const LAYERS: [&[&str]; 7] = [
     &["route"],
     &["limit", "cache", "origin"],
     &["identity"],
-    &["head", "json", "list", "time", "size"],
+    &["base64url", "head", "json", "list", "time", "size"],
 ];
 
 /// What rooms of one layer see of each other all the same: the admin's actions are asked of the ports.

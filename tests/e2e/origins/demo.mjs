@@ -112,4 +112,5 @@ if (import.meta.url === pathToFileURL(process.argv[1]).href) {
         process.exit(1);
     }
     process.on("disconnect", () => process.exit(0));
+    process.on("SIGINT", () => {}); // Ctrl-C reaches `make dev` too, which ends this
 }
