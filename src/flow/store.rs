@@ -68,7 +68,7 @@ pub fn receive<P: Ports>(
     let (theirs, ours) = visit.ports.tee(body);
     let afresh = fwd == Fwd::Method;
     if afresh {
-        visit.gate.memory.borrow_mut().remove(key);
+        visit.gate.forget(key, now);
     }
     let filling =
         Filling { visit: visit.clone(), key: key.clone(), index: found.index.clone(), afresh, lead };
@@ -144,7 +144,9 @@ impl<P: Ports> Filling<P> {
         if policy.layers.contains(&Layer::Memory) {
             let variants_max = policy.vary.variants_max;
             let mut memory = visit.gate.memory.borrow_mut();
-            memory.insert(&self.key, head.clone(), bytes.clone(), length, variants_max);
+            let mut searches = visit.gate.searches.borrow_mut();
+            let key = searches.learn(&self.key, &head);
+            memory.insert(&key, head.clone(), bytes.clone(), length, variants_max);
         }
         self.lead.take();
         self.save(Layer::Colo, &head, visit.ports.body(&bytes), length).await;
@@ -251,7 +253,9 @@ pub fn promote<P: Ports>(
     if policy.takes(Layer::Memory, Some(length)) {
         let variants_max = policy.vary.variants_max;
         let mut memory = visit.gate.memory.borrow_mut();
-        memory.insert(key, (*candidate.head).clone(), bytes.clone(), length, variants_max);
+        let mut searches = visit.gate.searches.borrow_mut();
+        let key = searches.learn(key, &candidate.head);
+        memory.insert(&key, (*candidate.head).clone(), bytes.clone(), length, variants_max);
     }
     drop(lead);
     if candidate.layer == Layer::Kv && policy.takes(Layer::Colo, Some(length)) {
@@ -296,7 +300,7 @@ pub fn invalidate<P: Ports>(visit: &Rc<Visit<P>>, response: &ResponseHead, own: 
 
 /// Removes every stored response of this key.
 pub fn forget<P: Ports>(visit: &Rc<Visit<P>>, key: PrimaryKey) {
-    visit.gate.memory.borrow_mut().remove(&key);
+    visit.gate.forget(&key, visit.ports.now());
     let visit = visit.clone();
     visit.clone().ports.defer(async move { remove(&visit, &key).await });
 }
