@@ -29,6 +29,7 @@ mod structured;
 pub mod targeted;
 #[cfg(test)]
 mod testing;
+pub mod unkeyed;
 pub mod validator;
 pub mod variants;
 

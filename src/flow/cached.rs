@@ -29,6 +29,10 @@ pub async fn answer<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>) -> Re
     if !matches!(visit.request.method, Method::Get | Method::Head) {
         return pass(visit, body, Fwd::Method).await;
     }
+    if body.is_some() {
+        // An origin may heed it, and it is not in the key.
+        return pass(visit, body, Fwd::Bypass).await;
+    }
     let key = PrimaryKey::new(&visit.request.target, &visit.request.fields, &policy.key, &visit.identity);
     let mut waited = false;
     let lead = loop {

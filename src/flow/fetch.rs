@@ -1,5 +1,6 @@
 //! Fetch: what the origin is asked, and what its answer makes of what is stored.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use crate::cache::range::How;
@@ -7,8 +8,8 @@ use crate::cache::reuse::Revalidate;
 use crate::cache::settle::{HeadEffect, after_head};
 use crate::cache::stored::Exchange;
 use crate::cache::validator::replace_conditions;
-use crate::cache::{CacheStatus, Detail, Fwd, PrimaryKey, Settled, settle};
-use crate::head::{Method, ResponseHead};
+use crate::cache::{CacheStatus, Detail, Fwd, PrimaryKey, Settled, settle, unkeyed};
+use crate::head::{Method, RequestHead, ResponseHead};
 use crate::ports::Ports;
 use crate::record::{AnsweredBy, Staleness};
 
@@ -29,7 +30,7 @@ pub async fn fetch<P: Ports>(
     lead: Option<Lead<P>>,
 ) -> Reply<P::Body> {
     visit.notes.borrow_mut().forward = Some(fwd.as_str());
-    match origin::ask(visit, &visit.request, body, false).await {
+    match origin::ask(visit, &asked_for_all(visit), body, false).await {
         Asked::Answered(message, exchange) => {
             heed_head(visit, key, found, &message.head, exchange);
             store::receive(visit, key, found, Received { message, exchange, fwd, how: How::Full }, lead)
@@ -37,6 +38,17 @@ pub async fn fetch<P: Ports>(
         Asked::Failed(failed) => unanswered::failed(visit, failed, Some(fwd)),
         Asked::Refused(why) => unanswered::refused(visit, why),
     }
+}
+
+/// The client's request without what could make its response another one than its key says.
+fn asked_for_all<P: Ports>(visit: &Visit<P>) -> Cow<'_, RequestHead> {
+    let rules = &visit.route.cache.key;
+    if !unkeyed::any(&visit.request.fields, rules) {
+        return Cow::Borrowed(&visit.request);
+    }
+    let mut request = visit.request.clone();
+    unkeyed::strip(&mut request.fields, rules);
+    Cow::Owned(request)
 }
 
 /// Past the cache: the origin answers, and what that makes invalid is removed.
@@ -68,7 +80,7 @@ pub async fn revalidate<P: Ports>(
 ) -> Reply<P::Body> {
     let fwd = asked.fwd;
     visit.notes.borrow_mut().forward = Some(fwd.as_str());
-    let mut request = visit.request.clone();
+    let mut request = asked_for_all(visit).into_owned();
     replace_conditions(&mut request.fields, &asked.conditions);
     let spare = asked.stale_until.is_some_and(|until| visit.ports.now() < until);
     let (message, failed, exchange) = match origin::ask(visit, &request, None, spare).await {

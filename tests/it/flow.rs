@@ -8,6 +8,7 @@ mod layers;
 mod limits;
 mod origins;
 mod own;
+mod poisoning;
 mod record;
 mod semantics;
 
