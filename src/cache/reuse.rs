@@ -84,7 +84,7 @@ pub fn reuse<S: AsRef<StoredHead>>(
     if !policy.enabled {
         return Reuse::Forward(Forward { fwd: Fwd::Bypass, reason: Some("disabled") });
     }
-    if !matches!(request.method, Method::Get | Method::Head) {
+    if !matches!(request.method, Method::Get | Method::Head) && !policy.key.has_body(&request.method) {
         return Forward::because(Fwd::Method);
     }
     let wishes = wishes(request, policy, identity);

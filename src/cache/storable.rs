@@ -117,7 +117,7 @@ pub fn storable(
     if source == Source::None && !said.public && !freshness::is_heuristic(response.status) {
         return Err(NotStored::Status);
     }
-    if request.method == Method::Post && source != Source::Explicit {
+    if request.method == Method::Post && !policy.key.has_body(&Method::Post) && source != Source::Explicit {
         return Err(NotStored::Method);
     }
     let (swr, sie) = freshness::stale(&said, policy);
@@ -149,6 +149,7 @@ fn gates(
     }
     match request.method {
         Method::Get => {}
+        ref method if policy.key.has_body(method) => {}
         // RFC 9110, section 9.3.3: the response to POST is that of a later GET where it says so.
         Method::Post if answers_itself(request, response, policy) => {}
         _ => return Err(NotStored::Method),

@@ -9,7 +9,7 @@ use crate::cache::settle::{HeadEffect, after_head};
 use crate::cache::stored::Exchange;
 use crate::cache::validator::replace_conditions;
 use crate::cache::{CacheStatus, Detail, Fwd, PrimaryKey, Settled, settle, unkeyed};
-use crate::head::{Method, RequestHead, ResponseHead};
+use crate::head::{Fields, Method, RequestHead, ResponseHead};
 use crate::ports::Ports;
 use crate::record::{AnsweredBy, Staleness};
 
@@ -26,11 +26,10 @@ pub async fn fetch<P: Ports>(
     key: &PrimaryKey,
     found: &Found<P>,
     fwd: Fwd,
-    body: Option<P::Body>,
     lead: Option<Lead<P>>,
 ) -> Reply<P::Body> {
     visit.notes.borrow_mut().forward = Some(fwd.as_str());
-    match origin::ask(visit, &asked_for_all(visit), body, false).await {
+    match origin::ask(visit, &asked_for_all(visit), visit.body(), false).await {
         Asked::Answered(message, exchange) => {
             heed_head(visit, key, found, &message.head, exchange);
             store::receive(visit, key, found, Received { message, exchange, fwd, how: How::Full }, lead)
@@ -75,15 +74,19 @@ pub async fn revalidate<P: Ports>(
     visit: &Rc<Visit<P>>,
     key: &PrimaryKey,
     found: &Found<P>,
-    asked: Revalidate,
+    mut asked: Revalidate,
     lead: Option<Lead<P>>,
 ) -> Reply<P::Body> {
     let fwd = asked.fwd;
+    if visit.request.method == Method::Post {
+        // A condition on a POST means something else (RFC 9110, section 13.1): it is asked again.
+        asked.conditions = Fields::new();
+    }
     visit.notes.borrow_mut().forward = Some(fwd.as_str());
     let mut request = asked_for_all(visit).into_owned();
     replace_conditions(&mut request.fields, &asked.conditions);
     let spare = asked.stale_until.is_some_and(|until| visit.ports.now() < until);
-    let (message, failed, exchange) = match origin::ask(visit, &request, None, spare).await {
+    let (message, failed, exchange) = match origin::ask(visit, &request, visit.body(), spare).await {
         Asked::Answered(message, exchange) => (Some(message), None, exchange),
         Asked::Failed(mut failed) => {
             let exchange = failed.exchange;
@@ -105,7 +108,7 @@ pub async fn revalidate<P: Ports>(
             visit.ports.discard(message.body);
             visit.notes.borrow_mut().answered_by = AnsweredBy::Origin;
             let ttl = Some(freshened.head.ttl(exchange.response_time));
-            let Some(held) = candidate(which) else { return fetch(visit, key, found, fwd, None, lead).await };
+            let Some(held) = candidate(which) else { return fetch(visit, key, found, fwd, lead).await };
             let stored = freshened.not_stored.is_none();
             let fresh = held.with_head(freshened.head);
             if stored {
@@ -121,7 +124,7 @@ pub async fn revalidate<P: Ports>(
             if let Some(message) = message {
                 visit.ports.discard(message.body);
             }
-            let Some(held) = candidate(which) else { return fetch(visit, key, found, fwd, None, lead).await };
+            let Some(held) = candidate(which) else { return fetch(visit, key, found, fwd, lead).await };
             visit.notes.borrow_mut().answered_by = AnsweredBy::Stale(Staleness::IfError);
             let cache = CacheStatus { ttl: Some(ttl), detail: Some(Detail::Sie), ..cache };
             Reply { message: held.answer(visit, &how), cache: Some(cache) }
@@ -137,7 +140,7 @@ pub async fn revalidate<P: Ports>(
             if let Some(message) = message {
                 visit.ports.discard(message.body);
             }
-            fetch(visit, key, found, fwd, None, lead).await
+            fetch(visit, key, found, fwd, lead).await
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A request's whole way, on a virtual clock.
 
 mod assets;
+mod bodies;
 mod caching;
 mod collapse;
 mod identity;
