@@ -120,3 +120,20 @@ fn without_leave_no_content_is_a_key() {
         }
     }
 }
+
+#[test]
+fn a_write_reaches_what_is_stored_under_other_contents_rfc9111_4_4() {
+    let world = echo(cached("key = { body = [\"QUERY\"] }"));
+    for (path, content) in [("/x", "a"), ("/x", "b"), ("/y", "a")] {
+        world.request("QUERY", path).body(content).run();
+    }
+    world.pass(secs(1));
+    world.request("PUT", "/x").body("new").run();
+    world.pass(secs(1));
+    for (path, content, is_hit) in
+        [("/x", "a", false), ("/x", "b", false), ("/y", "a", true), ("/x", "a", true)]
+    {
+        let answer = world.request("QUERY", path).body(content).run();
+        assert_eq!(answer.is_hit(), is_hit, "{path} {content}");
+    }
+}
