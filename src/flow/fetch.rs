@@ -34,8 +34,27 @@ pub async fn fetch<P: Ports>(
             heed_head(visit, key, found, &message.head, exchange);
             store::receive(visit, key, found, Received { message, exchange, fwd, how: How::Full }, lead)
         }
-        Asked::Failed(failed) => unanswered::failed(visit, failed, Some(fwd)),
+        Asked::Failed(failed) => gave_up(visit, key, found, failed, fwd, lead),
         Asked::Refused(why) => unanswered::refused(visit, why),
+    }
+}
+
+/// No attempt bettered the last response: where nothing stands in for it, it is one like any other, and may be stored
+/// where it says so (RFC 9111, section 3).
+fn gave_up<P: Ports>(
+    visit: &Rc<Visit<P>>,
+    key: &PrimaryKey,
+    found: &Found<P>,
+    failed: Failed<P::Body>,
+    fwd: Fwd,
+    lead: Option<Lead<P>>,
+) -> Reply<P::Body> {
+    let Failed { response, exchange, .. } = failed;
+    match response {
+        Some(message) if visit.route.static_fallback.is_none() => {
+            store::receive(visit, key, found, Received { message, exchange, fwd, how: How::Full }, lead)
+        }
+        response => unanswered::failed(visit, Failed { response, ..failed }, Some(fwd)),
     }
 }
 
@@ -115,8 +134,8 @@ pub async fn revalidate<P: Ports>(
             heed_head(visit, key, found, &message.head, exchange);
             store::receive(visit, key, found, Received { message, exchange, fwd, how }, lead)
         }
-        (Settled::Failed | Settled::Replaced { .. }, message, Some(failed)) => {
-            unanswered::failed(visit, Failed { response: message, ..failed }, Some(fwd))
+        (Settled::Failed | Settled::Replaced { .. }, response, Some(failed)) => {
+            gave_up(visit, key, found, Failed { response, ..failed }, fwd, lead)
         }
         (_, message, _) => {
             if let Some(message) = message {

@@ -49,8 +49,8 @@ pub fn receive<P: Ports>(
         Ok(_) => return Reply { message: Message::new(head, body), cache: Some(cache) },
         Err(why) => {
             cache.detail = Some(Detail::Reason(why.as_str()));
-            // A 304 or a client's own wish says nothing of what another client would get.
-            if !matches!(why, NotStored::Partial | NotStored::RequestNoStore) {
+            // A 304, a client's own wish and a failure say nothing of what the next client would get.
+            if head.status < 500 && !matches!(why, NotStored::Partial | NotStored::RequestNoStore) {
                 lead.into_iter().for_each(Lead::pass);
             }
             return Reply { message: Message::new(head, body), cache: Some(cache) };
