@@ -110,14 +110,14 @@ impl Claims {
         if !self.is_for(jwt.audience.as_deref()) {
             return Err(Rejected::WrongAudience);
         }
-        let subject = match self.0.get(&*jwt.subject_claim) {
+        let subject = match self.0.get(&jwt.subject_claim) {
             None | Some(Value::Null) => None,
             Some(Value::Text(subject)) if (1..=MAX_SUBJECT_BYTES).contains(&subject.len()) => {
                 Some(subject.as_str().into())
             }
             Some(_) => return Err(Rejected::BadSubject),
         };
-        let named = match self.0.get(&*jwt.tier_claim) {
+        let named = match self.0.get(&jwt.tier_claim) {
             None | Some(Value::Null) => None,
             Some(tier) => Some(tier.as_str().ok_or(Rejected::UnknownTier)?),
         };

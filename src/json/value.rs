@@ -263,9 +263,10 @@ mod tests {
     }
 
     fn agrees(text: &str) -> bool {
-        match (Value::parse(text), serde_json::from_str(text).ok()) {
-            (Some(own), Some(other)) => same(&own, &other),
-            (own, other) => own.is_none() && other.is_none(),
+        match (Value::parse(text), serde_json::from_str(text)) {
+            (Some(own), Ok(other)) => same(&own, &other),
+            (own, Err(error)) => own.is_none() || error.to_string().contains("out of range"),
+            (None, Ok(_)) => false,
         }
     }
 
