@@ -140,7 +140,7 @@ impl<P: Ports> Gate<P> {
                     crate::origin::breaker::BreakerState::Open => EndpointState::Open,
                     crate::origin::breaker::BreakerState::HalfOpen => EndpointState::HalfOpen,
                 };
-                let since = now;
+                let since = health.since;
                 reports.push(EndpointReport {
                     pool: (*pool.name).into(),
                     endpoint: health.name.into(),
