@@ -92,12 +92,11 @@ impl Breaker {
         }
     }
 
-    /// Since when it is in its state.
+    /// Since when it is so.
     pub fn since(&self, now: Timestamp) -> Timestamp {
         match self.phase {
             Phase::Closed { since } | Phase::HalfOpen { since, .. } => since,
-            Phase::Open { until } if now < until => until.before(self.ejection),
-            Phase::Open { until } => until,
+            Phase::Open { until } => until.before(if now < until { self.ejection } else { Span::ZERO }),
         }
     }
 
