@@ -113,7 +113,7 @@ pub async fn revalidate<P: Ports>(
             let stored = freshened.not_stored.is_none();
             let fresh = held.with_head(freshened.head);
             if stored {
-                store::freshen(visit, key, found, &fresh, lead);
+                store::freshen(visit, key, found, &fresh, exchange.request_time, lead);
             }
             let mut message = fresh.answer(visit, &how);
             for (name, value) in freshened.pass_on.iter() {
@@ -190,7 +190,8 @@ fn heed_head<P: Ports>(
     let Some(candidate) = found.candidates.iter().find(selected) else { return };
     match after_head(&visit.request, &candidate.head, head, &visit.route.cache, &visit.identity, exchange) {
         HeadEffect::Freshen(freshened) if freshened.not_stored.is_none() => {
-            store::freshen(visit, key, found, &candidate.with_head(freshened.head), None);
+            let fresh = candidate.with_head(freshened.head);
+            store::freshen(visit, key, found, &fresh, exchange.request_time, None);
         }
         HeadEffect::Invalidate => store::forget(visit, key.clone()),
         HeadEffect::Freshen(_) | HeadEffect::None => {}

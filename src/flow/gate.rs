@@ -64,6 +64,7 @@ pub struct Gate<P: Ports> {
     /// Until when somebody sees to the counters.
     pub reporting: Cell<Option<Timestamp>>,
     stored: RefCell<HashMap<PrimaryKey, (u32, Timestamp)>>,
+    forgotten: RefCell<HashMap<PrimaryKey, Timestamp>>,
     seeded: Cell<bool>,
     traps: u32,
 }
@@ -72,6 +73,8 @@ pub struct Gate<P: Ports> {
 const STORED_MAX: usize = 8192;
 /// How long a key's count lasts.
 const STORED_FOR: Span = Span::from_secs(3600);
+/// How many invalidated keys are remembered.
+const FORGOTTEN_MAX: usize = 2048;
 
 impl<P: Ports> Gate<P> {
     /// An isolate that has seen nothing. `traps` is how often this one lost its memory before.
@@ -90,6 +93,7 @@ impl<P: Ports> Gate<P> {
             anonymous: Identity::anonymous(),
             reporting: Cell::new(None),
             stored: RefCell::default(),
+            forgotten: RefCell::default(),
             seeded: Cell::new(false),
             traps,
             site,
@@ -127,6 +131,22 @@ impl<P: Ports> Gate<P> {
         }
         *count += 1;
         *count
+    }
+
+    /// Drops what memory holds of this key, and remembers when: what is older is not to come back, neither with a
+    /// request that is under way nor from a store that is late to learn of it.
+    pub fn forget(&self, key: &PrimaryKey, now: Timestamp) {
+        self.memory.borrow_mut().remove(key);
+        let mut forgotten = self.forgotten.borrow_mut();
+        if forgotten.len() >= FORGOTTEN_MAX {
+            forgotten.clear();
+        }
+        forgotten.insert(key.clone(), now);
+    }
+
+    /// Whether this key was invalidated after that moment.
+    pub fn is_forgotten(&self, key: &PrimaryKey, moment: Timestamp) -> bool {
+        self.forgotten.borrow().get(key).is_some_and(|at| *at > moment)
     }
 
     /// What this isolate thinks of every endpoint.

@@ -164,9 +164,13 @@ impl<P: Ports> Found<P> {
 pub async fn look<P: Ports>(visit: &Visit<P>, layer: Layer, key: &PrimaryKey, found: &mut Found<P>) {
     match read(visit, layer, &key.storage_key()).await {
         None => {}
-        Some((Record::Response(head), body)) => found.candidates.extend(take(visit, layer, head, body).await),
-        Some((Record::Variants(index), body)) => {
+        Some((Record::Response(head), body)) if visit.gate.is_forgotten(key, head.response_time) => {
             visit.ports.discard(body);
+        }
+        Some((Record::Response(head), body)) => found.candidates.extend(take(visit, layer, head, body).await),
+        Some((Record::Variants(mut index), body)) => {
+            visit.ports.discard(body);
+            index.variants.retain(|variant| !visit.gate.is_forgotten(key, variant.response_time));
             let picked =
                 index.pick(key, &visit.request.fields, &visit.route.cache.vary).map(|variant| variant.key);
             found.learn(index);

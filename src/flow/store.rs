@@ -12,7 +12,7 @@ use crate::head::{Message, Method, ResponseHead};
 use crate::ports::{Loaded, PortError, Ports};
 use crate::record::{AnsweredBy, Incident};
 use crate::route::asset;
-use crate::time::Span;
+use crate::time::{Span, Timestamp};
 
 use super::Reply;
 use super::flight::Lead;
@@ -66,7 +66,8 @@ pub fn receive<P: Ports>(
     }
     cache.stored = true;
     let (theirs, ours) = visit.ports.tee(body);
-    let filling = Filling { visit: visit.clone(), key: key.clone(), index: found.index.clone(), lead };
+    let asked = exchange.request_time;
+    let filling = Filling { visit: visit.clone(), key: key.clone(), index: found.index.clone(), asked, lead };
     visit.ports.defer(filling.fill(stored, ours, length));
     if how == How::NotModified {
         visit.ports.discard(theirs);
@@ -92,6 +93,8 @@ struct Filling<P: Ports> {
     visit: Rc<Visit<P>>,
     key: PrimaryKey,
     index: Option<VariantIndex>,
+    /// When the origin was asked for it: what was invalidated since is not stored any more.
+    asked: Timestamp,
     lead: Option<Lead<P>>,
 }
 
@@ -112,6 +115,9 @@ impl<P: Ports> Filling<P> {
             Ok(_) => return visit.late_incident(Incident::TruncatedBody, "shorter than it said"),
             Err(error) => return visit.late_incident(Incident::TruncatedBody, &error.to_string()),
         };
+        if self.is_forgotten() {
+            return;
+        }
         let length = visit.ports.len(&bytes);
         head.count(length);
         if policy.layers.contains(&Layer::Memory) {
@@ -147,13 +153,17 @@ impl<P: Ports> Filling<P> {
         }
     }
 
+    fn is_forgotten(&self) -> bool {
+        self.visit.gate.is_forgotten(&self.key, self.asked)
+    }
+
     fn pays(&self, head: &StoredHead) -> bool {
         let requests = self.visit.gate.stored_again(&self.key, self.visit.ports.now());
         self.visit.route.cache.kv_pays(head.lifetime_secs, requests)
     }
 
     async fn save(&self, layer: Layer, head: &StoredHead, body: P::Body, length: u64) {
-        if !self.visit.route.cache.takes(layer, Some(length)) {
+        if !self.visit.route.cache.takes(layer, Some(length)) || self.is_forgotten() {
             return self.visit.ports.discard(body);
         }
         let saved = save(&self.visit, layer, &self.key, self.index.clone(), head, body, length).await;
@@ -228,7 +238,8 @@ pub fn promote<P: Ports>(
     drop(lead);
     if candidate.layer == Layer::Kv && policy.takes(Layer::Colo, Some(length)) {
         let index = found.index.clone();
-        let filling = Filling { visit: visit.clone(), key: key.clone(), index, lead: None };
+        let asked = candidate.head.response_time;
+        let filling = Filling { visit: visit.clone(), key: key.clone(), index, asked, lead: None };
         let (head, body) = (candidate.head.clone(), visit.ports.body(bytes));
         visit.ports.defer(async move { filling.save(Layer::Colo, &head, body, length).await });
     }
@@ -240,11 +251,12 @@ pub fn freshen<P: Ports>(
     key: &PrimaryKey,
     found: &Found<P>,
     candidate: &Candidate<P>,
+    asked: Timestamp,
     lead: Option<Lead<P>>,
 ) {
     // A body that is streamed from a store to the client can't be written back; it is confirmed again next time.
     let Content::Bytes(bytes) = &candidate.content else { return };
-    let filling = Filling { visit: visit.clone(), key: key.clone(), index: found.index.clone(), lead };
+    let filling = Filling { visit: visit.clone(), key: key.clone(), index: found.index.clone(), asked, lead };
     let length = visit.ports.len(bytes);
     visit.ports.defer(filling.fill((*candidate.head).clone(), visit.ports.body(bytes), Some(length)));
 }
@@ -261,13 +273,21 @@ pub fn invalidate<P: Ports>(visit: &Rc<Visit<P>>, response: &ResponseHead) {
     }
 }
 
+/// KV takes one write a second under one key, and what is to be removed may just have been stored.
+const REMOVE_AGAIN_AFTER: Span = Span::from_millis(1100);
+
 /// Removes every stored response of this key.
 pub fn forget<P: Ports>(visit: &Rc<Visit<P>>, key: PrimaryKey) {
-    visit.gate.memory.borrow_mut().remove(&key);
+    visit.gate.forget(&key, visit.ports.now());
     let visit = visit.clone();
     visit.clone().ports.defer(async move {
         for layer in visit.route.cache.layers.iter().filter(|layer| **layer != Layer::Memory) {
-            if let Err(error) = remove(&visit, *layer, &key).await {
+            let mut removed = remove(&visit, *layer, &key).await;
+            if removed.is_err() {
+                visit.ports.sleep(REMOVE_AGAIN_AFTER).await;
+                removed = remove(&visit, *layer, &key).await;
+            }
+            if let Err(error) = removed {
                 visit.late_incident(Incident::StoreFailed, &format!("{}: {error}", layer.as_str()));
             }
         }
