@@ -62,8 +62,11 @@ fn gave_up<P: Ports>(
 pub async fn pass<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>, fwd: Fwd) -> Reply<P::Body> {
     visit.notes.borrow_mut().forward = Some(fwd.as_str());
     match origin::ask(visit, &visit.request, body, false).await {
+        Asked::Answered(message, exchange) if visit.request.method == Method::Post && fwd == Fwd::Method => {
+            store::receive_post(visit, message, exchange)
+        }
         Asked::Answered(mut message, _) => {
-            store::invalidate(visit, &message.head);
+            store::invalidate(visit, &message.head, None);
             store::apply_asset_policy(visit, &mut message.head);
             visit.notes.borrow_mut().answered_by = AnsweredBy::Origin;
             let cache = CacheStatus { fwd_status: Some(message.head.status), ..CacheStatus::fwd(fwd) };

@@ -8,7 +8,7 @@ use crate::cache::{
     CacheStatus, Detail, Fwd, Layer, NotStored, PrimaryKey, Record, StoredHead, VariantIndex, invalidates,
     storable,
 };
-use crate::head::{Message, Method, ResponseHead};
+use crate::head::{Message, ResponseHead};
 use crate::ports::{Loaded, PortError, Ports};
 use crate::record::{AnsweredBy, Incident};
 use crate::route::asset;
@@ -45,10 +45,10 @@ pub fn receive<P: Ports>(
     let now = exchange.response_time;
     let mut cache = CacheStatus { fwd_status: Some(head.status), ..CacheStatus::fwd(fwd) };
     let lifetime = match storable(&visit.request, &head, &visit.route.cache, &visit.identity, now) {
-        Ok(lifetime) if visit.request.method == Method::Get => lifetime,
-        Ok(_) => return Reply { message: Message::new(head, body), cache: Some(cache) },
+        Ok(lifetime) => lifetime,
         Err(why) => {
-            cache.detail = Some(Detail::Reason(why.as_str()));
+            // Whose method's responses are hardly ever stored needs no reason.
+            cache.detail = (fwd != Fwd::Method).then_some(Detail::Reason(why.as_str()));
             // A 304, a client's own wish and a failure say nothing of what the next client would get.
             if head.status < 500 && !matches!(why, NotStored::Partial | NotStored::RequestNoStore) {
                 lead.into_iter().for_each(Lead::pass);
@@ -66,8 +66,12 @@ pub fn receive<P: Ports>(
     }
     cache.stored = true;
     let (theirs, ours) = visit.ports.tee(body);
-    let asked = exchange.request_time;
-    let filling = Filling { visit: visit.clone(), key: key.clone(), index: found.index.clone(), asked, lead };
+    let (asked, afresh) = (exchange.request_time, fwd == Fwd::Method);
+    if afresh {
+        visit.gate.forget(key, asked);
+    }
+    let (key, index) = (key.clone(), found.index.clone());
+    let filling = Filling { visit: visit.clone(), key, index, asked, afresh, lead };
     visit.ports.defer(filling.fill(stored, ours, length));
     if how == How::NotModified {
         visit.ports.discard(theirs);
@@ -75,6 +79,23 @@ pub fn receive<P: Ports>(
         return Reply { message: Message::new(head, P::Body::default()), cache: Some(cache) };
     }
     Reply { message: Message::new(head, theirs), cache: Some(cache) }
+}
+
+/// Hands on the response to a POST. It is stored for later GETs where it says that it is theirs (RFC 9110, section
+/// 9.3.3); whatever was stored before is no longer so.
+pub fn receive_post<P: Ports>(
+    visit: &Rc<Visit<P>>,
+    message: Message<ResponseHead, P::Body>,
+    exchange: Exchange,
+) -> Reply<P::Body> {
+    let (rules, request) = (&visit.route.cache.key, &visit.request);
+    let key = PrimaryKey::new(&request.target, &request.fields, rules, &visit.identity);
+    let found = Found { candidates: Vec::new(), index: None };
+    let received = Received { message, exchange, fwd: Fwd::Method, how: How::Full };
+    let reply = receive(visit, &key, &found, received, None);
+    let is_stored = reply.cache.is_some_and(|cache| cache.stored);
+    invalidate(visit, &reply.message.head, Some(&key).filter(|_| is_stored));
+    reply
 }
 
 /// The route's asset policy speaks where the origin did not (or over it, where the config says so).
@@ -95,6 +116,8 @@ struct Filling<P: Ports> {
     index: Option<VariantIndex>,
     /// When the origin was asked for it: what was invalidated since is not stored any more.
     asked: Timestamp,
+    /// What the layers hold for this key is to go first.
+    afresh: bool,
     lead: Option<Lead<P>>,
 }
 
@@ -102,6 +125,9 @@ impl<P: Ports> Filling<P> {
     /// Fills memory first, and lets the followers go; then the others. Nothing is kept of a body that did not end well.
     async fn fill(mut self, mut head: StoredHead, body: P::Body, length: Option<u64>) {
         let visit = self.visit.clone();
+        if self.afresh {
+            remove(&visit, &self.key).await;
+        }
         let policy = &visit.route.cache;
         let small = length.is_none_or(|bytes| bytes <= policy.memory_object_bytes_max.bytes());
         if !small {
@@ -159,7 +185,8 @@ impl<P: Ports> Filling<P> {
 
     fn pays(&self, head: &StoredHead) -> bool {
         let requests = self.visit.gate.stored_again(&self.key, self.visit.ports.now());
-        self.visit.route.cache.kv_pays(head.lifetime_secs, requests)
+        // KV takes one write a second under one key, and where it was cleared that was it.
+        !self.afresh && self.visit.route.cache.kv_pays(head.lifetime_secs, requests)
     }
 
     async fn save(&self, layer: Layer, head: &StoredHead, body: P::Body, length: u64) {
@@ -238,8 +265,8 @@ pub fn promote<P: Ports>(
     drop(lead);
     if candidate.layer == Layer::Kv && policy.takes(Layer::Colo, Some(length)) {
         let index = found.index.clone();
-        let asked = candidate.head.response_time;
-        let filling = Filling { visit: visit.clone(), key: key.clone(), index, asked, lead: None };
+        let (key, asked) = (key.clone(), candidate.head.response_time);
+        let filling = Filling { visit: visit.clone(), key, index, asked, afresh: false, lead: None };
         let (head, body) = (candidate.head.clone(), visit.ports.body(bytes));
         visit.ports.defer(async move { filling.save(Layer::Colo, &head, body, length).await });
     }
@@ -256,20 +283,24 @@ pub fn freshen<P: Ports>(
 ) {
     // A body that is streamed from a store to the client can't be written back; it is confirmed again next time.
     let Content::Bytes(bytes) = &candidate.content else { return };
-    let filling = Filling { visit: visit.clone(), key: key.clone(), index: found.index.clone(), asked, lead };
+    let (key, index) = (key.clone(), found.index.clone());
+    let filling = Filling { visit: visit.clone(), key, index, asked, afresh: false, lead };
     let length = visit.ports.len(bytes);
     visit.ports.defer(filling.fill((*candidate.head).clone(), visit.ports.body(bytes), Some(length)));
 }
 
 /// Removes what a response to an unsafe method makes invalid (RFC 9111, section 4.4), from every layer that is asked
-/// by this worker. Other colos learn of it when what they hold is stale.
-pub fn invalidate<P: Ports>(visit: &Rc<Visit<P>>, response: &ResponseHead) {
+/// by this worker. Other colos learn of it when what they hold is stale. `own` is what this response itself replaces.
+pub fn invalidate<P: Ports>(visit: &Rc<Visit<P>>, response: &ResponseHead, own: Option<&PrimaryKey>) {
     let policy = &visit.route.cache;
     if !policy.enabled {
         return;
     }
     for target in invalidates(&visit.request, response) {
-        forget(visit, PrimaryKey::new(&target, &visit.request.fields, &policy.key, &visit.identity));
+        let key = PrimaryKey::new(&target, &visit.request.fields, &policy.key, &visit.identity);
+        if own != Some(&key) {
+            forget(visit, key);
+        }
     }
 }
 
@@ -280,22 +311,25 @@ const REMOVE_AGAIN_AFTER: Span = Span::from_millis(1100);
 pub fn forget<P: Ports>(visit: &Rc<Visit<P>>, key: PrimaryKey) {
     visit.gate.forget(&key, visit.ports.now());
     let visit = visit.clone();
-    visit.clone().ports.defer(async move {
-        for layer in visit.route.cache.layers.iter().filter(|layer| **layer != Layer::Memory) {
-            let mut removed = remove(&visit, *layer, &key).await;
-            if removed.is_err() {
-                visit.ports.sleep(REMOVE_AGAIN_AFTER).await;
-                removed = remove(&visit, *layer, &key).await;
-            }
-            if let Err(error) = removed {
-                visit.late_incident(Incident::StoreFailed, &format!("{}: {error}", layer.as_str()));
-            }
+    visit.clone().ports.defer(async move { remove(&visit, &key).await });
+}
+
+/// Removes what the layers below memory hold for a key.
+async fn remove<P: Ports>(visit: &Visit<P>, key: &PrimaryKey) {
+    for layer in visit.route.cache.layers.iter().filter(|layer| **layer != Layer::Memory) {
+        let mut removed = remove_from(visit, *layer, key).await;
+        if removed.is_err() {
+            visit.ports.sleep(REMOVE_AGAIN_AFTER).await;
+            removed = remove_from(visit, *layer, key).await;
         }
-    });
+        if let Err(error) = removed {
+            visit.late_incident(Incident::StoreFailed, &format!("{}: {error}", layer.as_str()));
+        }
+    }
 }
 
 /// A delete costs as much as ten reads of KV, so it is looked first.
-async fn remove<P: Ports>(visit: &Visit<P>, layer: Layer, key: &PrimaryKey) -> Result<(), PortError> {
+async fn remove_from<P: Ports>(visit: &Visit<P>, layer: Layer, key: &PrimaryKey) -> Result<(), PortError> {
     let key = key.storage_key();
     if layer == Layer::Kv {
         let Some(found) = visit.ports.load(layer, &key, visit.gate.site.kv_budget).await? else {

@@ -9,6 +9,7 @@ mod limits;
 mod origins;
 mod own;
 mod record;
+mod semantics;
 
 use crate::sim::{Reply, World};
 
