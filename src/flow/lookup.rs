@@ -164,10 +164,7 @@ impl<P: Ports> Found<P> {
 pub async fn look<P: Ports>(visit: &Visit<P>, layer: Layer, key: &PrimaryKey, found: &mut Found<P>) {
     match read(visit, layer, &key.storage_key()).await {
         None => {}
-        Some((Record::Response(head), body)) if visit.gate.is_forgotten(key, head.response_time) => {
-            visit.ports.discard(body);
-        }
-        Some((Record::Response(head), body)) => found.candidates.extend(take(visit, layer, head, body).await),
+        Some((Record::Response(head), body)) => add(visit, layer, key, head, body, found).await,
         Some((Record::Variants(mut index), body)) => {
             visit.ports.discard(body);
             index.variants.retain(|variant| !visit.gate.is_forgotten(key, variant.response_time));
@@ -176,10 +173,25 @@ pub async fn look<P: Ports>(visit: &Visit<P>, layer: Layer, key: &PrimaryKey, fo
             found.learn(index);
             let Some(picked) = picked else { return };
             if let Some((Record::Response(head), body)) = read(visit, layer, &picked).await {
-                found.candidates.extend(take(visit, layer, head, body).await);
+                add(visit, layer, key, head, body, found).await;
             }
         }
     }
+}
+
+/// Adds a stored response, unless it is older than what invalidated it.
+async fn add<P: Ports>(
+    visit: &Visit<P>,
+    layer: Layer,
+    key: &PrimaryKey,
+    head: StoredHead,
+    body: P::Body,
+    found: &mut Found<P>,
+) {
+    if visit.gate.is_forgotten(key, head.response_time) {
+        return visit.ports.discard(body);
+    }
+    found.candidates.extend(take(visit, layer, head, body).await);
 }
 
 /// One variant by its storage key, from whichever layer has it.
