@@ -9,6 +9,7 @@
 mod date;
 pub mod directives;
 mod freshness;
+pub mod groups;
 pub mod invalidate;
 pub mod key;
 pub mod memory;
@@ -23,6 +24,7 @@ pub mod settle;
 pub mod status;
 pub mod storable;
 pub mod stored;
+mod structured;
 pub mod targeted;
 #[cfg(test)]
 mod testing;
@@ -30,6 +32,7 @@ pub mod validator;
 pub mod variants;
 
 pub use freshness::Source;
+pub use groups::Groups;
 pub use invalidate::invalidates;
 pub use key::{PrimaryKey, StorageKey};
 pub use memory::Memory;

@@ -2,6 +2,7 @@
 
 use super::date;
 use super::directives::RequestDirectives;
+use super::groups::Groups;
 use super::policy::{Honour, Policy};
 use super::range::How;
 use super::status::Fwd;
@@ -70,11 +71,12 @@ impl Forward {
 }
 
 /// Decides. `candidates` are the stored responses of the request's primary key that were found so far, `index`
-/// tells of others.
+/// tells of others, `groups` of what was invalidated.
 pub fn reuse<S: AsRef<StoredHead>>(
     request: &RequestHead,
     candidates: &[S],
     index: Option<&VariantIndex>,
+    groups: &Groups,
     policy: &Policy,
     identity: &Identity,
     now: Timestamp,
@@ -93,7 +95,9 @@ pub fn reuse<S: AsRef<StoredHead>>(
     if let Some(which) = select(request, candidates, policy)
         && let Some(head) = candidates.get(which)
     {
-        return judge(request, which, head.as_ref(), &wishes, policy, now);
+        let head = head.as_ref();
+        let invalid = groups.invalidated(&request.target, &policy.key, &head.fields, head.response_time);
+        return judge(request, (which, head, invalid), &wishes, policy, now);
     }
     if wishes.only_if_cached {
         return Reuse::OnlyIfCachedMiss;
@@ -137,17 +141,17 @@ fn made(head: &StoredHead) -> (Option<Timestamp>, Timestamp) {
     (date::field(&head.fields, "date"), head.response_time)
 }
 
-/// What becomes of a request that selects this response.
+/// What becomes of a request that selects this response, which may be one that has to be validated (RFC 9111, section
+/// 4.4).
 fn judge(
     request: &RequestHead,
-    which: usize,
-    head: &StoredHead,
+    (which, head, invalid): (usize, &StoredHead, bool),
     wishes: &RequestDirectives,
     policy: &Policy,
     now: Timestamp,
 ) -> Reuse {
     let ttl = head.ttl(now);
-    let must_validate = wishes.no_cache || head.no_cache;
+    let must_validate = wishes.no_cache || head.no_cache || invalid;
     let fresh_enough = !must_validate && satisfies(head, ttl, wishes, now);
     if let Some(part) = head.part {
         // A part answers for itself alone, and is not validated (RFC 9111, section 3.3).
@@ -170,7 +174,7 @@ fn judge(
     if wishes.only_if_cached {
         return Reuse::OnlyIfCachedMiss;
     }
-    let fwd = if ttl > 0 && !head.no_cache { Fwd::Request } else { Fwd::Stale };
+    let fwd = if ttl > 0 && !head.no_cache && !invalid { Fwd::Request } else { Fwd::Stale };
     let stale_until = if must_validate { None } else { stale_until(head, wishes, policy) };
     let stale_until = stale_until.filter(|until| *until > now);
     Reuse::Revalidate(Revalidate { which: Some(which), fwd, conditions: head.conditions(), stale_until })

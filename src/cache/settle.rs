@@ -167,7 +167,7 @@ mod tests {
     use super::*;
     use crate::cache::key::PrimaryKey;
     use crate::cache::testing::{anonymous, at, get, policy, request, response, secs, stored};
-    use crate::cache::{Reuse, reuse};
+    use crate::cache::{Groups, Reuse, reuse};
 
     const STORED: [(&str, &str); 3] =
         [("cache-control", "max-age=60, stale-if-error=30"), ("etag", "\"a\""), ("vary", "foo")];
@@ -185,7 +185,9 @@ mod tests {
         after: u64,
     ) -> Settled {
         let policy = policy("{}");
-        let Reuse::Revalidate(asked) = reuse(request, held, None, &policy, &anonymous(), secs(after)) else {
+        let Reuse::Revalidate(asked) =
+            reuse(request, held, None, &Groups::default(), &policy, &anonymous(), secs(after))
+        else {
             panic!("not asked")
         };
         settle(request, &asked, held, None, answer, &policy, &anonymous(), at(secs(after)))
@@ -224,7 +226,8 @@ mod tests {
         let Settled::Freshened { freshened, .. } = settled(&asked, &held, Some(&answer), 70) else {
             panic!()
         };
-        let again = reuse(&asked, &[freshened.head], None, &policy("{}"), &anonymous(), secs(71));
+        let again =
+            reuse(&asked, &[freshened.head], None, &Groups::default(), &policy("{}"), &anonymous(), secs(71));
         assert!(matches!(again, Reuse::Serve(_)), "{again:?}");
     }
 
@@ -235,7 +238,7 @@ mod tests {
         let (head, mut index) = (held("1", "\"a\""), VariantIndex::default());
         index.put(&primary, &head, &policy.vary);
         let none: [StoredHead; 0] = [];
-        let decision = reuse(&asked, &none, Some(&index), &policy, &anonymous(), secs(1));
+        let decision = reuse(&asked, &none, Some(&index), &Groups::default(), &policy, &anonymous(), secs(1));
         let Reuse::Revalidate(sent) = decision else { panic!("{decision:?}") };
         let answer = response(304, &[("etag", "\"a\"")]);
         let end = |held: &[StoredHead]| {

@@ -3,6 +3,7 @@
 
 use super::directives::ResponseDirectives;
 use super::policy::Policy;
+use super::structured::{self, Item};
 use crate::head::Fields;
 use crate::time::DeltaSeconds;
 
@@ -15,36 +16,9 @@ pub fn directives(fields: &Fields, policy: &Policy) -> (ResponseDirectives, bool
     }
 }
 
-/// A bare item, as far as directives need it (RFC 9651, section 3.3).
-#[derive(Debug, PartialEq)]
-enum Item {
-    Integer(i64),
-    Text(String),
-    Boolean(bool),
-    /// A decimal, a date, a display string, bytes or an inner list.
-    Other,
-}
-
 /// Reads a targeted field. `None` where it is empty, broken, or gives a directive a value of the wrong type.
 fn parse(value: &str) -> Option<ResponseDirectives> {
-    let mut rest = Reader { bytes: value.trim_matches(' ').as_bytes() };
-    let mut members: Vec<(String, Item)> = Vec::new();
-    loop {
-        let name = rest.key()?;
-        let item = if rest.eat(b'=') { rest.member()? } else { Item::Boolean(true) };
-        rest.parameters()?;
-        // The last of several counts (RFC 9651, section 4.2.2).
-        members.retain(|(known, _)| *known != name);
-        members.push((name, item));
-        rest.skip_white_space();
-        if rest.bytes.is_empty() {
-            return collect(members);
-        }
-        if !rest.eat(b',') {
-            return None;
-        }
-        rest.skip_white_space();
-    }
+    structured::dictionary(value).and_then(collect)
 }
 
 fn collect(members: Vec<(String, Item)>) -> Option<ResponseDirectives> {
@@ -59,7 +33,7 @@ fn collect(members: Vec<(String, Item)>) -> Option<ResponseDirectives> {
                 let reach = if name == "private" { &mut all.private } else { &mut all.no_cache };
                 match &item {
                     Item::Boolean(true) => reach.widen(None),
-                    Item::Text(names) => reach.widen(Some(names)),
+                    Item::Text(names) | Item::Token(names) => reach.widen(Some(names)),
                     _ => return None,
                 }
                 continue;
@@ -69,7 +43,8 @@ fn collect(members: Vec<(String, Item)>) -> Option<ResponseDirectives> {
                 _ => return None,
             },
             _ => {
-                let text = if let Item::Text(text) = item { Some(text.into()) } else { None };
+                let text =
+                    if let Item::Text(text) | Item::Token(text) = item { Some(text.into()) } else { None };
                 all.unknown.push((name.into(), text));
                 continue;
             }
@@ -80,159 +55,6 @@ fn collect(members: Vec<(String, Item)>) -> Option<ResponseDirectives> {
         }
     }
     Some(all)
-}
-
-/// What is left of the field value.
-struct Reader<'a> {
-    bytes: &'a [u8],
-}
-
-impl Reader<'_> {
-    fn peek(&self) -> Option<u8> {
-        self.bytes.first().copied()
-    }
-
-    fn next(&mut self) -> Option<u8> {
-        let (first, rest) = self.bytes.split_first()?;
-        self.bytes = rest;
-        Some(*first)
-    }
-
-    fn eat(&mut self, byte: u8) -> bool {
-        let there = self.peek() == Some(byte);
-        if there {
-            self.next();
-        }
-        there
-    }
-
-    fn take_while(&mut self, belongs: impl Fn(u8) -> bool) -> String {
-        let mut text = String::new();
-        while let Some(byte) = self.peek().filter(|byte| belongs(*byte)) {
-            text.push(char::from(byte));
-            self.next();
-        }
-        text
-    }
-
-    fn skip_white_space(&mut self) {
-        while self.eat(b' ') || self.eat(b'\t') {}
-    }
-
-    fn key(&mut self) -> Option<String> {
-        self.peek().filter(|byte| byte.is_ascii_lowercase() || *byte == b'*')?;
-        Some(
-            self.take_while(|byte| {
-                byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-.*".contains(&byte)
-            }),
-        )
-    }
-
-    fn parameters(&mut self) -> Option<()> {
-        while self.eat(b';') {
-            while self.eat(b' ') {}
-            self.key()?;
-            if self.eat(b'=') {
-                self.bare_item()?;
-            }
-        }
-        Some(())
-    }
-
-    fn member(&mut self) -> Option<Item> {
-        if !self.eat(b'(') {
-            return self.bare_item();
-        }
-        loop {
-            while self.eat(b' ') {}
-            if self.eat(b')') {
-                return Some(Item::Other);
-            }
-            self.bare_item()?;
-            self.parameters()?;
-            self.peek().filter(|byte| b" )".contains(byte))?;
-        }
-    }
-
-    fn bare_item(&mut self) -> Option<Item> {
-        match self.peek()? {
-            b'"' => self.string().map(Item::Text),
-            b'-' | b'0'..=b'9' => self.number(),
-            b'?' => {
-                self.next();
-                match self.next()? {
-                    b'0' => Some(Item::Boolean(false)),
-                    b'1' => Some(Item::Boolean(true)),
-                    _ => None,
-                }
-            }
-            b'@' => {
-                self.next();
-                matches!(self.number()?, Item::Integer(_)).then_some(Item::Other)
-            }
-            b':' => {
-                self.next();
-                self.take_while(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte));
-                self.eat(b':').then_some(Item::Other)
-            }
-            b'%' => {
-                self.next();
-                self.display_string()
-            }
-            byte if byte.is_ascii_alphabetic() || byte == b'*' => Some(Item::Text(
-                self.take_while(|byte| super::rules::is_token_byte(byte) || b":/".contains(&byte)),
-            )),
-            _ => None,
-        }
-    }
-
-    fn number(&mut self) -> Option<Item> {
-        let negative = self.eat(b'-');
-        let digits = self.take_while(|byte| byte.is_ascii_digit());
-        if !self.eat(b'.') {
-            let number: i64 = digits.parse().ok().filter(|_| digits.len() <= 15)?;
-            return Some(Item::Integer(if negative { -number } else { number }));
-        }
-        let fraction = self.take_while(|byte| byte.is_ascii_digit());
-        let fits = (1..=12).contains(&digits.len()) && (1..=3).contains(&fraction.len());
-        fits.then_some(Item::Other)
-    }
-
-    fn string(&mut self) -> Option<String> {
-        self.next();
-        let mut text = String::new();
-        loop {
-            match self.next()? {
-                b'"' => return Some(text),
-                b'\\' => text.push(char::from(self.next().filter(|byte| b"\"\\".contains(byte))?)),
-                byte @ b' '..=b'~' => text.push(char::from(byte)),
-                _ => return None,
-            }
-        }
-    }
-
-    fn display_string(&mut self) -> Option<Item> {
-        if !self.eat(b'"') {
-            return None;
-        }
-        let mut bytes = Vec::new();
-        loop {
-            match self.next()? {
-                b'"' => return String::from_utf8(bytes).ok().map(|_| Item::Other),
-                b'%' => bytes.push(self.hex()? * 16 + self.hex()?),
-                byte @ b' '..=b'~' => bytes.push(byte),
-                _ => return None,
-            }
-        }
-    }
-
-    fn hex(&mut self) -> Option<u8> {
-        match self.next()? {
-            byte @ b'0'..=b'9' => Some(byte - b'0'),
-            byte @ b'a'..=b'f' => Some(byte - b'a' + 10),
-            _ => None,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -81,7 +81,9 @@ fn from_memory<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey) -> Option<Reply
     }
     let memory = visit.gate.memory.borrow();
     let held = memory.get(key);
-    match reuse(&visit.request, held, None, &visit.route.cache, &visit.identity, visit.ports.now()) {
+    let groups = &visit.gate.groups.borrow();
+    let (policy, identity) = (&visit.route.cache, &visit.identity);
+    match reuse(&visit.request, held, None, groups, policy, identity, visit.ports.now()) {
         Reuse::Serve(serve) => {
             let candidate = Candidate::held(held.get(serve.which)?);
             Some(serve_stored(visit, key, &candidate, &serve))
@@ -121,7 +123,9 @@ async fn from_elsewhere<P: Ports>(
 
 fn decide<P: Ports>(visit: &Visit<P>, found: &Found<P>) -> Reuse {
     let (candidates, index) = (&found.candidates, found.index.as_ref());
-    reuse(&visit.request, candidates, index, &visit.route.cache, &visit.identity, visit.ports.now())
+    let (policy, identity) = (&visit.route.cache, &visit.identity);
+    let groups = &visit.gate.groups.borrow();
+    reuse(&visit.request, candidates, index, groups, policy, identity, visit.ports.now())
 }
 
 fn only_if_cached<P: Ports>(visit: &Visit<P>) -> Reply<P::Body> {

@@ -4,8 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::cache::Memory;
-use crate::cache::PrimaryKey;
+use crate::cache::{Groups, Memory, PrimaryKey};
 use crate::config::Compiled;
 use crate::identity::Identity;
 use crate::limit::local::Refusals;
@@ -47,6 +46,8 @@ pub struct Gate<P: Ports> {
     pub vars: Vars,
     /// The memory layer.
     pub memory: RefCell<Memory<P::Bytes>>,
+    /// Which cache groups were invalidated.
+    pub groups: RefCell<Groups>,
     /// Who is fetching what.
     pub flights: RefCell<Flights<P::Signal>>,
     /// What was learned of each pool of the site, in its order.
@@ -83,6 +84,7 @@ impl<P: Ports> Gate<P> {
         let pools = site.pools.iter().map(|pool| PoolState::new(pool, start)).collect();
         Rc::new(Self {
             memory: RefCell::new(Memory::new(site.memory_bytes_max)),
+            groups: RefCell::default(),
             flights: RefCell::default(),
             pools: RefCell::new(pools),
             refusals: RefCell::default(),

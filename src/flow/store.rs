@@ -296,6 +296,7 @@ pub fn invalidate<P: Ports>(visit: &Rc<Visit<P>>, response: &ResponseHead, own: 
     if !policy.enabled {
         return;
     }
+    visit.gate.groups.borrow_mut().heed(&visit.request, &response.fields, visit.ports.now());
     for target in invalidates(&visit.request, response) {
         let key = PrimaryKey::new(&target, &visit.request.fields, &policy.key, &visit.identity);
         if own != Some(&key) {

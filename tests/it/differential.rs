@@ -59,7 +59,10 @@ fn ours(status: u16, request: &[(&str, &str)], response: &Pairs, after_secs: u64
     let exchange = Exchange { request_time: came, response_time: came };
     let stored = StoredHead::new(&asked, &answer, &lifetime, &policy, exchange);
     let now = Timestamp::from_secs(CAME_SECS + after_secs);
-    matches!(cache::reuse(&asked, &[stored], None, &policy, &nobody, now), Reuse::Serve(_))
+    matches!(
+        cache::reuse(&asked, &[stored], None, &cache::Groups::default(), &policy, &nobody, now),
+        Reuse::Serve(_)
+    )
 }
 
 fn theirs(status: u16, request: &[(&str, &str)], response: &Pairs, after_secs: u64) -> bool {

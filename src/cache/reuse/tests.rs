@@ -13,7 +13,7 @@ fn held(pairs: &[(&str, &str)]) -> StoredHead {
 
 /// What becomes of a request after so many seconds: `hit`, `swr`, `504`, or the reason to forward.
 fn outcome(json: &str, request: &RequestHead, held: &[StoredHead], after: u64) -> &'static str {
-    name(&reuse(request, held, None, &policy(json), &anonymous(), secs(after)))
+    name(&reuse(request, held, None, &Groups::default(), &policy(json), &anonymous(), secs(after)))
 }
 
 fn name(decision: &Reuse) -> &'static str {
@@ -31,7 +31,7 @@ fn a_fresh_response_is_served_and_a_stale_one_validated_rfc9111_4() {
     for (after, expected) in [(0, "hit"), (59, "hit"), (60, "stale"), (9999, "stale")] {
         assert_eq!(outcome("{}", &get(&[]), &held, after), expected, "{after}");
     }
-    let decision = reuse(&get(&[]), &held, None, &policy("{}"), &anonymous(), secs(61));
+    let decision = reuse(&get(&[]), &held, None, &Groups::default(), &policy("{}"), &anonymous(), secs(61));
     let conditions = Fields::from_pairs([("if-none-match", "\"a\"")]);
     let asked = Revalidate { which: Some(0), fwd: Fwd::Stale, conditions, stale_until: None };
     assert_eq!(decision, Reuse::Revalidate(asked));
@@ -62,7 +62,8 @@ fn the_most_recent_of_several_matching_responses_is_used_rfc9111_4_1() {
     let (old, new) = (date(0), date(5));
     let made = |date: &str| held(&[("cache-control", "max-age=60"), ("date", date)]);
     for held in [[made(&old), made(&new)], [made(&new), made(&old)]] {
-        let decision = reuse(&get(&[]), &held, None, &policy("{}"), &anonymous(), secs(9));
+        let decision =
+            reuse(&get(&[]), &held, None, &Groups::default(), &policy("{}"), &anonymous(), secs(9));
         let Reuse::Serve(Serve { which, .. }) = decision else { panic!("{decision:?}") };
         assert_eq!(held[which].fields.get("date"), Some(new.as_str()));
     }
@@ -122,7 +123,7 @@ fn the_route_decides_whose_directives_count() {
     ] {
         let policy = policy(&format!(r#"{{"honour_client_directives":"{honour}"}}"#));
         let of = |request: &RequestHead, held: &[StoredHead], identity: &Identity| {
-            name(&reuse(request, held, None, &policy, identity, secs(1)))
+            name(&reuse(request, held, None, &Groups::default(), &policy, identity, secs(1)))
         };
         assert_eq!(of(&no_cache, &plain, &anonymous()), stranger, "{honour}");
         assert_eq!(of(&no_cache, &plain, &known()), friend, "{honour}");
@@ -158,7 +159,15 @@ fn a_stale_response_is_served_while_it_is_refreshed_rfc5861_3() {
 fn a_stale_response_may_stand_in_for_an_error_until_a_bound_rfc5861_4() {
     let until = |stored: &[(&str, &str)], asked: &str, after| {
         let request = get(&[("cache-control", asked)]);
-        match reuse(&request, &[held(stored)], None, &policy(ALL), &anonymous(), secs(after)) {
+        match reuse(
+            &request,
+            &[held(stored)],
+            None,
+            &Groups::default(),
+            &policy(ALL),
+            &anonymous(),
+            secs(after),
+        ) {
             Reuse::Revalidate(asked) => asked.stale_until,
             other => panic!("{other:?}"),
         }
@@ -184,8 +193,15 @@ fn a_stale_response_may_stand_in_for_an_error_until_a_bound_rfc5861_4() {
 fn a_vary_miss_offers_the_tags_of_the_other_variants_rfc9111_4_3_1() {
     let other = |tag| held(&[("cache-control", "max-age=60"), ("vary", "foo"), ("etag", tag)]);
     let held = [other("\"b\""), other("W/\"a\""), other("\"b\"")];
-    let tags = |request: &RequestHead| match reuse(request, &held, None, &policy("{}"), &anonymous(), secs(1))
-    {
+    let tags = |request: &RequestHead| match reuse(
+        request,
+        &held,
+        None,
+        &Groups::default(),
+        &policy("{}"),
+        &anonymous(),
+        secs(1),
+    ) {
         Reuse::Revalidate(Revalidate { which: None, fwd: Fwd::VaryMiss, conditions, .. }) => {
             conditions.get("if-none-match").map(str::to_owned)
         }
@@ -204,7 +220,15 @@ fn a_hit_answers_the_clients_own_conditions_rfc9111_4_3_2() {
         ("range", "bytes=0-3", How::Partial(ByteRange { first: 0, last: 3 })),
         ("range", "bytes=10-", How::Unsatisfiable),
     ] {
-        let decision = reuse(&get(&[(name, value)]), &held, None, &policy("{}"), &anonymous(), secs(7));
+        let decision = reuse(
+            &get(&[(name, value)]),
+            &held,
+            None,
+            &Groups::default(),
+            &policy("{}"),
+            &anonymous(),
+            secs(7),
+        );
         let expected = Serve { which: 0, how: expected, ttl: 53, refresh: false };
         assert_eq!(decision, Reuse::Serve(expected), "{name}");
     }
@@ -218,8 +242,9 @@ fn a_stored_part_answers_for_what_lies_in_it_rfc9111_3_3() {
     let ranged = |range| get(&[("range", range)]);
     let lifetime = storable(&ranged("bytes=4-"), &response, &policy, &anonymous(), secs(0)).unwrap();
     let held = [StoredHead::new(&ranged("bytes=4-"), &response, &lifetime, &policy, at(secs(0)))];
-    let of =
-        |request: &RequestHead, after| name(&reuse(request, &held, None, &policy, &anonymous(), secs(after)));
+    let of = |request: &RequestHead, after| {
+        name(&reuse(request, &held, None, &Groups::default(), &policy, &anonymous(), secs(after)))
+    };
     for (range, after, expected) in [
         ("bytes=4-9", 1, "hit"),
         ("bytes=-2", 1, "hit"),
@@ -234,4 +259,25 @@ fn a_stored_part_answers_for_what_lies_in_it_rfc9111_3_3() {
     assert_eq!((within, held[0].stored_bytes()), (ByteRange { first: 1, last: 2 }, Some(6)));
     let served = held[0].serve(&held[0].answers(&ranged("bytes=5-6")), secs(1));
     assert_eq!((served.status, served.fields.get("content-range")), (206, Some("bytes 5-6/10")));
+}
+
+#[test]
+fn what_a_group_invalidates_is_validated_before_each_use_rfc9111_4_4() {
+    let pairs = [
+        ("cache-control", "max-age=60, stale-while-revalidate=60, stale-if-error=60"),
+        ("etag", "\"a\""),
+        ("cache-groups", "\"a\""),
+    ];
+    let held = [held(&pairs)];
+    let mut groups = Groups::default();
+    let response = Fields::from_pairs([("cache-group-invalidation", "\"a\"")]);
+    groups.heed(&request("POST", &[]), &response, secs(5));
+    let decide = |request: &RequestHead, after| {
+        reuse(request, &held, None, &groups, &policy(ALL), &anonymous(), secs(after))
+    };
+    for after in [6, 61] {
+        let Reuse::Revalidate(asked) = decide(&get(&[]), after) else { panic!("{after}") };
+        assert_eq!((asked.fwd, asked.stale_until), (Fwd::Stale, None), "nor does it stand in for an error");
+    }
+    assert_eq!(name(&decide(&get(&[("cache-control", "only-if-cached")]), 6)), "504");
 }

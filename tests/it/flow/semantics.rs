@@ -72,3 +72,31 @@ fn nothing_is_stored_of_a_post_where_the_route_does_not_cache() {
     world.request("POST", "/x").run();
     assert_eq!(world.get("/x").run().text(), "got");
 }
+
+#[test]
+fn a_write_invalidates_the_groups_that_it_names_in_every_layer_of_its_isolate_rfc9875_3() {
+    let world = cached("kv_admission = \"always\"");
+    world.origin(|asked| match asked.method() {
+        "GET" => Reply::cached(format!("version {}", asked.nth), "max-age=600, stale-while-revalidate=600")
+            .field("cache-groups", "\"all\", \"scripts\"")
+            .field("etag", "\"a\""),
+        _ => Reply::new(204, "").field("cache-group-invalidation", "\"scripts\""),
+    });
+    for path in ["/a", "/b"] {
+        world.get(path).run();
+    }
+    world.get("/a").at(0, 1).run();
+    world.pass(secs(2));
+    world.request("POST", "/write").run();
+    world.pass(secs(1));
+    let after = world.get("/a").run();
+    assert_eq!(
+        (after.text(), after.cache().as_str()),
+        ("version 3", "fwd=stale; fwd-status=200; stored; ttl=600")
+    );
+    assert_eq!(world.asked_last().field("if-none-match"), Some("\"a\""));
+    world.pass(secs(1));
+    assert!(world.get("/a").run().is_hit());
+    assert_eq!(world.get("/a").at(0, 1).run().text(), "version 0", "another isolate has not heard of it");
+    assert!(!world.get("/b").run().is_hit());
+}

@@ -1,0 +1,161 @@
+//! Cache groups (RFC 9875): a stored response names its groups, a response to an unsafe method says which of them are
+//! no longer so.
+//!
+//! This table is what one isolate has heard, and [`super::reuse()`] asks it about whatever layer a stored response
+//! came from. Other isolates go on reusing until what they hold is stale. A fleet-wide purge needs no other form: a
+//! group's stamp is a moment, and whoever holds the authoritative copy of it has [`Groups::learn`] tell the isolates.
+
+use super::rules::KeyRules;
+use super::structured;
+use crate::head::{Fields, RequestHead, Target};
+use crate::time::Timestamp;
+
+/// How many members of one field count (RFC 9875, section 2: at least 32).
+const GROUPS_MAX: usize = 128;
+
+/// How many invalidated groups are remembered.
+const STAMPS_MAX: usize = 1024;
+
+/// Which groups were invalidated, and when.
+#[derive(Debug, Clone, Default)]
+pub struct Groups {
+    /// A hash of origin and group, and the moment; the oldest first. Two groups with one hash are invalidated together.
+    stamps: Vec<(u64, Timestamp)>,
+    /// For every group that was forgotten for room: no response with a group that came until then is reused.
+    floor: Option<Timestamp>,
+}
+
+impl Groups {
+    /// Hears what a response to an unsafe method invalidates (RFC 9875, section 3).
+    pub fn heed(&mut self, request: &RequestHead, response: &Fields, now: Timestamp) {
+        if request.method.is_safe() {
+            return;
+        }
+        for group in named(response, "cache-group-invalidation") {
+            self.learn(stamp(Some(&request.target), &group), now);
+            self.learn(stamp(None, &group), now);
+        }
+    }
+
+    /// Hears that a group was invalidated at this moment.
+    pub fn learn(&mut self, stamp: u64, at: Timestamp) {
+        let known = self.stamps.iter().position(|(known, _)| *known == stamp);
+        let before = known.map(|place| self.stamps.remove(place).1);
+        self.stamps.push((stamp, before.map_or(at, |before| before.max(at))));
+        if self.stamps.len() > STAMPS_MAX {
+            let (_, oldest) = self.stamps.remove(0);
+            self.floor = self.floor.max(Some(oldest));
+        }
+    }
+
+    /// Whether a response with these fields, stored under the target's key at that moment, is in a group that was
+    /// invalidated since.
+    pub fn invalidated(&self, target: &Target, rules: &KeyRules, fields: &Fields, stored: Timestamp) -> bool {
+        if self.stamps.is_empty() || !fields.contains("cache-groups") {
+            return false;
+        }
+        let since = |at: Timestamp| stored <= at;
+        // A response that several origins share is in the groups of each.
+        let origin = (rules.host && rules.scheme).then_some(target);
+        named(fields, "cache-groups").iter().any(|group| {
+            let stamp = stamp(origin, group);
+            self.stamps.iter().any(|(known, at)| *known == stamp && since(*at))
+                || self.floor.is_some_and(since)
+        })
+    }
+}
+
+/// What a group of an origin, or of any, is known by.
+fn stamp(origin: Option<&Target>, group: &str) -> u64 {
+    let origin = origin.map_or(["", ""], |target| [target.scheme(), target.authority()]);
+    let bytes = origin.iter().flat_map(|part| part.bytes().map(|b| b.to_ascii_lowercase()).chain([0]));
+    let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    bytes.chain(group.bytes()).fold(0xcbf2_9ce4_8422_2325, fnv)
+}
+
+/// The groups that a field lists: none where it is broken in any part (RFC 9651, section 4.2).
+fn named(fields: &Fields, name: &str) -> Vec<String> {
+    let mut groups = fields.combined(name).and_then(|value| structured::strings(&value)).unwrap_or_default();
+    groups.truncate(GROUPS_MAX);
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::Policy;
+    use crate::cache::testing::{request, secs};
+
+    const STORED: &str = "\"a\", \"b\";x=1";
+
+    fn heard(method: &str, invalidated: &str) -> Groups {
+        let mut groups = Groups::default();
+        let response = Fields::from_pairs([("cache-group-invalidation", invalidated)]);
+        groups.heed(&request(method, &[]), &response, secs(10));
+        groups
+    }
+
+    fn hits(groups: &Groups, url: &str, rules: &KeyRules, stored: &str, after: u64) -> bool {
+        let fields = Fields::from_pairs([("cache-groups", stored)]);
+        groups.invalidated(&Target::parse(url).unwrap(), rules, &fields, secs(after))
+    }
+
+    #[test]
+    fn a_group_named_by_a_write_is_invalidated_on_its_origin_rfc9875_3() {
+        for (method, invalidated, url, stored, expected) in [
+            ("POST", "\"a\"", "https://a/y", STORED, true),
+            ("PUT", "\"x\", \"b\"", "https://a/y", STORED, true),
+            ("FOO", "\"b\";p=?0", "https://a/y?z", STORED, true),
+            ("POST", "\"A\"", "https://a/y", STORED, false),
+            ("POST", "\"c\"", "https://a/y", STORED, false),
+            ("POST", "a", "https://a/y", "a", false),
+            ("POST", "\"a\", b", "https://a/y", STORED, false),
+            ("POST", "\"a\"", "https://a/y", "\"a\", b", false),
+            ("POST", "\"a\"", "https://b/y", STORED, false),
+            ("POST", "\"a\"", "http://a/y", STORED, false),
+            ("GET", "\"a\"", "https://a/y", STORED, false),
+            ("QUERY", "\"a\"", "https://a/y", STORED, false),
+        ] {
+            let groups = heard(method, invalidated);
+            let rules = Policy::default().key;
+            assert_eq!(
+                hits(&groups, url, &rules, stored, 9),
+                expected,
+                "{method} {invalidated} {url} {stored}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_stored_since_then_is_not_invalidated() {
+        let (groups, rules) = (heard("POST", "\"a\""), Policy::default().key);
+        for (stored, expected) in [(0, true), (10, true), (11, false)] {
+            assert_eq!(hits(&groups, "https://a/", &rules, STORED, stored), expected, "{stored}");
+        }
+        assert!(!hits(&Groups::default(), "https://a/", &rules, STORED, 0));
+    }
+
+    #[test]
+    fn what_several_origins_share_is_invalidated_by_each_of_them() {
+        let rules = KeyRules { host: false, ..Policy::default().key };
+        assert!(hits(&heard("POST", "\"a\""), "https://b/", &rules, STORED, 0));
+    }
+
+    #[test]
+    fn a_group_forgotten_for_room_stays_invalidated() {
+        let (mut groups, rules) = (heard("POST", "\"a\""), Policy::default().key);
+        for at in 0..2 * STAMPS_MAX as u64 {
+            groups.learn(at, secs(20));
+            assert!(groups.stamps.len() <= STAMPS_MAX);
+        }
+        assert!(hits(&groups, "https://a/", &rules, STORED, 9));
+        assert!(!hits(&groups, "https://a/", &rules, STORED, 21));
+    }
+
+    #[test]
+    fn a_list_of_any_length_is_bearable() {
+        let many: Vec<String> = (0..500).map(|at| format!("\"{at}\"")).collect();
+        let fields = Fields::from_pairs([("cache-groups", many.join(",").as_str())]);
+        assert_eq!(named(&fields, "cache-groups").len(), GROUPS_MAX);
+    }
+}
