@@ -91,6 +91,7 @@ fn a_stored_response_is_reused_for_as_long() {
             &get("https://a.example/x", &[]),
             std::slice::from_ref(&head),
             None,
+            &tidegate::cache::Groups::default(),
             &policy,
             &Identity::anonymous(),
             now,
