@@ -64,6 +64,11 @@ impl PrimaryKey {
         Self(text.into())
     }
 
+    /// A key of this text.
+    pub(super) fn from_text(text: String) -> Self {
+        Self(text.into())
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -39,7 +39,7 @@ pub async fn answer<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>) -> Re
         if waited || !may_share(visit) {
             break None;
         }
-        match flight::role(&visit.gate, &visit.ports, &key) {
+        match flight::role(&visit.gate, &visit.ports, &visit.gate.key_in_memory(&key)) {
             Role::Lead(lead) => break Some(lead),
             Role::Alone => break None,
             Role::Follow(signal) => {
@@ -80,7 +80,7 @@ fn from_memory<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey) -> Option<Reply
         return None;
     }
     let memory = visit.gate.memory.borrow();
-    let held = memory.get(key);
+    let held = memory.get(&visit.gate.searches.borrow().key(key));
     let groups = &visit.gate.groups.borrow();
     let (policy, identity) = (&visit.route.cache, &visit.identity);
     match reuse(&visit.request, held, None, groups, policy, identity, visit.ports.now()) {
@@ -157,7 +157,8 @@ fn serve_stored<P: Ports>(
 
 /// Asks the origin for a new response in the background, once for each key (RFC 5861, section 3).
 fn refresh<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey, stale: &Candidate<P>) {
-    let Some(guard) = flight::refresh(&visit.gate, key, visit.ports.now()) else { return };
+    let now = visit.ports.now();
+    let Some(guard) = flight::refresh(&visit.gate, &visit.gate.key_in_memory(key), now) else { return };
     let mut request = visit.request.clone();
     request.method = Method::Get;
     remove_conditions(&mut request.fields);

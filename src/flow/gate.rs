@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::cache::{Groups, Memory, PrimaryKey};
+use crate::cache::{Groups, Memory, PrimaryKey, Searches};
 use crate::config::Compiled;
 use crate::identity::Identity;
 use crate::limit::local::Refusals;
@@ -46,6 +46,8 @@ pub struct Gate<P: Ports> {
     pub vars: Vars,
     /// The memory layer.
     pub memory: RefCell<Memory<P::Bytes>>,
+    /// Which queries are the same, as far as responses have told.
+    pub searches: RefCell<Searches>,
     /// Which cache groups were invalidated.
     pub groups: RefCell<Groups>,
     /// Who is fetching what.
@@ -84,6 +86,7 @@ impl<P: Ports> Gate<P> {
         let pools = site.pools.iter().map(|pool| PoolState::new(pool, start)).collect();
         Rc::new(Self {
             memory: RefCell::new(Memory::new(site.memory_bytes_max)),
+            searches: RefCell::default(),
             groups: RefCell::default(),
             flights: RefCell::default(),
             pools: RefCell::new(pools),
@@ -114,6 +117,19 @@ impl<P: Ports> Gate<P> {
             *self.outbox.borrow_mut() = outbox;
             *self.rng.borrow_mut() = rng;
         }
+    }
+
+    /// The key under which memory holds what answers a request with this one.
+    pub fn key_in_memory(&self, key: &PrimaryKey) -> PrimaryKey {
+        self.searches.borrow().key(key).into_owned()
+    }
+
+    /// Removes from memory what this request's response makes invalid, also where it was stored for another query that
+    /// is the same.
+    pub fn forget(&self, key: &PrimaryKey, now: Timestamp) {
+        let mut memory = self.memory.borrow_mut();
+        memory.remove(key);
+        memory.remove(&self.searches.borrow_mut().write(key, now));
     }
 
     /// A request's id: 32 lower-case hex digits.

@@ -144,7 +144,15 @@ impl<P: Ports> Found<P> {
     pub fn in_memory(visit: &Visit<P>, key: &PrimaryKey) -> Self {
         let mut candidates = Vec::new();
         if visit.route.cache.layers.contains(&Layer::Memory) {
-            candidates.extend(visit.gate.memory.borrow().get(key).iter().map(Candidate::held));
+            candidates.extend(
+                visit
+                    .gate
+                    .memory
+                    .borrow()
+                    .get(&visit.gate.searches.borrow().key(key))
+                    .iter()
+                    .map(Candidate::held),
+            );
         }
         Self { candidates, index: None }
     }

@@ -149,7 +149,9 @@ impl<P: Ports> Filling<P> {
         if policy.layers.contains(&Layer::Memory) {
             let variants_max = policy.vary.variants_max;
             let mut memory = visit.gate.memory.borrow_mut();
-            memory.insert(&self.key, head.clone(), bytes.clone(), length, variants_max);
+            let mut searches = visit.gate.searches.borrow_mut();
+            let key = searches.learn(&self.key, &head);
+            memory.insert(&key, head.clone(), bytes.clone(), length, variants_max);
         }
         self.lead.take();
         self.save(Layer::Colo, &head, visit.ports.body(&bytes), length).await;
@@ -260,7 +262,9 @@ pub fn promote<P: Ports>(
     if policy.takes(Layer::Memory, Some(length)) {
         let variants_max = policy.vary.variants_max;
         let mut memory = visit.gate.memory.borrow_mut();
-        memory.insert(key, (*candidate.head).clone(), bytes.clone(), length, variants_max);
+        let mut searches = visit.gate.searches.borrow_mut();
+        let key = searches.learn(key, &candidate.head);
+        memory.insert(&key, (*candidate.head).clone(), bytes.clone(), length, variants_max);
     }
     drop(lead);
     if candidate.layer == Layer::Kv && policy.takes(Layer::Colo, Some(length)) {

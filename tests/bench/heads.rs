@@ -1,6 +1,6 @@
 //! What a head costs on its way through, as `head::Fields` and as `http::HeaderMap`: `cargo bench --bench heads`.
 //! The ratio of the medians, both measured in turns in one run.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

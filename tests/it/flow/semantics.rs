@@ -100,3 +100,51 @@ fn a_write_invalidates_the_groups_that_it_names_in_every_layer_of_its_isolate_rf
     assert_eq!(world.get("/a").at(0, 1).run().text(), "version 0", "another isolate has not heard of it");
     assert!(!world.get("/b").run().is_hit());
 }
+
+#[test]
+fn a_response_answers_queries_that_differ_in_what_it_calls_nothing() {
+    let world = plain([]);
+    world.origin(|asked| match asked.method() {
+        "GET" => Reply::cached(asked.path().to_owned(), "max-age=60")
+            .field("no-vary-search", "params=(\"utm\"), key-order"),
+        _ => Reply::new(204, ""),
+    });
+    for (query, answer, is_hit) in [
+        ("?a=1&b=2&utm=x", "/x?a=1&b=2&utm=x", false),
+        ("?b=2&utm=y&a=1", "/x?a=1&b=2&utm=x", true),
+        ("?b=2&a=2", "/x?b=2&a=2", false),
+        ("?a=1&b=2", "/x?a=1&b=2&utm=x", true),
+    ] {
+        let got = world.get(&format!("/x{query}")).run();
+        assert_eq!((got.text(), got.is_hit()), (answer, is_hit), "{query}");
+    }
+    world.pass(secs(2));
+    world.request("POST", "/x?utm=z&a=1&b=2").run();
+    assert_eq!(
+        world.get("/x?b=2&a=1").run().text(),
+        "/x?b=2&a=1",
+        "a write reaches it under any of its names"
+    );
+    world.lose(0, 0);
+    assert_eq!(world.get("/x?b=2&a=1").run().text(), "/x?b=2&a=1");
+    assert!(
+        world.get("/x?a=1&b=2&utm=1").run().is_hit(),
+        "the rule is learned again from what the colo holds"
+    );
+}
+
+#[test]
+fn one_refresh_serves_all_queries_that_are_the_same() {
+    let world = plain([]);
+    world.origin(|asked| {
+        let reply = Reply::cached(format!("{}", asked.nth), "max-age=10, stale-while-revalidate=60");
+        reply.field("no-vary-search", "params").after(if asked.nth > 0 { secs(1) } else { secs(0) })
+    });
+    world.get("/x?a").run();
+    world.pass(secs(15));
+    for at in 0..9 {
+        assert_eq!(world.get(&format!("/x?{at}")).run().text(), "0");
+    }
+    world.pass(secs(2));
+    assert_eq!((world.get("/x?b").run().text(), world.counts().origin), ("1", 2));
+}
