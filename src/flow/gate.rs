@@ -124,14 +124,6 @@ impl<P: Ports> Gate<P> {
         self.searches.borrow().key(key).into_owned()
     }
 
-    /// Removes from memory what this request's response makes invalid, also where it was stored for another query that
-    /// is the same.
-    pub fn forget(&self, key: &PrimaryKey, now: Timestamp) {
-        let mut memory = self.memory.borrow_mut();
-        memory.remove(key);
-        memory.remove(&self.searches.borrow_mut().write(key, now));
-    }
-
     /// A request's id: 32 lower-case hex digits.
     pub fn request_id(&self) -> String {
         crate::identity::hex(&self.rng.borrow_mut().u128(..).to_be_bytes())
@@ -151,10 +143,13 @@ impl<P: Ports> Gate<P> {
         *count
     }
 
-    /// Drops what memory holds of this key, and remembers when: what is older is not to come back, neither with a
-    /// request that is under way nor from a store that is late to learn of it.
+    /// Drops what memory holds of this key, also where it was stored for another query that is the same, and remembers
+    /// when: what is older is not to come back, neither with a request that is under way nor from a store that is late to
+    /// learn of it.
     pub fn forget(&self, key: &PrimaryKey, now: Timestamp) {
-        self.memory.borrow_mut().remove(key);
+        let mut memory = self.memory.borrow_mut();
+        memory.remove(key);
+        memory.remove(&self.searches.borrow_mut().write(key, now));
         let mut forgotten = self.forgotten.borrow_mut();
         if forgotten.len() >= FORGOTTEN_MAX {
             forgotten.clear();
