@@ -54,6 +54,11 @@ impl<K, V> Dict<K, V> {
         self.0.iter().map(|(name, value)| (name, value))
     }
 
+    /// All, as they are held.
+    pub fn as_slice(&self) -> &[(K, V)] {
+        &self.0
+    }
+
     /// The names.
     pub fn names(&self) -> impl Iterator<Item = &K> {
         self.0.iter().map(|(name, _)| name)

@@ -38,6 +38,11 @@ impl Timestamp {
         Span(self.0.saturating_sub(earlier.0))
     }
 
+    /// So much earlier, but not before the epoch.
+    pub const fn before(self, span: Span) -> Self {
+        Self(self.0.saturating_sub(span.0))
+    }
+
     /// Reads an HTTP-date in any of its three forms (RFC 9110, section 5.6.7).
     pub fn from_http_date(text: &str) -> Option<Self> {
         let moment = httpdate::parse_http_date(text).ok()?;

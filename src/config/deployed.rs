@@ -1,12 +1,12 @@
 //! The config on its way to the Worker: one text, stamped by the version of `tidegate build` that checked it. The
 //! wasm has no words for what is wrong with a config; it tells whether somebody has looked.
 
-use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::sections::Config;
 use crate::identity::hex;
-use crate::json;
+use crate::json::{self, Value};
+use crate::list::Dict;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -37,11 +37,7 @@ impl Config {
 
 /// The sections that can't be read, each route and each origin as one.
 fn unreadable(text: &str) -> String {
-    let whole = match serde_json::from_str(text) {
-        Ok(Value::Object(sections)) => sections,
-        Ok(_) => return "not a table\n".to_owned(),
-        Err(_) => return "not JSON\n".to_owned(),
-    };
+    let Some(Value::Table(whole)) = Value::parse(text) else { return "not a JSON object\n".to_owned() };
     whole
         .into_iter()
         .flat_map(parts)
@@ -55,14 +51,18 @@ fn unreadable(text: &str) -> String {
 /// A section as configs of one part each, with the name of the part.
 fn parts((section, value): (String, Value)) -> Vec<(String, Value)> {
     match value {
-        Value::Array(items) => (items.into_iter().enumerate())
-            .map(|(at, item)| (format!("{section}[{at}]"), json!({ &section: [item] })))
+        Value::List(items) => (items.into_iter().enumerate())
+            .map(|(at, item)| (format!("{section}[{at}]"), table(&section, Value::List(vec![item]))))
             .collect(),
-        Value::Object(tables) if section == "origins" => (tables.into_iter())
-            .map(|(name, table)| (format!("{section}.{name}"), json!({ &section: { name: table } })))
+        Value::Table(tables) if section == "origins" => (tables.into_iter())
+            .map(|(name, pool)| (format!("{section}.{name}"), table(&section, table(&name, pool))))
             .collect(),
-        value => vec![(section.clone(), json!({ section: value }))],
+        value => vec![(section.clone(), table(&section, value))],
     }
+}
+
+fn table(name: &str, value: Value) -> Value {
+    Value::Table(Dict::from_iter([(name.to_owned(), value)]))
 }
 
 #[cfg(test)]
@@ -91,7 +91,7 @@ mod tests {
             "server":{"loops_max":"many"},"nonsense":{}}"#;
         let wrong = Config::deployed(text, &stamp(text)).unwrap_err();
         let places: Vec<&str> = wrong.lines().skip(1).map(|line| line.split(' ').next().unwrap()).collect();
-        assert_eq!(places, ["nonsense", "origins.a", "routes[1]", "server"], "{wrong}");
+        assert_eq!(places, ["origins.a", "routes[1]", "server", "nonsense"], "{wrong}");
         for text in ["", "7", "undefined"] {
             assert!(Config::deployed(text, &stamp(text)).unwrap_err().lines().count() == 2, "{text}");
         }

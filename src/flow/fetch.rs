@@ -34,7 +34,7 @@ pub async fn fetch<P: Ports>(
             heed_head(visit, key, found, &message.head, exchange);
             store::receive(visit, key, found, Received { message, exchange, fwd, how: How::Full }, lead)
         }
-        Asked::Failed(failed) => unanswered::failed(visit, failed, Some(fwd)),
+        Asked::Failed(failed) => gave_up(visit, key, found, failed, fwd, lead),
         Asked::Refused(why) => unanswered::refused(visit, why),
     }
 }
@@ -48,6 +48,25 @@ fn asked_for_all<P: Ports>(visit: &Visit<P>) -> Cow<'_, RequestHead> {
     let mut request = visit.request.clone();
     unkeyed::strip(&mut request.fields, rules);
     Cow::Owned(request)
+}
+
+/// No attempt bettered the last response: where nothing stands in for it, it is one like any other, and may be stored
+/// where it says so (RFC 9111, section 3).
+fn gave_up<P: Ports>(
+    visit: &Rc<Visit<P>>,
+    key: &PrimaryKey,
+    found: &Found<P>,
+    failed: Failed<P::Body>,
+    fwd: Fwd,
+    lead: Option<Lead<P>>,
+) -> Reply<P::Body> {
+    let Failed { response, exchange, .. } = failed;
+    match response {
+        Some(message) if visit.route.static_fallback.is_none() => {
+            store::receive(visit, key, found, Received { message, exchange, fwd, how: How::Full }, lead)
+        }
+        response => unanswered::failed(visit, Failed { response, ..failed }, Some(fwd)),
+    }
 }
 
 /// Past the cache: the origin answers, and what that makes invalid is removed.
@@ -112,7 +131,7 @@ pub async fn revalidate<P: Ports>(
             let stored = freshened.not_stored.is_none();
             let fresh = held.with_head(freshened.head);
             if stored {
-                store::freshen(visit, key, found, &fresh, lead);
+                store::freshen(visit, key, found, &fresh, exchange.request_time, lead);
             }
             let mut message = fresh.answer(visit, &how);
             for (name, value) in freshened.pass_on.iter() {
@@ -133,8 +152,8 @@ pub async fn revalidate<P: Ports>(
             heed_head(visit, key, found, &message.head, exchange);
             store::receive(visit, key, found, Received { message, exchange, fwd, how }, lead)
         }
-        (Settled::Failed | Settled::Replaced { .. }, message, Some(failed)) => {
-            unanswered::failed(visit, Failed { response: message, ..failed }, Some(fwd))
+        (Settled::Failed | Settled::Replaced { .. }, response, Some(failed)) => {
+            gave_up(visit, key, found, Failed { response, ..failed }, fwd, lead)
         }
         (_, message, _) => {
             if let Some(message) = message {
@@ -189,7 +208,8 @@ fn heed_head<P: Ports>(
     let Some(candidate) = found.candidates.iter().find(selected) else { return };
     match after_head(&visit.request, &candidate.head, head, &visit.route.cache, &visit.identity, exchange) {
         HeadEffect::Freshen(freshened) if freshened.not_stored.is_none() => {
-            store::freshen(visit, key, found, &candidate.with_head(freshened.head), None);
+            let fresh = candidate.with_head(freshened.head);
+            store::freshen(visit, key, found, &fresh, exchange.request_time, None);
         }
         HeadEffect::Invalidate => store::forget(visit, key.clone()),
         HeadEffect::Freshen(_) | HeadEffect::None => {}

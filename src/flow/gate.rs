@@ -67,6 +67,7 @@ pub struct Gate<P: Ports> {
     /// Until when somebody sees to the counters.
     pub reporting: Cell<Option<Timestamp>>,
     stored: RefCell<HashMap<PrimaryKey, (u32, Timestamp)>>,
+    forgotten: RefCell<HashMap<PrimaryKey, Timestamp>>,
     seeded: Cell<bool>,
     traps: u32,
 }
@@ -75,6 +76,8 @@ pub struct Gate<P: Ports> {
 const STORED_MAX: usize = 8192;
 /// How long a key's count lasts.
 const STORED_FOR: Span = Span::from_secs(3600);
+/// How many invalidated keys are remembered.
+const FORGOTTEN_MAX: usize = 2048;
 
 impl<P: Ports> Gate<P> {
     /// An isolate that has seen nothing. `traps` is how often this one lost its memory before.
@@ -95,6 +98,7 @@ impl<P: Ports> Gate<P> {
             anonymous: Identity::anonymous(),
             reporting: Cell::new(None),
             stored: RefCell::default(),
+            forgotten: RefCell::default(),
             seeded: Cell::new(false),
             traps,
             site,
@@ -120,14 +124,6 @@ impl<P: Ports> Gate<P> {
         self.searches.borrow().key(key).into_owned()
     }
 
-    /// Removes from memory what this request's response makes invalid, also where it was stored for another query that
-    /// is the same.
-    pub fn forget(&self, key: &PrimaryKey, now: Timestamp) {
-        let mut memory = self.memory.borrow_mut();
-        memory.remove(key);
-        memory.remove(&self.searches.borrow_mut().write(key, now));
-    }
-
     /// A request's id: 32 lower-case hex digits.
     pub fn request_id(&self) -> String {
         crate::identity::hex(&self.rng.borrow_mut().u128(..).to_be_bytes())
@@ -147,6 +143,25 @@ impl<P: Ports> Gate<P> {
         *count
     }
 
+    /// Drops what memory holds of this key, also where it was stored for another query that is the same, and remembers
+    /// when: what is older is not to come back, neither with a request that is under way nor from a store that is late to
+    /// learn of it.
+    pub fn forget(&self, key: &PrimaryKey, now: Timestamp) {
+        let mut memory = self.memory.borrow_mut();
+        memory.remove(key);
+        memory.remove(&self.searches.borrow_mut().write(key, now));
+        let mut forgotten = self.forgotten.borrow_mut();
+        if forgotten.len() >= FORGOTTEN_MAX {
+            forgotten.clear();
+        }
+        forgotten.insert(key.clone(), now);
+    }
+
+    /// Whether this key was invalidated after that moment.
+    pub fn is_forgotten(&self, key: &PrimaryKey, moment: Timestamp) -> bool {
+        self.forgotten.borrow().get(key).is_some_and(|at| *at > moment)
+    }
+
     /// What this isolate thinks of every endpoint.
     pub fn endpoint_reports(&self, now: Timestamp) -> Vec<EndpointReport> {
         let states = self.pools.borrow();
@@ -158,7 +173,7 @@ impl<P: Ports> Gate<P> {
                     crate::origin::breaker::BreakerState::Open => EndpointState::Open,
                     crate::origin::breaker::BreakerState::HalfOpen => EndpointState::HalfOpen,
                 };
-                let since = now;
+                let since = health.since;
                 reports.push(EndpointReport {
                     pool: (*pool.name).into(),
                     endpoint: health.name.into(),

@@ -172,18 +172,34 @@ impl<P: Ports> Found<P> {
 pub async fn look<P: Ports>(visit: &Visit<P>, layer: Layer, key: &PrimaryKey, found: &mut Found<P>) {
     match read(visit, layer, &key.storage_key()).await {
         None => {}
-        Some((Record::Response(head), body)) => found.candidates.extend(take(visit, layer, head, body).await),
-        Some((Record::Variants(index), body)) => {
+        Some((Record::Response(head), body)) => add(visit, layer, key, head, body, found).await,
+        Some((Record::Variants(mut index), body)) => {
             visit.ports.discard(body);
+            index.variants.retain(|variant| !visit.gate.is_forgotten(key, variant.response_time));
             let picked =
                 index.pick(key, &visit.request.fields, &visit.route.cache.vary).map(|variant| variant.key);
             found.learn(index);
             let Some(picked) = picked else { return };
             if let Some((Record::Response(head), body)) = read(visit, layer, &picked).await {
-                found.candidates.extend(take(visit, layer, head, body).await);
+                add(visit, layer, key, head, body, found).await;
             }
         }
     }
+}
+
+/// Adds a stored response, unless it is older than what invalidated it.
+async fn add<P: Ports>(
+    visit: &Visit<P>,
+    layer: Layer,
+    key: &PrimaryKey,
+    head: StoredHead,
+    body: P::Body,
+    found: &mut Found<P>,
+) {
+    if visit.gate.is_forgotten(key, head.response_time) {
+        return visit.ports.discard(body);
+    }
+    found.candidates.extend(take(visit, layer, head, body).await);
 }
 
 /// One variant by its storage key, from whichever layer has it.

@@ -158,8 +158,9 @@ fn finish<P: Ports>(
 }
 
 impl<P: Ports> Visit<P> {
-    /// An answer of tidegate's own.
-    fn own(&self, message: Message<ResponseHead, String>, cache: Option<CacheStatus>) -> Reply<P::Body> {
+    /// An answer of tidegate's own, with the Date that it needs (RFC 9110, section 6.6.1).
+    fn own(&self, mut message: Message<ResponseHead, String>, cache: Option<CacheStatus>) -> Reply<P::Body> {
+        message.head.fields.append("date", &self.ports.now().to_http_date());
         let body = match self.request.method {
             crate::head::Method::Head => P::Body::default(),
             _ => self.ports.body(&self.ports.bytes(&message.body)),

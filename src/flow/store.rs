@@ -12,7 +12,7 @@ use crate::head::{Message, ResponseHead};
 use crate::ports::{Loaded, PortError, Ports};
 use crate::record::{AnsweredBy, Incident};
 use crate::route::asset;
-use crate::time::Span;
+use crate::time::{Span, Timestamp};
 
 use super::Reply;
 use super::flight::Lead;
@@ -49,8 +49,8 @@ pub fn receive<P: Ports>(
         Err(why) => {
             // Whose method's responses are hardly ever stored needs no reason.
             cache.detail = (fwd != Fwd::Method).then_some(Detail::Reason(why.as_str()));
-            // A 304 or a client's own wish says nothing of what another client would get.
-            if !matches!(why, NotStored::Partial | NotStored::RequestNoStore) {
+            // A 304, a client's own wish and a failure say nothing of what the next client would get.
+            if head.status < 500 && !matches!(why, NotStored::Partial | NotStored::RequestNoStore) {
                 lead.into_iter().for_each(Lead::pass);
             }
             return Reply { message: Message::new(head, body), cache: Some(cache) };
@@ -66,12 +66,12 @@ pub fn receive<P: Ports>(
     }
     cache.stored = true;
     let (theirs, ours) = visit.ports.tee(body);
-    let afresh = fwd == Fwd::Method;
+    let (asked, afresh) = (exchange.request_time, fwd == Fwd::Method);
     if afresh {
-        visit.gate.forget(key, now);
+        visit.gate.forget(key, asked);
     }
-    let filling =
-        Filling { visit: visit.clone(), key: key.clone(), index: found.index.clone(), afresh, lead };
+    let (key, index) = (key.clone(), found.index.clone());
+    let filling = Filling { visit: visit.clone(), key, index, asked, afresh, lead };
     visit.ports.defer(filling.fill(stored, ours, length));
     if how == How::NotModified {
         visit.ports.discard(theirs);
@@ -114,6 +114,8 @@ struct Filling<P: Ports> {
     visit: Rc<Visit<P>>,
     key: PrimaryKey,
     index: Option<VariantIndex>,
+    /// When the origin was asked for it: what was invalidated since is not stored any more.
+    asked: Timestamp,
     /// What the layers hold for this key is to go first.
     afresh: bool,
     lead: Option<Lead<P>>,
@@ -139,6 +141,9 @@ impl<P: Ports> Filling<P> {
             Ok(_) => return visit.late_incident(Incident::TruncatedBody, "shorter than it said"),
             Err(error) => return visit.late_incident(Incident::TruncatedBody, &error.to_string()),
         };
+        if self.is_forgotten() {
+            return;
+        }
         let length = visit.ports.len(&bytes);
         head.count(length);
         if policy.layers.contains(&Layer::Memory) {
@@ -176,6 +181,10 @@ impl<P: Ports> Filling<P> {
         }
     }
 
+    fn is_forgotten(&self) -> bool {
+        self.visit.gate.is_forgotten(&self.key, self.asked)
+    }
+
     fn pays(&self, head: &StoredHead) -> bool {
         let requests = self.visit.gate.stored_again(&self.key, self.visit.ports.now());
         // KV takes one write a second under one key, and where it was cleared that was it.
@@ -183,7 +192,7 @@ impl<P: Ports> Filling<P> {
     }
 
     async fn save(&self, layer: Layer, head: &StoredHead, body: P::Body, length: u64) {
-        if !self.visit.route.cache.takes(layer, Some(length)) {
+        if !self.visit.route.cache.takes(layer, Some(length)) || self.is_forgotten() {
             return self.visit.ports.discard(body);
         }
         let saved = save(&self.visit, layer, &self.key, self.index.clone(), head, body, length).await;
@@ -260,7 +269,8 @@ pub fn promote<P: Ports>(
     drop(lead);
     if candidate.layer == Layer::Kv && policy.takes(Layer::Colo, Some(length)) {
         let index = found.index.clone();
-        let filling = Filling { visit: visit.clone(), key: key.clone(), index, afresh: false, lead: None };
+        let (key, asked) = (key.clone(), candidate.head.response_time);
+        let filling = Filling { visit: visit.clone(), key, index, asked, afresh: false, lead: None };
         let (head, body) = (candidate.head.clone(), visit.ports.body(bytes));
         visit.ports.defer(async move { filling.save(Layer::Colo, &head, body, length).await });
     }
@@ -272,12 +282,13 @@ pub fn freshen<P: Ports>(
     key: &PrimaryKey,
     found: &Found<P>,
     candidate: &Candidate<P>,
+    asked: Timestamp,
     lead: Option<Lead<P>>,
 ) {
     // A body that is streamed from a store to the client can't be written back; it is confirmed again next time.
     let Content::Bytes(bytes) = &candidate.content else { return };
-    let index = found.index.clone();
-    let filling = Filling { visit: visit.clone(), key: key.clone(), index, afresh: false, lead };
+    let (key, index) = (key.clone(), found.index.clone());
+    let filling = Filling { visit: visit.clone(), key, index, asked, afresh: false, lead };
     let length = visit.ports.len(bytes);
     visit.ports.defer(filling.fill((*candidate.head).clone(), visit.ports.body(bytes), Some(length)));
 }
@@ -303,6 +314,9 @@ pub fn invalidate<P: Ports>(visit: &Rc<Visit<P>>, response: &ResponseHead, own: 
     }
 }
 
+/// KV takes one write a second under one key, and what is to be removed may just have been stored.
+const REMOVE_AGAIN_AFTER: Span = Span::from_millis(1100);
+
 /// Removes every stored response of this key.
 pub fn forget<P: Ports>(visit: &Rc<Visit<P>>, key: PrimaryKey) {
     visit.gate.forget(&key, visit.ports.now());
@@ -313,7 +327,12 @@ pub fn forget<P: Ports>(visit: &Rc<Visit<P>>, key: PrimaryKey) {
 /// Removes what the layers below memory hold for a key.
 async fn remove<P: Ports>(visit: &Visit<P>, key: &PrimaryKey) {
     for layer in visit.route.cache.layers.iter().filter(|layer| **layer != Layer::Memory) {
-        if let Err(error) = remove_from(visit, *layer, key).await {
+        let mut removed = remove_from(visit, *layer, key).await;
+        if removed.is_err() {
+            visit.ports.sleep(REMOVE_AGAIN_AFTER).await;
+            removed = remove_from(visit, *layer, key).await;
+        }
+        if let Err(error) = removed {
             visit.late_incident(Incident::StoreFailed, &format!("{}: {error}", layer.as_str()));
         }
     }

@@ -1,9 +1,8 @@
 //! JSON Web Key Sets (RFC 7517): which key a token is to be verified with.
 
-use serde_json::Value;
-
 use super::Algorithm;
 use crate::base64url;
+use crate::json::Value;
 
 /// The largest key set that is read, in bytes.
 pub const MAX_JWKS_BYTES: usize = 65_536;
@@ -31,8 +30,8 @@ impl Jwks {
         if text.len() > MAX_JWKS_BYTES {
             return None;
         }
-        let set: Value = serde_json::from_str(text).ok()?;
-        let keys = set.get("keys")?.as_array()?.iter().filter_map(Key::read);
+        let set = Value::parse(text)?;
+        let keys = set.get("keys")?.as_list()?.iter().filter_map(Key::read);
         Some(Self(keys.take(MAX_KEYS).collect()))
     }
 
@@ -51,8 +50,8 @@ impl Key {
     /// Reads a key that can verify; `None` where it can't.
     fn read(jwk: &Value) -> Option<Self> {
         let text = |name| jwk.get(name).and_then(Value::as_str);
-        let verifies = match jwk.get("key_ops").and_then(Value::as_array) {
-            Some(operations) => operations.iter().any(|operation| operation == "verify"),
+        let verifies = match jwk.get("key_ops").and_then(Value::as_list) {
+            Some(operations) => operations.iter().any(|operation| operation.as_str() == Some("verify")),
             None => text("use").is_none_or(|purpose| purpose == "sig"),
         };
         let (algorithm, json) = match (text("kty")?, text("crv")) {

@@ -1,9 +1,8 @@
 //! JSON Web Tokens (RFC 7519) in compact form: everything but the signature's arithmetic, which the platform does.
 
-use serde_json::{Map, Value};
-
 use super::{Identity, IdentityConfig, JwtConfig, MAX_SUBJECT_BYTES, Rejected};
 use crate::base64url;
+use crate::json::Value;
 use crate::time::Timestamp;
 
 /// The longest token that is read, in bytes.
@@ -33,12 +32,12 @@ impl UnverifiedToken {
         if header.get("alg").and_then(Value::as_str) != Some(config.algorithm.as_str()) {
             return Err(Rejected::WrongAlgorithm);
         }
-        if header.contains_key("crit") {
+        if header.get("crit").is_some() {
             return Err(Rejected::CriticalExtension);
         }
         let key_id = match header.get("kid") {
             None => None,
-            Some(Value::String(key_id)) => Some(key_id.as_str().into()),
+            Some(Value::Text(key_id)) => Some(key_id.as_str().into()),
             Some(_) => return Err(Rejected::MalformedToken),
         };
         Ok(Self { signing_input: signing_input.into(), signature: decode(signature)?.into(), key_id })
@@ -77,17 +76,14 @@ fn decode(part: &str) -> Result<Vec<u8>, Rejected> {
 }
 
 /// A part that is a JSON object.
-fn object(part: &str) -> Result<Map<String, Value>, Rejected> {
+fn object(part: &str) -> Result<Value, Rejected> {
     let text = String::from_utf8(decode(part)?).map_err(|_| Rejected::MalformedToken)?;
-    match serde_json::from_str(&text) {
-        Ok(Value::Object(object)) => Ok(object),
-        _ => Err(Rejected::MalformedToken),
-    }
+    Value::parse(&text).filter(|value| matches!(value, Value::Table(_))).ok_or(Rejected::MalformedToken)
 }
 
 /// What a token with a verified signature says. It is believed only after [`Self::check`].
 #[derive(Debug, Clone, PartialEq)]
-pub struct Claims(Map<String, Value>);
+pub struct Claims(Value);
 
 impl Claims {
     /// Whether the token holds here and now, and for whom (RFC 7519, section 4.1). `exp` is required; what is there is
@@ -114,14 +110,14 @@ impl Claims {
         if !self.is_for(jwt.audience.as_deref()) {
             return Err(Rejected::WrongAudience);
         }
-        let subject = match self.0.get(&*jwt.subject_claim) {
+        let subject = match self.0.get(&jwt.subject_claim) {
             None | Some(Value::Null) => None,
-            Some(Value::String(subject)) if (1..=MAX_SUBJECT_BYTES).contains(&subject.len()) => {
+            Some(Value::Text(subject)) if (1..=MAX_SUBJECT_BYTES).contains(&subject.len()) => {
                 Some(subject.as_str().into())
             }
             Some(_) => return Err(Rejected::BadSubject),
         };
-        let named = match self.0.get(&*jwt.tier_claim) {
+        let named = match self.0.get(&jwt.tier_claim) {
             None | Some(Value::Null) => None,
             Some(tier) => Some(tier.as_str().ok_or(Rejected::UnknownTier)?),
         };
@@ -144,8 +140,8 @@ impl Claims {
     fn is_for(&self, audience: Option<&str>) -> bool {
         match (self.0.get("aud"), audience) {
             (None, None) => true,
-            (Some(Value::String(aud)), Some(audience)) => aud == audience,
-            (Some(Value::Array(list)), Some(audience)) => {
+            (Some(Value::Text(aud)), Some(audience)) => aud == audience,
+            (Some(Value::List(list)), Some(audience)) => {
                 list.iter().any(|aud| aud.as_str() == Some(audience))
             }
             _ => false,
@@ -270,9 +266,8 @@ mod tests {
 
     #[test]
     fn a_token_for_an_audience_is_for_nobody_else() {
-        let claims = Claims(
-            serde_json::from_str(r#"{"exp":1789000100,"aud":"web","plan":"pro","user":"u"}"#).unwrap(),
-        );
+        let claims =
+            Claims(Value::parse(r#"{"exp":1789000100,"aud":"web","plan":"pro","user":"u"}"#).unwrap());
         let check = |jwt: &str| claims.check(&config(jwt), &IdentityConfig::default(), NOW);
         assert_eq!(check(""), Err(Rejected::WrongAudience));
         let named = check(r#","audience":"web","tier_claim":"plan","subject_claim":"user""#).unwrap();

@@ -38,16 +38,25 @@ fn histories() -> impl Strategy<Value = History> {
     })
 }
 
-fn moved(now: Timestamp, gap: i64) -> Timestamp {
-    Timestamp::from_millis(now.as_millis().saturating_add_signed(gap))
+/// How far a clock may be behind what it has shown before.
+const BEHIND_AT_MOST: Span = Span::from_millis(500);
+
+/// When the arrivals are, by a clock that may go back a little.
+fn moments(arrivals: &[(i64, NonZeroU32)]) -> impl Iterator<Item = (Timestamp, NonZeroU32)> {
+    let (mut now, mut latest) = (START, START);
+    arrivals.iter().map(move |(gap, cost)| {
+        let moved = Timestamp::from_millis(now.as_millis().saturating_add_signed(*gap));
+        now = moved.max(latest.before(BEHIND_AT_MOST));
+        latest = latest.max(now);
+        (now, *cost)
+    })
 }
 
 /// What was admitted: when, by the latest that the clock showed at an admission so far, and how much.
 fn admitted((policy, arrivals): &History) -> Vec<(u64, u64)> {
-    let (mut now, mut latest, mut state, mut admitted) = (START, Timestamp::default(), None, Vec::new());
-    for (gap, cost) in arrivals {
-        now = moved(now, *gap);
-        let (verdict, after) = policy.take(state, *cost, now);
+    let (mut latest, mut state, mut admitted) = (Timestamp::default(), None, Vec::new());
+    for (now, cost) in moments(arrivals) {
+        let (verdict, after) = policy.take(state, cost, now);
         state = Some(after);
         if verdict.admitted {
             latest = latest.max(now);
@@ -62,11 +71,10 @@ fn each(
     (policy, arrivals): &History,
     mut check: impl FnMut(&State, NonZeroU32, Timestamp, Verdict, &State) -> Result<(), TestCaseError>,
 ) -> Result<(), TestCaseError> {
-    let (mut now, mut state) = (START, State::empty(policy.algorithm));
-    for (gap, cost) in arrivals {
-        now = moved(now, *gap);
-        let (verdict, after) = policy.take(Some(state.clone()), *cost, now);
-        check(&state, *cost, now, verdict, &after)?;
+    let mut state = State::empty(policy.algorithm);
+    for (now, cost) in moments(arrivals) {
+        let (verdict, after) = policy.take(Some(state.clone()), cost, now);
+        check(&state, cost, now, verdict, &after)?;
         state = after;
     }
     Ok(())

@@ -92,11 +92,11 @@ impl Breaker {
         }
     }
 
-    /// The end of the ejection, while it lasts.
-    pub fn until(&self, now: Timestamp) -> Option<Timestamp> {
+    /// Since when it is so.
+    pub fn since(&self, now: Timestamp) -> Timestamp {
         match self.phase {
-            Phase::Open { until } if now < until => Some(until),
-            _ => None,
+            Phase::Closed { since } | Phase::HalfOpen { since, .. } => since,
+            Phase::Open { until } => until.before(if now < until { self.ejection } else { Span::ZERO }),
         }
     }
 
@@ -277,9 +277,9 @@ mod tests {
         fail(&mut breaker, &config, 4, 0);
         assert_eq!(breaker.state(at(0)), BreakerState::Closed);
         fail(&mut breaker, &config, 1, 0);
-        assert_eq!((breaker.state(at(9)), breaker.until(at(9))), (BreakerState::Open, Some(at(10))));
+        assert_eq!((breaker.state(at(9)), breaker.since(at(9))), (BreakerState::Open, at(0)));
         assert_eq!(breaker.admits(&config, Span::ZERO, at(9)), None);
-        assert_eq!((breaker.state(at(10)), breaker.until(at(10))), (BreakerState::HalfOpen, None));
+        assert_eq!((breaker.state(at(10)), breaker.since(at(10))), (BreakerState::HalfOpen, at(10)));
     }
 
     #[test]
@@ -365,13 +365,13 @@ mod tests {
         let mut now = 10;
         for secs in [20, 40, 80, 160, 300, 300] {
             probe(&mut breaker, &config, false, now);
-            assert_eq!(breaker.until(at(now)), Some(at(now + secs)));
+            assert_eq!((breaker.since(at(now)), breaker.ejection), (at(now), Span::from_secs(secs)));
             now += secs;
         }
         probe(&mut breaker, &config, true, now);
         now += 3 * 300;
         fail(&mut breaker, &config, 5, now);
-        assert_eq!(breaker.until(at(now)), Some(at(now + 40)), "three good times: 300, 160, 80, 40");
+        assert_eq!(breaker.ejection, Span::from_secs(40), "three good times: 300, 160, 80, 40");
         assert_eq!(breaker.ejections(), 8);
     }
 
@@ -381,7 +381,7 @@ mod tests {
         let mut breaker = Breaker::default();
         fail(&mut breaker, &config, 5, 0);
         breaker.record(&config, Admission::Panic, false, true, at(5));
-        assert_eq!(breaker.until(at(5)), Some(at(10)));
+        assert_eq!((breaker.since(at(5)), breaker.ejection), (at(0), Span::from_secs(10)));
         breaker.record(&config, Admission::Panic, true, true, at(6));
         assert_eq!(breaker.state(at(6)), BreakerState::Closed);
     }

@@ -114,8 +114,8 @@ pub struct EndpointHealth<'a> {
     pub name: &'a str,
     /// `closed`, `open` or `half-open`.
     pub state: BreakerState,
-    /// Until when it is ejected, where it is.
-    pub until: Option<Timestamp>,
+    /// Since when it is in that state.
+    pub since: Timestamp,
     /// Failures in a row.
     pub failures_in_a_row: u32,
     /// Ejections so far.
@@ -199,7 +199,7 @@ impl PoolState {
         pool.endpoints.iter().zip(&self.endpoints).map(move |(endpoint, state)| EndpointHealth {
             name: &endpoint.name,
             state: state.breaker.state(now),
-            until: state.breaker.until(now),
+            since: state.breaker.since(now),
             failures_in_a_row: state.breaker.failures_in_a_row(),
             ejections: state.breaker.ejections(),
             tries: state.tries,

@@ -62,7 +62,6 @@ fn fleet(seed: u64) -> World {
 
 /// One request under way, and what it asked for.
 struct Flight {
-    place: (usize, usize),
     pending: Pending,
     sent: Sent,
 }
@@ -120,8 +119,8 @@ impl History {
         if !directive.is_empty() {
             request = request.field("cache-control", directive);
         }
-        let sent = Sent { at: self.world.now(), method, path, language, client, range, directive };
-        self.flights.push(Flight { place, pending: request.start(), sent });
+        let sent = Sent { place, at: self.world.now(), method, path, language, client, range, directive };
+        self.flights.push(Flight { pending: request.start(), sent });
     }
 
     /// Something that goes wrong, or goes well again.
@@ -140,7 +139,8 @@ impl History {
         if rng.u8(..3) == 0 {
             let place = (rng.usize(..COLOS), rng.usize(..ISOLATES));
             self.world.lose(place.0, place.1);
-            self.flights.retain(|flight| flight.place != place);
+            self.flights.retain(|flight| flight.sent.place != place);
+            self.judge.lost(place);
         }
     }
 

@@ -4,14 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms by layer: a room sees those of the layers after its own.
-const LAYERS: [&[&str]; 7] = [
+const LAYERS: [&[&str]; 8] = [
     &["platform"],
     &["flow"],
     &["ports", "respond", "record", "admin", "config"],
     &["route"],
     &["limit", "cache", "origin"],
     &["identity"],
-    &["base64url", "head", "json", "list", "time", "size"],
+    &["base64url", "head", "json", "time", "size"],
+    &["list"],
 ];
 
 /// What rooms of one layer see of each other all the same: the admin's actions are asked of the ports.

@@ -1,5 +1,7 @@
 //! Assets and compression.
 
+use tidegate::origin::FetchError;
+
 use super::{PLAIN, plain};
 use crate::sim::{Reply, World};
 
@@ -84,4 +86,45 @@ fn a_route_may_leave_all_of_it_off() {
     world.origin(|_| Reply::ok("hello ".repeat(1000)).field("content-type", "text/css"));
     let answer = world.get("/style.css").field("accept-encoding", "gzip").run();
     assert_eq!((answer.encoded, answer.field("vary"), answer.field("cache-control")), (false, None, None));
+}
+
+const ELSEWHERE: &str = r#"
+[origins.default]
+url = "http://origin.example"
+[assets.images]
+cdn_base = "https://cdn.example/bucket"
+"#;
+
+#[test]
+fn an_assets_other_host_is_asked_first_and_not_told_who_asks() {
+    let world = World::new(1).config(ELSEWHERE);
+    world.origin(|asked| Reply::ok(format!("from {}", asked.host())));
+    let answer =
+        world.get("/a.png?v=1").field("cookie", "session=1").field("authorization", "Basic YTpi").run();
+    assert_eq!(answer.text(), "from cdn.example");
+    let asked = world.asked_last();
+    assert_eq!(
+        (asked.path(), asked.field("cookie"), asked.field("authorization")),
+        ("/bucket/a.png?v=1", None, None)
+    );
+    assert_eq!(world.get("/a.css").run().text(), "from origin.example");
+}
+
+#[test]
+fn an_assets_own_origin_answers_where_the_other_host_fails_or_lacks_it() {
+    for reply in [Reply::new(404, "no"), Reply::new(503, "down"), Reply::fails(FetchError::ConnectionLost)] {
+        let world = World::new(1).config(ELSEWHERE);
+        world.origin(
+            move |asked| if asked.host() == "cdn.example" { reply.clone() } else { Reply::ok("own") },
+        );
+        assert_eq!((world.get("/a.png").run().text(), world.leaks()), ("own", 0));
+    }
+}
+
+#[test]
+fn a_write_below_an_assets_path_is_for_its_own_origin() {
+    let world = World::new(1).config(ELSEWHERE);
+    world.request("PUT", "/a.png").body("image").run();
+    let asked = world.asked_last();
+    assert_eq!((asked.host(), asked.body.as_str()), ("origin.example", "image"));
 }

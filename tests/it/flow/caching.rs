@@ -296,3 +296,35 @@ fn a_route_may_give_each_user_responses_of_its_own() {
     }
     assert_eq!(world.get("/x").run().text(), "none");
 }
+
+#[test]
+fn a_write_is_not_undone_by_a_store_that_is_late_to_learn_of_it() {
+    let world = cached("kv_admission = \"always\"");
+    world.origin(|asked| match asked.method() {
+        "GET" => Reply::cached(format!("version {}", asked.nth), "max-age=600").after(ms(1)),
+        _ => Reply::new(204, "").after(ms(1)),
+    });
+    world.get("/x").run();
+    world.request("POST", "/x").run();
+    assert_eq!(world.get("/x").run().text(), "version 2", "KV refused the delete, so soon after the write");
+    world.pass(secs(5));
+    assert_eq!(world.get("/x").run().text(), "version 2");
+    assert_eq!(world.get("/x").at(0, 1).run().text(), "version 2");
+}
+
+#[test]
+fn a_response_that_was_on_its_way_when_a_write_came_through_is_not_stored() {
+    let world = plain([]);
+    world.origin(|asked| match (asked.method(), asked.nth) {
+        ("GET", 0) => Reply::cached("before", "max-age=600").after(secs(1)),
+        ("GET", _) => Reply::cached("after", "max-age=600"),
+        _ => Reply::new(204, "").after(ms(10)),
+    });
+    let slow = world.get("/x").start();
+    world.pass(ms(100));
+    world.request("POST", "/x").run();
+    assert_eq!(world.finish(&slow).text(), "before");
+    world.pass(secs(2));
+    assert_eq!(world.get("/x").run().text(), "after");
+    assert!(!world.stores_hold("before"));
+}

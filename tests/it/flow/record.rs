@@ -91,3 +91,14 @@ fn a_background_refresh_is_not_a_request() {
     world.get("/x").run();
     assert_eq!(world.metric("tidegate_requests_total", &[]), 2);
 }
+
+#[test]
+fn what_goes_wrong_after_an_answer_is_handed_over_without_another_request() {
+    let world = World::new(1).config(&format!("{PLAIN}cache = {{ kv_admission = \"always\" }}\n"));
+    world.origin(|_| Reply::cached("hello", "max-age=600"));
+    world.fault(Helper::Kv, Fault::Fails);
+    world.get("/x").run();
+    world.pass(secs(60));
+    world.tick(0, 0);
+    assert_eq!(world.metric("tidegate_incidents_total", &[("incident", "store-failed")]), 1);
+}

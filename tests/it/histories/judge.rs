@@ -1,6 +1,6 @@
 //! What must be true of every answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use tidegate::time::{Span, Timestamp};
 
@@ -10,12 +10,17 @@ use crate::sim::{Answer, secs};
 /// Ages are whole seconds, and rounded down twice: the way from the origin, and the time since.
 const ROUNDING: Span = Span::from_secs(2);
 
+/// A response may be so long on its way from the origin, to another isolate that knows nothing of the write.
+const ON_ITS_WAY: Span = Span::from_secs(2);
+
 /// A client that says so takes what has been stale for 1,000 seconds.
 pub const MAX_STALE: &str = "max-stale=1000";
 
 /// What a client asked for.
 #[derive(Debug)]
 pub struct Sent {
+    /// To which isolate.
+    pub place: (usize, usize),
     pub at: Timestamp,
     pub method: &'static str,
     pub path: String,
@@ -48,13 +53,15 @@ struct Admitted {
 pub struct Judge {
     site: Site,
     admitted: Vec<Admitted>,
+    /// When a write to a path last came through each isolate.
+    writes: HashMap<((usize, usize), String), Timestamp>,
     /// How often each way of answering was seen, so that one knows that the histories go everywhere.
     pub seen: BTreeMap<String, usize>,
 }
 
 impl Judge {
     pub fn new(site: Site) -> Self {
-        Self { site, admitted: Vec::new(), seen: BTreeMap::new() }
+        Self { site, admitted: Vec::new(), writes: HashMap::new(), seen: BTreeMap::new() }
     }
 
     pub fn check(&mut self, sent: &Sent, answer: &Answer) {
@@ -84,11 +91,15 @@ impl Judge {
             return;
         };
         match answer.status {
+            204 => {
+                self.writes.insert((sent.place, sent.path.clone()), answer.at);
+            }
             200 if sent.method == "GET" => {
                 let made: super::site::Made = serde_json::from_str(text)
                     .unwrap_or_else(|error| panic!("{error}: {sent:?} {answer:#?}"));
                 let life = self.site.life(made.serial).unwrap();
                 assert_eq!(*text, life.text, "not what the origin sent");
+                self.check_written(&life, kind, sent, answer);
                 if let Err(wrong) = allowed(&life, kind, sent, answer, &id) {
                     panic!("{wrong}: {sent:#?} got {answer:#?} of {life:#?}");
                 }
@@ -104,6 +115,22 @@ impl Judge {
             }
             _ => {}
         }
+    }
+
+    /// An isolate is gone, and what it knew of writes.
+    pub fn lost(&mut self, place: (usize, usize)) {
+        self.writes.retain(|(at, _), _| *at != place);
+    }
+
+    /// What a write invalidated is not given out again by the isolate that it came through.
+    fn check_written(&self, life: &Life, kind: &Kind, sent: &Sent, answer: &Answer) {
+        let Some(written) = self.writes.get(&(sent.place, sent.path.clone())) else { return };
+        let last = life.confirmed.iter().map(|(at, _)| *at).max().unwrap();
+        let since = written.since(last);
+        assert!(
+            kind.per_client || sent.at <= *written || since <= ON_ITS_WAY,
+            "older by {since} than a write that it saw: {sent:#?} got {answer:#?} of {life:#?}"
+        );
     }
 
     fn note_admission(&mut self, sent: &Sent, answer: &Answer) {

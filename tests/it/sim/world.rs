@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 use tidegate::config::{Compiled, Config, stamp};
-use tidegate::flow::{Gate, Vars};
+use tidegate::flow::{self, Gate, Vars};
 use tidegate::head::Method;
 use tidegate::ports::Observed;
 use tidegate::record::{Health, Live, exposition};
@@ -248,6 +248,13 @@ impl World {
             self.0.leaks.set(leaks);
             drop(gate);
         }
+    }
+
+    /// The platform's clock rings in an isolate, as it does once a minute.
+    pub fn tick(&self, colo: usize, isolate: usize) {
+        let (id, gate) = self.0.isolate((colo, isolate));
+        flow::tick(&gate, &Edge { shared: self.0.clone(), colo, isolate: id });
+        self.settle();
     }
 
     pub fn counts(&self) -> Counts {

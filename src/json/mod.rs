@@ -7,14 +7,17 @@ use serde::de::{
     Unexpected, Visitor,
 };
 use serde::forward_to_deserialize_any;
-use serde_json::{Value, map};
+
+mod value;
+
+pub use value::Value;
 
 /// Reads a text.
 ///
 /// # Errors
 /// Where it is no JSON, or not of this type.
 pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, Unreadable> {
-    read_value(&serde_json::from_str(text).map_err(|_| Unreadable)?)
+    read_value(&Value::parse(text).ok_or(Unreadable)?)
 }
 
 /// Reads a value.
@@ -85,8 +88,8 @@ impl<'de> Deserializer<'de> for Node<'de> {
     /// A text, a list or a table.
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unreadable> {
         match self.0 {
-            Value::Array(_) => self.deserialize_seq(visitor),
-            Value::Object(_) => self.deserialize_map(visitor),
+            Value::List(_) => self.deserialize_seq(visitor),
+            Value::Table(_) => self.deserialize_map(visitor),
             _ => self.deserialize_str(visitor),
         }
     }
@@ -114,13 +117,13 @@ impl<'de> Deserializer<'de> for Node<'de> {
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unreadable> {
         match self.0 {
-            Value::String(text) => visitor.visit_borrowed_str(text),
+            Value::Text(text) => visitor.visit_borrowed_str(text),
             _ => Err(Unreadable),
         }
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unreadable> {
-        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+        if matches!(self.0, Value::Null) { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -133,7 +136,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unreadable> {
         match self.0 {
-            Value::Array(items) => visitor.visit_seq(Items(items.iter())),
+            Value::List(items) => visitor.visit_seq(Items(items.iter())),
             _ => Err(Unreadable),
         }
     }
@@ -144,8 +147,8 @@ impl<'de> Deserializer<'de> for Node<'de> {
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unreadable> {
         match self.0 {
-            Value::Object(entries) => {
-                visitor.visit_map(Entries { rest: entries.iter(), value: &Value::Null })
+            Value::Table(entries) => {
+                visitor.visit_map(Entries { rest: entries.as_slice().iter(), value: &Value::Null })
             }
             _ => Err(Unreadable),
         }
@@ -168,7 +171,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
         visitor: V,
     ) -> Result<V::Value, Unreadable> {
         match self.0 {
-            Value::String(text) => visitor.visit_enum(BorrowedStrDeserializer::new(text)),
+            Value::Text(text) => visitor.visit_enum(BorrowedStrDeserializer::new(text)),
             _ => Err(Unreadable),
         }
     }
@@ -192,7 +195,7 @@ impl<'de> SeqAccess<'de> for Items<'de> {
 }
 
 struct Entries<'de> {
-    rest: map::Iter<'de>,
+    rest: std::slice::Iter<'de, (String, Value)>,
     value: &'de Value,
 }
 
