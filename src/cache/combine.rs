@@ -74,17 +74,19 @@ mod tests {
         StoredHead::new(&get(&[]), &response, &lifetime, &policy, at(secs(0)))
     }
 
+    fn cut(text: &str, range: ByteRange) -> &str {
+        text.get(range.first as usize..=range.last as usize).unwrap()
+    }
+
     fn body(head: &StoredHead) -> &'static str {
-        head.part.map_or(TEXT, |part| &TEXT[part.first as usize..=part.last as usize])
+        head.part.map_or(TEXT, |part| cut(TEXT, part))
     }
 
     /// The body that they make.
     fn joined(one: &StoredHead, new: &StoredHead) -> Option<(StoredHead, String)> {
         let Combined { head, before, after } = Combined::new(one, new)?;
-        let cut = |range: Option<ByteRange>| {
-            range.map_or("", |range| &body(one)[range.first as usize..=range.last as usize])
-        };
-        Some((head, [cut(before), body(new), cut(after)].concat()))
+        let of_old = |range: Option<ByteRange>| range.map_or("", |range| cut(body(one), range));
+        Some((head, [of_old(before), body(new), of_old(after)].concat()))
     }
 
     #[test]
