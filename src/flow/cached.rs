@@ -36,9 +36,12 @@ pub async fn answer<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>) -> Re
         }
     } else if !matches!(visit.request.method, Method::Get | Method::Head) {
         return pass(visit, body, Fwd::Method).await;
-    } else if body.is_some() {
-        // An origin may heed it, and it is not in the key.
-        return pass(visit, body, Fwd::Bypass).await;
+    } else if let Some(body) = body {
+        if visit.request.fields.get("content-length") != Some("0") {
+            // An origin may heed it, and it is not in the key.
+            return pass(visit, Some(body), Fwd::Bypass).await;
+        }
+        visit.ports.discard(body);
     }
     let mut waited = false;
     let lead = loop {

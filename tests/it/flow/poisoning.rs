@@ -97,3 +97,11 @@ fn a_post_about_something_else_is_not_stored_for_gets() {
     world.request("POST", "/x").field("x-original-url", "/evil").run();
     assert_eq!(world.get("/x").run().text(), "/x");
 }
+
+#[test]
+fn a_get_that_says_it_has_no_content_is_like_any_other() {
+    let world = credulous(plain([]));
+    assert_eq!(world.get("/x").body("").run().cache(), "fwd=uri-miss; fwd-status=200; stored; ttl=60");
+    assert!(world.get("/x").run().is_hit() && world.get("/x").body("").run().is_hit());
+    assert_eq!(world.leaks(), 0);
+}
