@@ -37,6 +37,14 @@ impl Groups {
         }
     }
 
+    /// Hears that a target was written to: what is stored for its URI under the content of requests can't be found by
+    /// their keys, so it is taken for a group (RFC 9111, section 4.4).
+    pub fn write(&mut self, target: &Target, now: Timestamp) {
+        for origin in [Some(target), None] {
+            self.learn(stamp(origin, &of_uri(target)), now);
+        }
+    }
+
     /// Hears that a group was invalidated at this moment.
     pub fn learn(&mut self, stamp: u64, at: Timestamp) {
         let known = self.stamps.iter().position(|(known, _)| *known == stamp);
@@ -48,21 +56,36 @@ impl Groups {
         }
     }
 
-    /// Whether a response with these fields, stored under the target's key at that moment, is in a group that was
-    /// invalidated since.
-    pub fn invalidated(&self, target: &Target, rules: &KeyRules, fields: &Fields, stored: Timestamp) -> bool {
-        if self.stamps.is_empty() || !fields.contains("cache-groups") {
+    /// Whether a response that was stored for this request at that moment, with these fields, is in a group that was
+    /// invalidated since, or its URI was written to.
+    pub fn invalidated(
+        &self,
+        request: &RequestHead,
+        rules: &KeyRules,
+        fields: &Fields,
+        stored: Timestamp,
+    ) -> bool {
+        if self.stamps.is_empty() {
             return false;
         }
-        let since = |at: Timestamp| stored <= at;
+        let mut groups = named(fields, "cache-groups");
+        if rules.has_body(&request.method) {
+            groups.push(of_uri(&request.target));
+        }
         // A response that several origins share is in the groups of each.
-        let origin = (rules.host && rules.scheme).then_some(target);
-        named(fields, "cache-groups").iter().any(|group| {
+        let origin = (rules.host && rules.scheme).then_some(&request.target);
+        let since = |at: Timestamp| stored <= at;
+        groups.iter().any(|group| {
             let stamp = stamp(origin, group);
-            self.stamps.iter().any(|(known, at)| *known == stamp && since(*at))
-                || self.floor.is_some_and(since)
+            self.floor.is_some_and(since)
+                || self.stamps.iter().any(|(known, at)| *known == stamp && since(*at))
         })
     }
+}
+
+/// The group of all that is stored for a URI. No other can have this name.
+fn of_uri(target: &Target) -> String {
+    ["\n", target.path_and_query()].concat()
 }
 
 /// What a group of an origin, or of any, is known by.
@@ -97,7 +120,8 @@ mod tests {
 
     fn hits(groups: &Groups, url: &str, rules: &KeyRules, stored: &str, after: u64) -> bool {
         let fields = Fields::from_pairs([("cache-groups", stored)]);
-        groups.invalidated(&Target::parse(url).unwrap(), rules, &fields, secs(after))
+        let request = RequestHead::new(crate::head::Method::Get, url).unwrap();
+        groups.invalidated(&request, rules, &fields, secs(after))
     }
 
     #[test]
@@ -150,6 +174,27 @@ mod tests {
         }
         assert!(hits(&groups, "https://a/", &rules, STORED, 9));
         assert!(!hits(&groups, "https://a/", &rules, STORED, 21));
+    }
+
+    #[test]
+    fn a_write_invalidates_what_is_stored_under_the_content_of_requests_rfc9111_4_4() {
+        let rules = crate::cache::testing::policy(r#"{"key":{"body":["QUERY"]}}"#).key;
+        let mut groups = Groups::default();
+        groups.write(&Target::parse("https://a/x").unwrap(), secs(10));
+        for (method, url, after, expected) in [
+            ("QUERY", "https://a/x", 9, true),
+            ("QUERY", "https://a/x", 11, false),
+            ("QUERY", "https://a/x?y", 9, false),
+            ("QUERY", "https://b/x", 9, false),
+            ("GET", "https://a/x", 9, false),
+        ] {
+            let request = RequestHead::new(method.into(), url).unwrap();
+            assert_eq!(
+                groups.invalidated(&request, &rules, &Fields::new(), secs(after)),
+                expected,
+                "{method} {url}"
+            );
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! the origin -> [`settle()`] -> [`storable()`] -> [`StoredHead::new`] into the layers. A response to an unsafe
 //! method goes through [`invalidates()`].
 
+pub mod content;
 mod date;
 pub mod directives;
 mod freshness;
@@ -29,6 +30,7 @@ mod structured;
 pub mod targeted;
 #[cfg(test)]
 mod testing;
+pub mod unkeyed;
 pub mod validator;
 pub mod variants;
 

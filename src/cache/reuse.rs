@@ -84,7 +84,7 @@ pub fn reuse<S: AsRef<StoredHead>>(
     if !policy.enabled {
         return Reuse::Forward(Forward { fwd: Fwd::Bypass, reason: Some("disabled") });
     }
-    if !matches!(request.method, Method::Get | Method::Head) {
+    if !matches!(request.method, Method::Get | Method::Head) && !policy.key.has_body(&request.method) {
         return Forward::because(Fwd::Method);
     }
     let wishes = wishes(request, policy, identity);
@@ -96,7 +96,7 @@ pub fn reuse<S: AsRef<StoredHead>>(
         && let Some(head) = candidates.get(which)
     {
         let head = head.as_ref();
-        let invalid = groups.invalidated(&request.target, &policy.key, &head.fields, head.response_time);
+        let invalid = groups.invalidated(request, &policy.key, &head.fields, head.response_time);
         return judge(request, (which, head, invalid), &wishes, policy, now);
     }
     if wishes.only_if_cached {

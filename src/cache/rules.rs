@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::head::Method;
+use crate::size::Size;
+
 /// The name of a header field, in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -84,6 +87,16 @@ impl From<NamePattern> for String {
     }
 }
 
+/// A method whose content may be part of the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ReadingMethod {
+    /// Safe by its definition (RFC 10008).
+    Query,
+    /// Where the route's requests only read: GraphQL, search, generation.
+    Post,
+}
+
 /// What makes two requests the same, apart from the path.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -98,6 +111,11 @@ pub struct KeyRules {
     pub headers: Vec<FieldName>,
     /// Cookies that count; default none.
     pub cookies: Vec<Box<str>>,
+    /// Methods whose responses are stored under the content of the request besides its URL; default none. Requests with
+    /// them change nothing at the origin.
+    pub body: Vec<ReadingMethod>,
+    /// The longest such content; default 256KiB. What is longer, or does not say how long it is, goes past the cache.
+    pub body_bytes_max: Size,
     /// Whether each verified subject has responses of its own; default false.
     pub per_user: bool,
     /// Whether host and port count; default true.
@@ -118,10 +136,23 @@ impl Default for KeyRules {
             sort: false,
             headers: Vec::new(),
             cookies: Vec::new(),
+            body: Vec::new(),
+            body_bytes_max: Size::from_kib(256),
             per_user: false,
             host: true,
             scheme: true,
             scope: "".into(),
+        }
+    }
+}
+
+impl KeyRules {
+    /// Whether the content of a request with this method is part of the key.
+    pub fn has_body(&self, method: &Method) -> bool {
+        match method {
+            Method::Query => self.body.contains(&ReadingMethod::Query),
+            Method::Post => self.body.contains(&ReadingMethod::Post),
+            _ => false,
         }
     }
 }

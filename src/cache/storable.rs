@@ -4,7 +4,7 @@ use super::directives::{Reach, RequestDirectives, ResponseDirectives};
 use super::freshness::{self, Source};
 use super::policy::{Layer, Policy, SetCookie};
 use super::range::ByteRange;
-use super::{date, targeted, validator};
+use super::{date, targeted, unkeyed, validator};
 use crate::head::{Fields, Method, RequestHead, ResponseHead};
 use crate::identity::Identity;
 use crate::time::Timestamp;
@@ -105,7 +105,8 @@ pub fn storable(
     if said.no_store && !said.must_understand {
         return Err(NotStored::NoStore);
     }
-    if said.private == Reach::Whole {
+    let for_one = said.private == Reach::Whole;
+    if for_one && !is_of_one_user(request, policy, identity) {
         return Err(NotStored::Private);
     }
     let for_everybody = said.public || said.must_revalidate || said.s_maxage.is_some();
@@ -116,7 +117,7 @@ pub fn storable(
     if source == Source::None && !said.public && !freshness::is_heuristic(response.status) {
         return Err(NotStored::Status);
     }
-    if request.method == Method::Post && source != Source::Explicit {
+    if request.method == Method::Post && !policy.key.has_body(&Method::Post) && source != Source::Explicit {
         return Err(NotStored::Method);
     }
     let (swr, sie) = freshness::stale(&said, policy);
@@ -148,8 +149,9 @@ fn gates(
     }
     match request.method {
         Method::Get => {}
+        ref method if policy.key.has_body(method) => {}
         // RFC 9110, section 9.3.3: the response to POST is that of a later GET where it says so.
-        Method::Post if answers_itself(request, &response.fields) => {}
+        Method::Post if answers_itself(request, response, policy) => {}
         _ => return Err(NotStored::Method),
     }
     match response.status {
@@ -181,18 +183,35 @@ fn gates(
     Ok(())
 }
 
-fn answers_itself(request: &RequestHead, fields: &Fields) -> bool {
-    let location =
-        fields.get("content-location").and_then(|to| super::invalidate::resolve(&request.target, to));
-    location.as_ref() == Some(&request.target)
+/// Not where the request, which went to the origin as it came, may have been about something else.
+fn answers_itself(request: &RequestHead, response: &ResponseHead, policy: &Policy) -> bool {
+    let location = response.fields.get("content-location");
+    let location = location.and_then(|to| super::invalidate::resolve(&request.target, to));
+    location.as_ref() == Some(&request.target) && !unkeyed::any(&request.fields, &policy.key)
 }
 
 /// An Authorization field (RFC 9111, section 3.5), or another credential: one that tidegate itself has verified, unless
 /// each subject has responses of its own, or one that it could not verify.
 fn shows_credentials(request: &RequestHead, policy: &Policy, identity: &Identity) -> bool {
+    if is_of_one_user(request, policy, identity) {
+        return false;
+    }
     request.fields.contains("authorization")
         || identity.unproven
         || (identity.subject.is_some() && !policy.key.per_user)
+}
+
+/// Whether the key is that of one verified user, for whom this is as good as a private cache (RFC 9111, section 3.5). The
+/// origin may know nobody else: a cookie tells it of a session, and an Authorization beside an API key of another user.
+fn is_of_one_user(request: &RequestHead, policy: &Policy, identity: &Identity) -> bool {
+    let mut authorization = request.fields.get_all("authorization");
+    let proves = match (authorization.next(), authorization.next()) {
+        (None, _) => true,
+        (Some(_), None) => identity.key_hash.is_none(),
+        (Some(_), Some(_)) => false,
+    };
+    let counts = policy.key.per_user && identity.subject.is_some() && !identity.unproven;
+    counts && proves && !request.fields.contains("cookie")
 }
 
 /// Final statuses whose caching requirements are implemented here (RFC 9110, section 15).

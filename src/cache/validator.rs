@@ -24,7 +24,7 @@ pub fn remove_conditions(request: &mut Fields) {
 }
 
 /// Whether the request carries conditions or a range of its own.
-pub(super) fn is_conditional(request: &Fields) -> bool {
+pub fn is_conditional(request: &Fields) -> bool {
     request.iter().any(|(name, _)| CLIENT_CONDITIONS.contains(&name))
 }
 

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use crate::cache::reuse::{Forward, Revalidate, Serve};
-use crate::cache::validator::remove_conditions;
-use crate::cache::{CacheStatus, Detail, Fwd, Layer, PrimaryKey, Reuse, reuse};
+use crate::cache::validator::{self, remove_conditions};
+use crate::cache::{CacheStatus, Detail, Fwd, Layer, PrimaryKey, Reuse, content, reuse};
 use crate::head::Method;
 use crate::ports::Ports;
 use crate::record::{AnsweredBy, Staleness};
@@ -14,8 +14,9 @@ use crate::time::Span;
 use super::fetch::{fetch, pass, revalidate};
 use super::flight::{self, Lead, Role};
 use super::lookup::{self, Candidate, Found};
+use super::origin::Refusal;
 use super::visit::Visit;
-use super::{Reply, store};
+use super::{Reply, store, unanswered};
 
 /// How long a request waits for another one's answer before it fetches for itself.
 const COLLAPSE_WAIT: Span = Span::from_secs(5);
@@ -26,10 +27,19 @@ pub async fn answer<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>) -> Re
     if !policy.enabled || is_unknown_user(visit) {
         return pass(visit, body, Fwd::Bypass).await;
     }
-    if !matches!(visit.request.method, Method::Get | Method::Head) {
+    let mut key = PrimaryKey::new(&visit.request.target, &visit.request.fields, &policy.key, &visit.identity);
+    if policy.key.has_body(&visit.request.method) {
+        match keyed(visit, body).await {
+            Keyed::By(digest) => key = key.with_body(digest),
+            Keyed::Not(body) => return pass(visit, body, Fwd::Bypass).await,
+            Keyed::Lost => return unanswered::refused(visit, Refusal::BodyLost),
+        }
+    } else if !matches!(visit.request.method, Method::Get | Method::Head) {
         return pass(visit, body, Fwd::Method).await;
+    } else if body.is_some() {
+        // An origin may heed it, and it is not in the key.
+        return pass(visit, body, Fwd::Bypass).await;
     }
-    let key = PrimaryKey::new(&visit.request.target, &visit.request.fields, &policy.key, &visit.identity);
     let mut waited = false;
     let lead = loop {
         if let Some(mut reply) = from_memory(visit, &key) {
@@ -49,7 +59,38 @@ pub async fn answer<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>) -> Re
             }
         }
     };
-    from_elsewhere(visit, &key, body, lead).await
+    from_elsewhere(visit, &key, lead).await
+}
+
+/// What becomes of the content of a request that is to be part of its key.
+enum Keyed<B> {
+    /// It is, with this hash; the visit keeps it.
+    By([u8; 32]),
+    /// It can't be: it is too long, or no text, or the request asks for more than that.
+    Not(Option<B>),
+    /// It broke off.
+    Lost,
+}
+
+async fn keyed<P: Ports>(visit: &Visit<P>, body: Option<P::Body>) -> Keyed<P::Body> {
+    let (request, ports) = (&visit.request, &visit.ports);
+    let cap = visit.route.cache.key.body_bytes_max.bytes();
+    let length = request.fields.get("content-length").and_then(|text| text.trim().parse::<u64>().ok());
+    let fits = body.is_none() || length.is_some_and(|bytes| bytes <= cap);
+    let conditional = request.method == Method::Post && validator::is_conditional(&request.fields);
+    if !fits || conditional || request.fields.contains("content-encoding") {
+        return Keyed::Not(body);
+    }
+    let Some(body) = body else { return Keyed::By(content::digest(request, "")) };
+    let Ok(bytes) = ports.collect(body, cap).await else { return Keyed::Lost };
+    let text = ports.text(&bytes);
+    // What is no text was replaced, or left out.
+    if text.len() as u64 != ports.len(&bytes) || text.contains(char::REPLACEMENT_CHARACTER) {
+        return Keyed::Not(Some(ports.body(&bytes)));
+    }
+    // Nobody else sets it.
+    let _ = visit.content.set(bytes);
+    Keyed::By(content::digest(request, &text))
 }
 
 /// Whether each user has responses of its own, and this one shows a credential that does not tell which user it is.
@@ -61,7 +102,8 @@ fn is_unknown_user<P: Ports>(visit: &Visit<P>) -> bool {
 
 /// Whether this request's response could be what others wait for.
 fn may_share<P: Ports>(visit: &Visit<P>) -> bool {
-    visit.request.method == Method::Get
+    let method = &visit.request.method;
+    (*method == Method::Get || visit.route.cache.key.has_body(method))
         && visit.route.cache.layers.contains(&Layer::Memory)
         && !visit.request.fields.contains("range")
         && !visit.request.fields.contains("authorization")
@@ -96,7 +138,6 @@ fn from_memory<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey) -> Option<Reply
 async fn from_elsewhere<P: Ports>(
     visit: &Rc<Visit<P>>,
     key: &PrimaryKey,
-    body: Option<P::Body>,
     lead: Option<Lead<P>>,
 ) -> Reply<P::Body> {
     let mut found = Found::in_memory(visit, key);
@@ -114,10 +155,10 @@ async fn from_elsewhere<P: Ports>(
     }
     match decide(visit, &found) {
         Reuse::Revalidate(asked) => revalidate(visit, key, &found, asked, lead).await,
-        Reuse::Forward(Forward { fwd, .. }) => fetch(visit, key, &found, fwd, body, lead).await,
+        Reuse::Forward(Forward { fwd, .. }) => fetch(visit, key, &found, fwd, lead).await,
         Reuse::OnlyIfCachedMiss => only_if_cached(visit),
         // Memory said no a moment ago, so this can't come; the origin is never wrong.
-        Reuse::Serve(_) => fetch(visit, key, &found, Fwd::Miss, body, lead).await,
+        Reuse::Serve(_) => fetch(visit, key, &found, Fwd::Miss, lead).await,
     }
 }
 
@@ -160,7 +201,9 @@ fn refresh<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey, stale: &Candidate<P
     let now = visit.ports.now();
     let Some(guard) = flight::refresh(&visit.gate, &visit.gate.key_in_memory(key), now) else { return };
     let mut request = visit.request.clone();
-    request.method = Method::Get;
+    if request.method == Method::Head {
+        request.method = Method::Get;
+    }
     remove_conditions(&mut request.fields);
     let conditions = stale.head.conditions();
     let asked = Revalidate { which: Some(0), fwd: Fwd::Stale, conditions, stale_until: None };

@@ -1,5 +1,6 @@
 //! Fetch: what the origin is asked, and what its answer makes of what is stored.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use crate::cache::range::How;
@@ -7,8 +8,8 @@ use crate::cache::reuse::Revalidate;
 use crate::cache::settle::{HeadEffect, after_head};
 use crate::cache::stored::Exchange;
 use crate::cache::validator::replace_conditions;
-use crate::cache::{CacheStatus, Detail, Fwd, PrimaryKey, Settled, settle};
-use crate::head::{Method, ResponseHead};
+use crate::cache::{CacheStatus, Detail, Fwd, PrimaryKey, Settled, settle, unkeyed};
+use crate::head::{Fields, Method, RequestHead, ResponseHead};
 use crate::ports::Ports;
 use crate::record::{AnsweredBy, Staleness};
 
@@ -25,11 +26,10 @@ pub async fn fetch<P: Ports>(
     key: &PrimaryKey,
     found: &Found<P>,
     fwd: Fwd,
-    body: Option<P::Body>,
     lead: Option<Lead<P>>,
 ) -> Reply<P::Body> {
     visit.notes.borrow_mut().forward = Some(fwd.as_str());
-    match origin::ask(visit, &visit.request, body, false).await {
+    match origin::ask(visit, &asked_for_all(visit), visit.body(), false).await {
         Asked::Answered(message, exchange) => {
             heed_head(visit, key, found, &message.head, exchange);
             store::receive(visit, key, found, Received { message, exchange, fwd, how: How::Full }, lead)
@@ -58,6 +58,17 @@ fn gave_up<P: Ports>(
     }
 }
 
+/// The client's request without what could make its response another one than its key says.
+fn asked_for_all<P: Ports>(visit: &Visit<P>) -> Cow<'_, RequestHead> {
+    let rules = &visit.route.cache.key;
+    if !unkeyed::any(&visit.request.fields, rules) {
+        return Cow::Borrowed(&visit.request);
+    }
+    let mut request = visit.request.clone();
+    unkeyed::strip(&mut request.fields, rules);
+    Cow::Owned(request)
+}
+
 /// Past the cache: the origin answers, and what that makes invalid is removed.
 pub async fn pass<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>, fwd: Fwd) -> Reply<P::Body> {
     visit.notes.borrow_mut().forward = Some(fwd.as_str());
@@ -82,15 +93,19 @@ pub async fn revalidate<P: Ports>(
     visit: &Rc<Visit<P>>,
     key: &PrimaryKey,
     found: &Found<P>,
-    asked: Revalidate,
+    mut asked: Revalidate,
     lead: Option<Lead<P>>,
 ) -> Reply<P::Body> {
     let fwd = asked.fwd;
+    if visit.request.method == Method::Post {
+        // A condition on a POST means something else (RFC 9110, section 13.1): it is asked again.
+        asked.conditions = Fields::new();
+    }
     visit.notes.borrow_mut().forward = Some(fwd.as_str());
-    let mut request = visit.request.clone();
+    let mut request = asked_for_all(visit).into_owned();
     replace_conditions(&mut request.fields, &asked.conditions);
     let spare = asked.stale_until.is_some_and(|until| visit.ports.now() < until);
-    let (message, failed, exchange) = match origin::ask(visit, &request, None, spare).await {
+    let (message, failed, exchange) = match origin::ask(visit, &request, visit.body(), spare).await {
         Asked::Answered(message, exchange) => (Some(message), None, exchange),
         Asked::Failed(mut failed) => {
             let exchange = failed.exchange;
@@ -112,7 +127,7 @@ pub async fn revalidate<P: Ports>(
             visit.ports.discard(message.body);
             visit.notes.borrow_mut().answered_by = AnsweredBy::Origin;
             let ttl = Some(freshened.head.ttl(exchange.response_time));
-            let Some(held) = candidate(which) else { return fetch(visit, key, found, fwd, None, lead).await };
+            let Some(held) = candidate(which) else { return fetch(visit, key, found, fwd, lead).await };
             let stored = freshened.not_stored.is_none();
             let fresh = held.with_head(freshened.head);
             if stored {
@@ -128,7 +143,7 @@ pub async fn revalidate<P: Ports>(
             if let Some(message) = message {
                 visit.ports.discard(message.body);
             }
-            let Some(held) = candidate(which) else { return fetch(visit, key, found, fwd, None, lead).await };
+            let Some(held) = candidate(which) else { return fetch(visit, key, found, fwd, lead).await };
             visit.notes.borrow_mut().answered_by = AnsweredBy::Stale(Staleness::IfError);
             let cache = CacheStatus { ttl: Some(ttl), detail: Some(Detail::Sie), ..cache };
             Reply { message: held.answer(visit, &how), cache: Some(cache) }
@@ -144,7 +159,7 @@ pub async fn revalidate<P: Ports>(
             if let Some(message) = message {
                 visit.ports.discard(message.body);
             }
-            fetch(visit, key, found, fwd, None, lead).await
+            fetch(visit, key, found, fwd, lead).await
         }
     }
 }

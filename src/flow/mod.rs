@@ -21,7 +21,7 @@ mod store;
 mod unanswered;
 mod visit;
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
@@ -73,7 +73,17 @@ pub async fn serve<P: Ports>(
         Settled::Refuse(why) => (gate.anonymous.clone(), Some(why), true),
     };
     let notes = RefCell::new(Notes::default());
-    let visit = Rc::new(Visit { gate, ports, request, route, identity, id, arrived, notes });
+    let visit = Rc::new(Visit {
+        gate,
+        ports,
+        request,
+        content: OnceCell::new(),
+        route,
+        identity,
+        id,
+        arrived,
+        notes,
+    });
     if let Some(why) = rejected {
         let incident =
             if why == Rejected::Unavailable { Incident::AuthUnavailable } else { Incident::AuthRejected };

@@ -297,11 +297,16 @@ pub fn freshen<P: Ports>(
 /// by this worker. Other colos learn of it when what they hold is stale. `own` is what this response itself replaces.
 pub fn invalidate<P: Ports>(visit: &Rc<Visit<P>>, response: &ResponseHead, own: Option<&PrimaryKey>) {
     let policy = &visit.route.cache;
-    if !policy.enabled {
+    // Where the content is in the key, it only reads.
+    if !policy.enabled || policy.key.has_body(&visit.request.method) {
         return;
     }
-    visit.gate.groups.borrow_mut().heed(&visit.request, &response.fields, visit.ports.now());
+    let now = visit.ports.now();
+    visit.gate.groups.borrow_mut().heed(&visit.request, &response.fields, now);
     for target in invalidates(&visit.request, response) {
+        if !policy.key.body.is_empty() {
+            visit.gate.groups.borrow_mut().write(&target, now);
+        }
         let key = PrimaryKey::new(&target, &visit.request.fields, &policy.key, &visit.identity);
         if own != Some(&key) {
             forget(visit, key);

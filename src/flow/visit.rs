@@ -1,6 +1,6 @@
 //! One request on its way: what every stage needs to see, and what they note for the record.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use crate::head::RequestHead;
@@ -21,6 +21,8 @@ pub struct Visit<P: Ports> {
     pub ports: P,
     /// The client's request.
     pub request: RequestHead,
+    /// Its content, where that is part of the key.
+    pub content: OnceCell<P::Bytes>,
     /// The route that took it.
     pub route: Rc<Route>,
     /// Who asks.
@@ -95,12 +97,18 @@ impl<P: Ports> Visit<P> {
         states.get_mut(index).map(|state| step(state, &mut rng))
     }
 
+    /// The content of the request, to be sent to an origin; `None` where there is none, or where it passes through.
+    pub fn body(&self) -> Option<P::Body> {
+        self.content.get().map(|bytes| self.ports.body(bytes))
+    }
+
     /// The same visit with another request, that nobody waits for and that is not recorded.
     pub fn in_background(&self, request: RequestHead) -> Self {
         Self {
             gate: self.gate.clone(),
             ports: self.ports.clone(),
             request,
+            content: self.content.clone(),
             route: self.route.clone(),
             identity: self.identity.clone(),
             id: self.id.clone(),

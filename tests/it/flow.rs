@@ -1,6 +1,7 @@
 //! A request's whole way, on a virtual clock.
 
 mod assets;
+mod bodies;
 mod caching;
 mod collapse;
 mod identity;
@@ -8,6 +9,7 @@ mod layers;
 mod limits;
 mod origins;
 mod own;
+mod poisoning;
 mod record;
 mod semantics;
 

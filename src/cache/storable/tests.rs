@@ -107,7 +107,8 @@ fn responses_to_requests_with_credentials_need_leave_rfc9111_3_5() {
         };
         assert_eq!(verdict(&shown, "{}", &anonymous()), stored, "{directives}");
         assert_eq!(verdict(&get(&[]), "{}", &known()), stored, "a verified key counts as well: {directives}");
-        assert_eq!(verdict(&shown, r#"{"key":{"per_user":true}}"#, &known()), stored, "{directives}");
+        let by_key = Identity { key_hash: Some("00".into()), ..known() };
+        assert_eq!(verdict(&shown, r#"{"key":{"per_user":true}}"#, &by_key), stored, "{directives}");
     }
     let per_user = policy(r#"{"key":{"per_user":true}}"#);
     let fresh = response(200, &[("cache-control", "max-age=9")]);
@@ -221,4 +222,32 @@ fn a_client_that_counts_may_forbid_storing_rfc9111_5_2_1_5() {
     assert!(with("{}", &shy, 200, &pairs).is_ok());
     let all = r#"{"honour_client_directives":"all"}"#;
     assert_eq!(with(all, &shy, 200, &pairs), Err(NotStored::RequestNoStore));
+}
+
+#[test]
+fn a_key_of_ones_own_is_as_good_as_a_private_cache_rfc9111_3_5() {
+    let by_key = Identity { key_hash: Some("00".into()), ..known() };
+    let unproven = Identity { unproven: true, ..anonymous() };
+    let token = ("authorization", "Bearer a.b.c");
+    let per_user = r#"{"key":{"per_user":true}}"#;
+    for (json, fields, identity, stored) in [
+        (per_user, &[][..], &by_key, true),
+        (per_user, &[token], &known(), true),
+        (per_user, &[token], &by_key, false),
+        (per_user, &[token, token], &known(), false),
+        (per_user, &[("cookie", "session=1")], &by_key, false),
+        (per_user, &[], &anonymous(), false),
+        (per_user, &[token], &anonymous(), false),
+        (per_user, &[], &unproven, false),
+        ("{}", &[], &by_key, false),
+        ("{}", &[token], &known(), false),
+    ] {
+        for directives in ["private, max-age=9", "max-age=9, private=\"x\", private"] {
+            let response = response(200, &[("cache-control", directives)]);
+            let verdict = storable(&get(fields), &response, &policy(json), identity, secs(0));
+            assert_eq!(verdict.is_ok(), stored, "{json} {fields:?} {identity:?}");
+        }
+    }
+    let none = response(200, &[("cache-control", "private, no-store, max-age=9")]);
+    assert_eq!(storable(&get(&[]), &none, &policy(per_user), &by_key, secs(0)), Err(NotStored::NoStore));
 }

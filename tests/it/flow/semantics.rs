@@ -148,3 +148,34 @@ fn one_refresh_serves_all_queries_that_are_the_same() {
     world.pass(secs(2));
     assert_eq!((world.get("/x?b").run().text(), world.counts().origin), ("1", 2));
 }
+
+#[test]
+fn what_is_private_is_stored_for_its_user_alone() {
+    let world = cached("key = { per_user = true }, kv_admission = \"always\"");
+    for user in ["a", "b"] {
+        world.api_key(&format!("{user}-key"), &format!(r#"{{"subject":"{user}"}}"#));
+    }
+    world.origin(|asked| {
+        let who = [asked.field("x-api-key"), asked.field("cookie")].map(|name| name.unwrap_or("none"));
+        Reply::cached(who.join(" "), "private, max-age=60")
+    });
+    for round in 0..3 {
+        for key in ["a-key", "b-key"] {
+            let answer = world.get("/x").field("x-api-key", key).run();
+            assert_eq!((answer.text(), answer.is_hit()), (format!("{key} none").as_str(), round > 0));
+        }
+        assert_eq!(world.get("/x").run().text(), "none none");
+        let stranger = world.get("/x").field("x-api-key", "c-key").run();
+        assert_eq!((stranger.text(), stranger.is_hit()), ("c-key none", false));
+        world.pass(secs(2));
+        if round == 1 {
+            world.lose(0, 0);
+        }
+    }
+    assert!(!world.get("/y").field("x-api-key", "a-key").field("cookie", "b").run().is_hit());
+    assert_eq!(
+        world.get("/y").field("x-api-key", "a-key").run().text(),
+        "a-key none",
+        "no session is shared"
+    );
+}
