@@ -161,7 +161,7 @@ fn a_config_is_read_and_compiled_the_same_way() {
     let route = site.table.classify(&get("https://edge.example/api/x", &[])).unwrap();
     assert_eq!((&*route.name, route.limits.len(), route.pools.len()), ("api", 1, 1));
     // A change of this leaves all that is stored behind.
-    assert_eq!(&*route.cache.key.scope, "42b4ecd8a6cf");
+    assert_eq!(&*route.cache.key.scope, "2c32abb5009d");
     assert_eq!(site.kv_budget.as_millis(), 50);
     assert_eq!(&*site.table.classify(&get("https://edge.example/x", &[])).unwrap().name, "rest");
     assert!(Config::deployed(CONFIG, "other").is_err());
