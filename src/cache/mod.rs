@@ -6,6 +6,7 @@
 //! the origin -> [`settle()`] -> [`storable()`] -> [`StoredHead::new`] into the layers. A response to an unsafe
 //! method goes through [`invalidates()`].
 
+pub mod combine;
 pub mod content;
 mod date;
 pub mod directives;

@@ -249,7 +249,7 @@ impl StoredHead {
     }
 }
 
-fn decimal(number: u64) -> String {
+pub(super) fn decimal(number: u64) -> String {
     let mut text = String::new();
     push_integer(&mut text, i64::try_from(number).unwrap_or(i64::MAX));
     text

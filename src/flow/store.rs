@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
-use crate::cache::range::How;
+use crate::cache::combine::Combined;
+use crate::cache::memory::Held;
+use crate::cache::range::{ByteRange, How};
 use crate::cache::stored::Exchange;
 use crate::cache::{
     CacheStatus, Detail, Fwd, Layer, NotStored, PrimaryKey, Record, StoredHead, VariantIndex, invalidates,
@@ -144,8 +146,9 @@ impl<P: Ports> Filling<P> {
         if self.is_forgotten() {
             return;
         }
+        head.count(visit.ports.len(&bytes));
+        let bytes = self.combine(&mut head, bytes);
         let length = visit.ports.len(&bytes);
-        head.count(length);
         if policy.layers.contains(&Layer::Memory) {
             let variants_max = policy.vary.variants_max;
             let mut memory = visit.gate.memory.borrow_mut();
@@ -157,6 +160,27 @@ impl<P: Ports> Filling<P> {
         self.save(Layer::Colo, &head, visit.ports.body(&bytes), length).await;
         if self.pays(&head) {
             self.save(Layer::Kv, &head, visit.ports.body(&bytes), length).await;
+        }
+    }
+
+    /// A part is put together with what memory holds of the same response; tells the body that the new head is of.
+    fn combine(&self, head: &mut StoredHead, bytes: P::Bytes) -> P::Bytes {
+        let (gate, ports) = (&self.visit.gate, &self.visit.ports);
+        if head.part.is_none() {
+            return bytes;
+        }
+        let memory = gate.memory.borrow();
+        let held = memory.get(&gate.searches.borrow().key(&self.key));
+        let fit = |held: &Held<P::Bytes>| Some((Combined::new(&held.head, head)?, held.body.clone()));
+        match held.iter().find_map(fit) {
+            Some((whole, old)) if self.visit.route.cache.takes(Layer::Memory, whole.head.stored_bytes()) => {
+                let cut = |range: ByteRange| ports.slice(&old, range.first..range.last.saturating_add(1));
+                let (before, after) = (whole.before.map(cut), whole.after.map(cut));
+                *head = whole.head;
+                let parts: Vec<P::Bytes> = before.into_iter().chain([bytes]).chain(after).collect();
+                ports.concat(&parts)
+            }
+            _ => bytes,
         }
     }
 

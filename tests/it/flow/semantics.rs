@@ -179,3 +179,37 @@ fn what_is_private_is_stored_for_its_user_alone() {
         "no session is shared"
     );
 }
+
+#[test]
+fn parts_are_put_together_until_they_are_the_whole_rfc9111_3_4() {
+    for (strong, origin) in [(true, 3), (false, 6)] {
+        let world = cached("partial = true");
+        world.origin(move |asked| {
+            let tag = if strong { "\"a\"" } else { "W/\"a\"" };
+            let whole = "0123456789";
+            let reply = |status, text: &str| {
+                Reply::new(status, text).field("cache-control", "max-age=60").field("etag", tag)
+            };
+            match asked.field("range").and_then(|range| range.strip_prefix("bytes=")?.split_once('-')) {
+                Some((first, last)) => {
+                    let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap());
+                    reply(206, whole.get(first..=last).unwrap())
+                        .field("content-range", &format!("bytes {first}-{last}/10"))
+                }
+                None => reply(200, whole),
+            }
+        });
+        let ask = |range: &str| world.get("/x").field("range", range).run();
+        for range in ["bytes=0-3", "bytes=2-6", "bytes=7-9"] {
+            let answer = ask(range);
+            assert!(answer.status == 206 && answer.cache().ends_with("stored; ttl=60"), "{}", answer.cache());
+        }
+        for (range, text) in [("bytes=1-8", "12345678"), ("bytes=0-0", "0")] {
+            let answer = ask(range);
+            assert_eq!((answer.status, answer.text(), answer.is_hit()), (206, text, strong));
+        }
+        let answer = world.get("/x").run();
+        assert_eq!((answer.status, answer.text(), answer.is_hit()), (200, "0123456789", strong));
+        assert_eq!((world.counts().origin, world.leaks()), (origin, 0));
+    }
+}
