@@ -39,6 +39,17 @@ pub async fn fetch<P: Ports>(
     }
 }
 
+/// The client's request without what could make its response another one than its key says.
+fn asked_for_all<P: Ports>(visit: &Visit<P>) -> Cow<'_, RequestHead> {
+    let rules = &visit.route.cache.key;
+    if !unkeyed::any(&visit.request.fields, rules) {
+        return Cow::Borrowed(&visit.request);
+    }
+    let mut request = visit.request.clone();
+    unkeyed::strip(&mut request.fields, rules);
+    Cow::Owned(request)
+}
+
 /// No attempt bettered the last response: where nothing stands in for it, it is one like any other, and may be stored
 /// where it says so (RFC 9111, section 3).
 fn gave_up<P: Ports>(
@@ -56,17 +67,6 @@ fn gave_up<P: Ports>(
         }
         response => unanswered::failed(visit, Failed { response, ..failed }, Some(fwd)),
     }
-}
-
-/// The client's request without what could make its response another one than its key says.
-fn asked_for_all<P: Ports>(visit: &Visit<P>) -> Cow<'_, RequestHead> {
-    let rules = &visit.route.cache.key;
-    if !unkeyed::any(&visit.request.fields, rules) {
-        return Cow::Borrowed(&visit.request);
-    }
-    let mut request = visit.request.clone();
-    unkeyed::strip(&mut request.fields, rules);
-    Cow::Owned(request)
 }
 
 /// Past the cache: the origin answers, and what that makes invalid is removed.
