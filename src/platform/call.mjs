@@ -176,7 +176,10 @@ export class Call {
     const [method, url] = lines[0].split(" ");
     const headers = {};
     for (let i = 1; i + 1 < lines.length; i += 2) headers[lines[i]] = lines[i + 1];
-    const body = content(handle) ?? null;
+    // The platform's fetch refuses content with these; what it would have meant is not defined (RFC 9110, section 9.3.1).
+    const bare = method === "GET" || method === "HEAD";
+    if (bare) delete headers["content-length"];
+    const body = bare ? null : (content(handle) ?? null);
     this.sent = true;
     let late = false;
     const timer = setTimeout(() => {

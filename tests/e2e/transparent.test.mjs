@@ -29,6 +29,12 @@ describe("requests", () => {
         });
     }
 
+    test("a GET with content is answered, though the platform lets no content through with it", async () => {
+        const answer = await gate.get("/thing", { body: "of no meaning" });
+        assert.equal(answer.status, 200);
+        assert.deepEqual([origin.last().method, origin.last().body], ["GET", ""]);
+    });
+
     for (const path of ["/a?x=1&x=2&y=%2F+z", "/a%2Fb?c=%20d+e", "/%C3%A9t%C3%A9", "//double//slash", "/semi;v=1,2", "/trail/?", "/~user/a.b/$@!*'()"]) {
         test(`the path and query ${path} arrive unchanged`, async () => {
             await send(gate.url, { path });
