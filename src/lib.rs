@@ -17,6 +17,9 @@ macro_rules! mistake {
     };
 }
 
+#[macro_use]
+mod text;
+
 pub mod admin;
 pub mod base64url;
 pub mod cache;

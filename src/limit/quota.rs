@@ -79,18 +79,7 @@ impl fmt::Display for Quota {
     }
 }
 
-impl Serialize for Quota {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Quota {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+text_serde!(Quota);
 
 /// What a tier is entitled to: a [`Quota`], or `"unlimited"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
 use crate::head::Target;
 
 /// An absolute `http` or `https` URL without user information, query and fragment: `https://app.example.com`
@@ -106,18 +104,7 @@ impl fmt::Display for OriginUrl {
     }
 }
 
-impl Serialize for OriginUrl {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for OriginUrl {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+text_serde!(OriginUrl);
 
 #[cfg(test)]
 mod tests {

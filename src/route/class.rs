@@ -258,7 +258,7 @@ impl fmt::Display for CacheControl {
     }
 }
 
-super::text_serde!(CacheControl);
+text_serde!(CacheControl);
 
 impl Default for AssetConfig {
     fn default() -> Self {

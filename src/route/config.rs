@@ -91,7 +91,7 @@ impl std::fmt::Display for RouteName {
     }
 }
 
-super::text_serde!(RouteName);
+text_serde!(RouteName);
 
 /// `cache = "off"`, `cache = "short"` (or `"90s"`), or a table of its own.
 #[derive(Debug, Clone, PartialEq)]

@@ -228,7 +228,7 @@ impl fmt::Display for HostPattern {
     }
 }
 
-super::text_serde!(HostPattern);
+text_serde!(HostPattern);
 
 /// A method's name as a config writes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -266,7 +266,7 @@ impl fmt::Display for MethodName {
     }
 }
 
-super::text_serde!(MethodName);
+text_serde!(MethodName);
 
 /// The fields that a request must have.
 #[derive(Deserialize, Serialize, Debug, Clone, PartialEq, Default)]

@@ -27,25 +27,6 @@ pub use config::{CacheSetting, RouteConfig, RouteName};
 use matcher::{Match, Mismatch, Specificity};
 use path::{PathPrefix, Reading, normal};
 
-/// Reads and writes a type as text, through its `FromStr` and `Display`.
-macro_rules! text_serde {
-    ($name:ty) => {
-        impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> serde::Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
-            }
-        }
-    };
-}
-use text_serde;
-
 /// What happens to a request whose route cannot be decided upon because the wasm died.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

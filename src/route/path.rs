@@ -205,7 +205,7 @@ impl fmt::Display for PathPattern {
     }
 }
 
-super::text_serde!(PathPattern);
+text_serde!(PathPattern);
 
 /// A path prefix of whole segments: `/v1`, `/app/v1`. A slash at the end is dropped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -249,7 +249,7 @@ impl fmt::Display for PathPrefix {
     }
 }
 
-super::text_serde!(PathPrefix);
+text_serde!(PathPrefix);
 
 #[cfg(test)]
 mod tests {
