@@ -40,6 +40,8 @@ pub struct StoredHead {
     pub body_bytes: Option<u64>,
     /// Which part of that the stored body is, where it is not all of it.
     pub part: Option<ByteRange>,
+    /// How far purges were known when the origin was asked for it ([`super::purge`]).
+    pub generation: u64,
 }
 
 /// When a request went to the origin and when its answer came.
@@ -49,6 +51,8 @@ pub struct Exchange {
     pub request_time: Timestamp,
     /// When the head of the answer was there, or it was given up.
     pub response_time: Timestamp,
+    /// How far purges were known when it was sent.
+    pub generation: u64,
 }
 
 /// A stored response that the origin has confirmed.
@@ -129,6 +133,7 @@ impl StoredHead {
             selecting: Selecting::new(&request.fields, &fields, &policy.vary),
             body_bytes: carried.map(|(_, complete)| complete).or_else(|| response.content_length()),
             part: carried.map(|(part, _)| part),
+            generation: exchange.generation,
             fields,
         }
     }
@@ -142,6 +147,12 @@ impl StoredHead {
     /// Seconds for which it stays fresh; zero or less where it is stale.
     pub fn ttl(&self, now: Timestamp) -> i64 {
         i64::from(self.lifetime_secs) - i64::from(self.current_age(now))
+    }
+
+    /// Makes it stale from that moment on, or from now where that lies ahead by the other clock.
+    pub fn end_at(&mut self, moment: Timestamp, now: Timestamp) {
+        let age = self.current_age(moment.min(now));
+        self.lifetime_secs = self.lifetime_secs.min(age);
     }
 
     /// The length of the stored body, where it is known: that of the part, where it is one.

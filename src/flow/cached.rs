@@ -43,6 +43,9 @@ pub async fn answer<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>) -> Re
         }
         visit.ports.discard(body);
     }
+    if visit.is_behind() && visit.is_held(&key) {
+        visit.caught_up().await;
+    }
     let mut waited = false;
     let lead = loop {
         if let Some(mut reply) = from_memory(visit, &key) {
@@ -126,6 +129,11 @@ fn from_memory<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey) -> Option<Reply
     }
     let memory = visit.gate.memory.borrow();
     let held = memory.get(&visit.gate.searches.borrow().key(key));
+    if held.iter().any(|held| held.is_unjudged(visit.gate.fleet.newest())) {
+        drop(memory);
+        visit.sweep(key);
+        return from_memory(visit, key);
+    }
     let groups = &visit.gate.groups.borrow();
     let (policy, identity) = (&visit.route.cache, &visit.identity);
     match reuse(&visit.request, held, None, groups, policy, identity, visit.ports.now()) {
@@ -156,6 +164,8 @@ async fn from_elsewhere<P: Ports>(
             return serve_stored(visit, key, candidate, &serve);
         }
     }
+    // What is stored from here on says how far purges were known.
+    visit.caught_up().await;
     match decide(visit, &found) {
         Reuse::Revalidate(asked) => revalidate(visit, key, &found, asked, lead).await,
         Reuse::Forward(Forward { fwd, .. }) => fetch(visit, key, &found, fwd, lead).await,

@@ -14,6 +14,7 @@ use crate::ports::Ports;
 use crate::record::{EndpointReport, EndpointState, Incident, Outbox};
 use crate::time::{Span, Timestamp};
 
+use super::fleet::Fleet;
 use super::flight::Flights;
 use super::identify::Keyring;
 
@@ -50,6 +51,8 @@ pub struct Gate<P: Ports> {
     pub searches: RefCell<Searches>,
     /// Which cache groups were invalidated.
     pub groups: RefCell<Groups>,
+    /// What the fleet shares, as far as this isolate knows.
+    pub fleet: Fleet<P::Signal>,
     /// Who is fetching what.
     pub flights: RefCell<Flights<P::Signal>>,
     /// What was learned of each pool of the site, in its order.
@@ -88,6 +91,7 @@ impl<P: Ports> Gate<P> {
             memory: RefCell::new(Memory::new(site.memory_bytes_max)),
             searches: RefCell::default(),
             groups: RefCell::default(),
+            fleet: Fleet::default(),
             flights: RefCell::default(),
             pools: RefCell::new(pools),
             refusals: RefCell::default(),

@@ -142,6 +142,7 @@ pub struct Found<P: Ports> {
 impl<P: Ports> Found<P> {
     /// What memory holds.
     pub fn in_memory(visit: &Visit<P>, key: &PrimaryKey) -> Self {
+        visit.sweep(key);
         let mut candidates = Vec::new();
         if visit.route.cache.layers.contains(&Layer::Memory) {
             candidates.extend(
@@ -187,7 +188,7 @@ pub async fn look<P: Ports>(visit: &Visit<P>, layer: Layer, key: &PrimaryKey, fo
     }
 }
 
-/// Adds a stored response, unless it is older than what invalidated it.
+/// Adds a stored response, unless it is older than what invalidated it, or was purged.
 async fn add<P: Ports>(
     visit: &Visit<P>,
     layer: Layer,
@@ -196,20 +197,29 @@ async fn add<P: Ports>(
     body: P::Body,
     found: &mut Found<P>,
 ) {
-    if visit.gate.is_forgotten(key, head.response_time) {
-        return visit.ports.discard(body);
+    visit.caught_up().await;
+    let is_forgotten = visit.gate.is_forgotten(key, head.response_time);
+    match visit.spared(key, head).filter(|_| !is_forgotten) {
+        Some(head) => found.candidates.extend(take(visit, layer, head, body).await),
+        None => visit.ports.discard(body),
     }
-    found.candidates.extend(take(visit, layer, head, body).await);
 }
 
 /// One variant by its storage key, from whichever layer has it.
-pub async fn variant<P: Ports>(visit: &Visit<P>, key: &StorageKey) -> Option<Candidate<P>> {
+pub async fn variant<P: Ports>(
+    visit: &Visit<P>,
+    primary: &PrimaryKey,
+    key: &StorageKey,
+) -> Option<Candidate<P>> {
     for layer in [Layer::Colo, Layer::Kv] {
         if visit.route.cache.layers.contains(&layer)
             && let Some((Record::Response(head), body)) = read(visit, layer, key).await
-            && let Some(candidate) = take(visit, layer, head, body).await
         {
-            return Some(candidate);
+            let mut found = Found { candidates: Vec::new(), index: None };
+            add(visit, layer, primary, head, body, &mut found).await;
+            if let Some(candidate) = found.candidates.pop() {
+                return Some(candidate);
+            }
         }
     }
     None

@@ -10,13 +10,16 @@
 mod admit;
 mod cached;
 mod fetch;
+mod fleet;
 mod flight;
 mod gate;
 mod identify;
 mod lookup;
 mod origin;
 mod own;
+mod purged;
 mod report;
+mod steer;
 mod store;
 mod unanswered;
 mod visit;
@@ -60,7 +63,7 @@ pub async fn serve<P: Ports>(
     if let Some(action) =
         admin::endpoint(&request, gate.site.server.prefix.as_str(), gate.vars.admin_token.as_deref())
     {
-        return own::answer(&gate, &ports, &request, action, &id).await;
+        return own::answer(&gate, &ports, &request, body, action, &id).await;
     }
     let (route, ambiguous) = match gate.site.table.classify(&request) {
         Ok(route) => (route.clone(), None),
@@ -73,6 +76,7 @@ pub async fn serve<P: Ports>(
         Settled::Refuse(why) => (gate.anonymous.clone(), Some(why), true),
     };
     let notes = RefCell::new(Notes::default());
+    let behind = RefCell::new(fleet::keep_up(&gate, &ports, arrived));
     let visit = Rc::new(Visit {
         gate,
         ports,
@@ -82,6 +86,7 @@ pub async fn serve<P: Ports>(
         identity,
         id,
         arrived,
+        behind,
         notes,
     });
     if let Some(why) = rejected {

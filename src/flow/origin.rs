@@ -139,10 +139,11 @@ async fn ask_cdn<P: Ports>(visit: &Visit<P>, request: &RequestHead) -> Option<As
     head.fields.append("cdn-loop", &visit.gate.site.server.id);
     let pool = visit.gate.site.pools.get(*visit.route.pools.first()?)?;
     let request_time = visit.ports.now();
+    let generation = visit.gate.fleet.generation();
     let sent = visit.ports.fetch(&head, P::Body::default(), pool.config.attempt_timeout).await;
     match sent {
         Ok(message) if message.head.status != 404 && message.head.status < 500 => {
-            let exchange = Exchange { request_time, response_time: visit.ports.now() };
+            let exchange = Exchange { request_time, response_time: visit.ports.now(), generation };
             let clean = response::clean(message.head, &visit.gate.site.server.id);
             Some(Asked::Answered(Message::new(clean, message.body), exchange))
         }
@@ -183,7 +184,7 @@ impl<P: Ports> Way<'_, P> {
         let mut step = match visit.with_pool(index, |state, rng| attempts.start(state, rng, start)) {
             Some(Ok(step)) => step,
             Some(Err(failure)) => {
-                let exchange = Exchange { request_time: start, response_time: start };
+                let exchange = Exchange { request_time: start, response_time: start, generation: 0 };
                 return Asked::Failed(Failed { response: None, failure, pool: index, exchange });
             }
             None => return Asked::Refused(Refusal::NoPool),
@@ -193,6 +194,7 @@ impl<P: Ports> Way<'_, P> {
                 ports.sleep(step.wait).await;
             }
             let request_time = ports.now();
+            let generation = visit.gate.fleet.generation();
             let sent = self.send(pool, step, payload).await;
             let response_time = ports.now();
             let latency = response_time.since(request_time);
@@ -203,7 +205,7 @@ impl<P: Ports> Way<'_, P> {
             };
             let next =
                 visit.with_pool(index, |state, rng| attempts.report(state, &outcome, rng, response_time));
-            let exchange = Exchange { request_time, response_time };
+            let exchange = Exchange { request_time, response_time, generation };
             match (next, sent) {
                 (_, Err(refused)) => return Asked::Refused(Refusal::NotForwarded(refused)),
                 (Some(Next::Retry(again)), Ok(sent)) => {

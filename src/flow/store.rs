@@ -7,8 +7,8 @@ use crate::cache::memory::Held;
 use crate::cache::range::{ByteRange, How};
 use crate::cache::stored::Exchange;
 use crate::cache::{
-    CacheStatus, Detail, Fwd, Layer, NotStored, PrimaryKey, Record, StoredHead, VariantIndex, invalidates,
-    storable,
+    CacheStatus, Detail, Fate, Fwd, Layer, NotStored, PrimaryKey, Record, StoredHead, VariantIndex,
+    invalidates, storable,
 };
 use crate::head::{Message, ResponseHead};
 use crate::ports::{Loaded, PortError, Ports};
@@ -143,7 +143,7 @@ impl<P: Ports> Filling<P> {
             Ok(_) => return visit.late_incident(Incident::TruncatedBody, "shorter than it said"),
             Err(error) => return visit.late_incident(Incident::TruncatedBody, &error.to_string()),
         };
-        if self.is_forgotten() {
+        if self.is_forgotten(&head) {
             return;
         }
         head.count(visit.ports.len(&bytes));
@@ -205,8 +205,10 @@ impl<P: Ports> Filling<P> {
         }
     }
 
-    fn is_forgotten(&self) -> bool {
+    /// Whether it was invalidated or purged on its way.
+    fn is_forgotten(&self, head: &StoredHead) -> bool {
         self.visit.gate.is_forgotten(&self.key, self.asked)
+            || self.visit.fate(&self.key, false, head) == Fate::Gone
     }
 
     fn pays(&self, head: &StoredHead) -> bool {
@@ -216,7 +218,7 @@ impl<P: Ports> Filling<P> {
     }
 
     async fn save(&self, layer: Layer, head: &StoredHead, body: P::Body, length: u64) {
-        if !self.visit.route.cache.takes(layer, Some(length)) || self.is_forgotten() {
+        if !self.visit.route.cache.takes(layer, Some(length)) || self.is_forgotten(head) {
             return self.visit.ports.discard(body);
         }
         let saved = save(&self.visit, layer, &self.key, self.index.clone(), head, body, length).await;

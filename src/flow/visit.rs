@@ -11,6 +11,7 @@ use crate::record::{AnsweredBy, Event, Incident, Incidents, MethodClass, Verdict
 use crate::route::Route;
 use crate::time::Timestamp;
 
+use super::fleet::Wait;
 use super::gate::Gate;
 
 /// One request on its way.
@@ -31,6 +32,8 @@ pub struct Visit<P: Ports> {
     pub id: String,
     /// When it came.
     pub arrived: Timestamp,
+    /// What is being read of what the fleet shares, where this isolate is behind.
+    pub behind: RefCell<Option<Wait<P::Signal>>>,
     /// For the record.
     pub notes: RefCell<Notes>,
 }
@@ -113,6 +116,7 @@ impl<P: Ports> Visit<P> {
             identity: self.identity.clone(),
             id: self.id.clone(),
             arrived: self.ports.now(),
+            behind: RefCell::default(),
             notes: RefCell::default(),
         }
     }

@@ -216,11 +216,13 @@ pub enum Incident {
     DeferredFailed,
     /// A delta of counters did not reach the metrics object.
     MetricsUnreachable,
+    /// What the fleet shares could not be read; the isolate went on with what it knew.
+    FleetUnreachable,
 }
 
 impl Incident {
     /// In the order of their index. A new one goes to the end: counters on their way hold the index.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::KvError,
         Self::KvSlow,
         Self::ColoError,
@@ -234,6 +236,7 @@ impl Incident {
         Self::TruncatedBody,
         Self::DeferredFailed,
         Self::MetricsUnreachable,
+        Self::FleetUnreachable,
     ];
 
     /// As a label and in the log.
@@ -252,6 +255,7 @@ impl Incident {
             Self::TruncatedBody => "truncated-body",
             Self::DeferredFailed => "deferred-failed",
             Self::MetricsUnreachable => "metrics-unreachable",
+            Self::FleetUnreachable => "fleet-unreachable",
         }
     }
 
@@ -267,7 +271,8 @@ impl Incident {
             | Self::AuthUnavailable
             | Self::Trap
             | Self::TruncatedBody
-            | Self::DeferredFailed => true,
+            | Self::DeferredFailed
+            | Self::FleetUnreachable => true,
         }
     }
 }

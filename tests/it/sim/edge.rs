@@ -306,6 +306,39 @@ impl Ports for Edge {
         Ok(signature == b"good")
     }
 
+    async fn fleet(&self, budget: Span) -> Result<Option<String>, PortError> {
+        let shared = &self.shared;
+        shared.counts.borrow_mut().fleet_reads += 1;
+        let read = || Ok(shared.fleet.borrow().seen(self.colo, self.now()));
+        self.ask(Helper::Kv, budget, read).await
+    }
+
+    /// As the object on the platform: it takes the command, and writes KV within a second.
+    async fn command(&self, command: &str, budget: Span) -> Result<String, PortError> {
+        let shared = self.shared.clone();
+        shared.counts.borrow_mut().fleet_commands += 1;
+        let take = || {
+            let step = shared.fleet.borrow_mut().take(command, self.now());
+            let step = step.ok_or(PortError::Failed("the command can't be read".into()))?;
+            if let Some(at) = shared.fleet.borrow_mut().writes_at(self.now()) {
+                let edge = self.clone();
+                // No isolate's: the object goes on whoever asked it.
+                shared.tasks.spawn(u64::MAX, async move {
+                    edge.shared.clock.until(at).await;
+                    let (visible, now) = (edge.visible(), edge.now());
+                    edge.shared.counts.borrow_mut().fleet_writes += 1;
+                    edge.shared.fleet.borrow_mut().write(visible, now);
+                });
+            }
+            Ok(step)
+        };
+        self.ask(Helper::Fleet, budget, take).await
+    }
+
+    async fn audit(&self, budget: Span) -> Result<String, PortError> {
+        self.ask(Helper::Fleet, budget, || Ok(self.shared.fleet.borrow().audit())).await
+    }
+
     async fn report(&self, delta: &str) -> Result<(), PortError> {
         let shared = &self.shared;
         shared.counts.borrow_mut().metrics += 1;

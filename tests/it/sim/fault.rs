@@ -9,6 +9,7 @@ pub enum Helper {
     Kv,
     Limiter,
     Metrics,
+    Fleet,
 }
 
 /// How a helper behaves.

@@ -13,6 +13,7 @@ mod client;
 mod clock;
 mod edge;
 mod fault;
+mod fleet;
 mod origin;
 mod stores;
 mod world;

@@ -16,6 +16,7 @@ use super::client::{Answer, Pending, Request};
 use super::clock::{Clock, Tasks};
 use super::edge::Edge;
 use super::fault::{Fault, Helper};
+use super::fleet::Fleet;
 use super::origin::{Asked, Origin, Reply};
 use super::stores::{Colos, Kv};
 
@@ -33,6 +34,10 @@ pub struct Counts {
     pub kv_writes: usize,
     pub limiter: usize,
     pub metrics: usize,
+    /// Of KV, besides `kv_reads` and `kv_writes`.
+    pub fleet_reads: usize,
+    pub fleet_writes: usize,
+    pub fleet_commands: usize,
 }
 
 impl Counts {
@@ -64,6 +69,7 @@ pub struct Shared {
     pub api_keys: RefCell<HashMap<String, String>>,
     pub limiters: RefCell<HashMap<String, Vec<u8>>>,
     pub metrics: RefCell<Live>,
+    pub fleet: RefCell<Fleet>,
     pub origin: RefCell<Origin>,
     pub asked: RefCell<Vec<Asked>>,
     pub counts: RefCell<Counts>,
@@ -137,6 +143,7 @@ impl World {
             api_keys: RefCell::default(),
             limiters: RefCell::default(),
             metrics: RefCell::new(Live::new(START)),
+            fleet: RefCell::default(),
             origin: RefCell::new(Box::new(|_| Reply::ok("hello"))),
             asked: RefCell::default(),
             counts: RefCell::default(),
