@@ -12,6 +12,7 @@ mod cached;
 mod fetch;
 mod flight;
 mod gate;
+mod hedge;
 mod identify;
 mod lookup;
 mod origin;
