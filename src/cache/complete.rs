@@ -65,7 +65,7 @@ impl StoredHead {
         let (Some(complete), Some(more)) = (self.body_bytes, bytes.checked_sub(1)) else { return false };
         let can = matches!(self.status, 200 | 206) && !none && validator::strong_tag(&self.fields).is_some();
         let part = ByteRange { first: start, last: start.saturating_add(more) };
-        if !can || part.last >= complete {
+        if !can || part.last.saturating_add(1) >= complete {
             return false;
         }
         self.become_part(part, complete);
