@@ -89,8 +89,21 @@ pub trait Ports: Clone + 'static {
     fn text(&self, bytes: &Self::Bytes) -> String;
     /// Bytes one after the other.
     fn concat(&self, parts: &[Self::Bytes]) -> Self::Bytes;
+    /// Reads a body, at most `cap` bytes; tells whether it came to its end, or broke off.
+    fn gather(
+        &self,
+        body: Self::Body,
+        cap: u64,
+    ) -> impl Future<Output = Result<(Self::Bytes, bool), PortError>>;
     /// Reads a body whole, at most `cap` bytes.
-    fn collect(&self, body: Self::Body, cap: u64) -> impl Future<Output = Result<Self::Bytes, PortError>>;
+    fn collect(&self, body: Self::Body, cap: u64) -> impl Future<Output = Result<Self::Bytes, PortError>> {
+        async move {
+            match self.gather(body, cap).await? {
+                (bytes, true) => Ok(bytes),
+                (_, false) => Err(PortError::Failed("the body broke off".into())),
+            }
+        }
+    }
 
     /// Waits.
     fn sleep(&self, span: Span) -> impl Future<Output = ()>;

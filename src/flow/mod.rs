@@ -9,6 +9,7 @@
 
 mod admit;
 mod cached;
+mod complete;
 mod fetch;
 mod flight;
 mod gate;

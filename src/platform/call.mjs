@@ -259,9 +259,9 @@ export class Call {
     this.settle(op, within(signal.promise, millis));
   }
 
-  /** The whole of a body, at most `cap` bytes of it; a longer one fails. */
-  collect(op, handle, cap) {
-    this.settle(op, collect(content(handle), cap).then((bytes) => [null, bytes]));
+  /** The bytes of a body, at most `cap`; a longer one fails. One that breaks off settles with a text beside its bytes. */
+  gather(op, handle, cap) {
+    this.settle(op, gather(content(handle), cap));
   }
 
   /** Two handles for one body. */
@@ -394,14 +394,18 @@ function fixed(body, length, ctx) {
   return readable;
 }
 
-async function collect(body, cap) {
-  if (body === null || body === undefined) return new Uint8Array();
-  if (body instanceof Uint8Array) return body;
+async function gather(body, cap) {
+  if (body === null || body === undefined) return [null, new Uint8Array()];
+  if (body instanceof Uint8Array) return [null, body];
   const chunks = [];
   let length = 0;
+  let broken = null;
   const reader = body.getReader();
   for (;;) {
-    const { done, value } = await reader.read();
+    const { done, value } = await reader.read().catch((error) => {
+      broken = String(error?.message ?? error);
+      return { done: true };
+    });
     if (done) break;
     length += value.byteLength;
     if (length > cap) {
@@ -416,7 +420,7 @@ async function collect(body, cap) {
     whole.set(chunk, at);
     at += chunk.byteLength;
   }
-  return whole;
+  return [broken, whole];
 }
 
 const SIGNATURES = {

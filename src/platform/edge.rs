@@ -45,7 +45,7 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn watch(this: &Call, body: &JsValue, millis: f64, length: f64) -> JsValue;
     #[wasm_bindgen(method)]
-    fn collect(this: &Call, op: u32, body: &JsValue, cap: f64);
+    fn gather(this: &Call, op: u32, body: &JsValue, cap: f64);
     #[wasm_bindgen(method)]
     fn tee(this: &Call, body: &JsValue) -> Array;
     #[wasm_bindgen(method)]
@@ -259,9 +259,9 @@ impl Ports for Edge {
         whole
     }
 
-    async fn collect(&self, body: Body, cap: u64) -> Result<Uint8Array, PortError> {
-        let whole = settled(Operation::new(|op| self.call.collect(op, &body.0, cap as f64))).await?;
-        Ok(whole.handle.unchecked_into())
+    async fn gather(&self, body: Body, cap: u64) -> Result<(Uint8Array, bool), PortError> {
+        let read = settled(Operation::new(|op| self.call.gather(op, &body.0, cap as f64))).await?;
+        Ok((read.handle.unchecked_into(), read.text.is_none()))
     }
 
     async fn sleep(&self, span: Span) {

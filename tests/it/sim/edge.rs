@@ -164,13 +164,12 @@ impl Ports for Edge {
         parts.concat().into()
     }
 
-    async fn collect(&self, body: Body, cap: u64) -> Result<Bytes, PortError> {
+    async fn gather(&self, body: Body, cap: u64) -> Result<(Bytes, bool), PortError> {
         let read = body::read(&self.shared.clock, body).await;
-        let bytes = read.clone().unwrap_or_else(|part| part);
-        match read {
-            _ if bytes.len() as u64 > cap => Err(PortError::TooLarge),
-            Ok(_) => Ok(bytes),
-            Err(_) => Err(PortError::Failed("Network connection lost.".into())),
+        let whole = read.is_ok();
+        match read.unwrap_or_else(|part| part) {
+            bytes if bytes.len() as u64 > cap => Err(PortError::TooLarge),
+            bytes => Ok((bytes, whole)),
         }
     }
 

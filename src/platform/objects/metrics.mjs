@@ -1,61 +1,6 @@
-// The Durable Objects. Each is its storage, one alarm, and a pure step in the wasm. What they know is held on this side and loaded by an awaited step of every handler, so that an instance of the wasm that
-// dies takes nothing with it.
-import { DurableObject } from "cloudflare:workers";
-import * as wasm from "../../build/wasm/tidegate.js";
-import { enter, crash } from "./guard.mjs";
-
-/** Runs a pure step; a trap is noted for the instance and fails this call alone. */
-function step(run) {
-  try {
-    return enter(run);
-  } catch (error) {
-    crash(error);
-    throw error;
-  }
-}
-
-class Stateful extends DurableObject {
-  /** What is stored; `undefined` until `load`. */
-  state = undefined;
-
-  async load() {
-    if (this.state !== undefined) return;
-    const stored = (await this.ctx.storage.get("state")) ?? this.constructor.EMPTY;
-    this.state ??= stored;
-  }
-}
-
-/** The state of the quota policies of one partition. */
-export class Limiter extends Stateful {
-  static EMPTY = new Uint8Array();
-
-  /** Asks as text; answers with verdicts as text (`limit::batch`). */
-  async take(asks, trap = null) {
-    await this.load();
-    const [state, verdicts, expires] = step(() => {
-      if (trap === "limiter") wasm.trap();
-      return wasm.limiter_take(this.state, asks, Date.now());
-    });
-    if (state !== undefined) await this.keep(state, expires);
-    return verdicts;
-  }
-
-  /** One alarm an object: it is set where there is none, and looks again when it rings. */
-  async keep(state, expires) {
-    this.state = state;
-    this.ctx.storage.put("state", state);
-    if (expires > 0 && (await this.ctx.storage.getAlarm()) === null) this.ctx.storage.setAlarm(expires);
-  }
-
-  /** Nothing lives on after its windows. */
-  async alarm() {
-    await this.load();
-    const [state, expires] = step(() => wasm.limiter_expire(this.state, Date.now()));
-    if (expires > 0) return this.keep(state, expires);
-    this.state = Limiter.EMPTY;
-    await this.ctx.storage.deleteAll();
-  }
-}
+// The object that holds the counters of the whole fleet.
+import * as wasm from "../../../build/wasm/tidegate.js";
+import { Stateful, step } from "./stateful.mjs";
 
 /** How long counters may stay unwritten, in milliseconds. */
 const WRITE_EVERY_MS = 5_000;

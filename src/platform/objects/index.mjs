@@ -1,0 +1,3 @@
+// The Durable Objects, by the names under which wrangler.toml binds them.
+export { Limiter } from "./limiter.mjs";
+export { Metrics } from "./metrics.mjs";
