@@ -9,10 +9,12 @@
 
 mod admit;
 mod cached;
+mod complete;
 mod fetch;
 mod fleet;
 mod flight;
 mod gate;
+mod hedge;
 mod identify;
 mod lookup;
 mod origin;

@@ -16,8 +16,10 @@ use cells::Cells;
 pub use marks::{Marks, host_hash, tag_hash, tags};
 pub use stamp::{Mode, Stamp, What, hash};
 
-/// How many stamps are kept as they are.
+/// How many narrow stamps are kept as they are: of URLs, prefixes, tags and groups.
 pub const STAMPS_MAX: usize = 512;
+/// The same for wide ones: of hosts and routes.
+const WIDE_STAMPS_MAX: usize = 256;
 
 /// What a purge makes of a stored response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,16 +77,22 @@ impl Stamps {
             self.cells = Cells::default();
         }
         self.stamps.push(stamp);
-        while self.stamps.len() > STAMPS_MAX {
-            self.widen();
+        let count =
+            |all: &[Stamp], narrow| all.iter().filter(|stamp| stamp.what.is_narrow() == narrow).count();
+        while count(&self.stamps, true) > STAMPS_MAX {
+            self.widen(true);
+        }
+        while count(&self.stamps, false) > WIDE_STAMPS_MAX {
+            self.widen(false);
         }
     }
 
-    fn widen(&mut self) {
-        let narrow = self.stamps.iter().position(|stamp| stamp.what.is_narrow());
+    /// Makes the oldest narrow one wider, or the oldest wide one.
+    fn widen(&mut self, narrow: bool) {
         // What hits everything is not to be widened: there would never be less.
-        let wide = || self.stamps.iter().position(|stamp| stamp.what != What::Everything);
-        let old = self.stamps.remove(narrow.or_else(wide).unwrap_or(0));
+        let fits = |stamp: &Stamp| stamp.what.is_narrow() == narrow && stamp.what != What::Everything;
+        let Some(place) = self.stamps.iter().position(fits) else { return };
+        let old = self.stamps.remove(place);
         let wider = match old.what {
             What::Url { line, path } => {
                 self.cells.put(What::Url { line, path: 0 }, old.number);

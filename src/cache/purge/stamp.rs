@@ -128,6 +128,7 @@ impl Stamp {
             "U" => What::Url { line: one, path: other },
             "P" => What::Prefix { hash: one, bytes: usize::try_from(third).ok()?, host: other },
             // A later version's: what it would hit is not known here, so it hits all.
+            letter if !letter.bytes().all(|b| b.is_ascii_alphabetic()) => return None,
             _ => return Some(Self { number, what: What::Everything, mode: Mode::Hard, at }),
         };
         let mode = if letter.bytes().all(|b| b.is_ascii_lowercase()) { Mode::Soft } else { Mode::Hard };
