@@ -113,10 +113,9 @@ impl Stamp {
     /// Reads such a word.
     pub fn read(word: &str) -> Option<Self> {
         let (letter, rest) = word.split_at_checked(1)?;
-        let mut numbers =
-            rest.split('.').map(|text| if text.is_empty() { Some(0) } else { read_number(text) });
-        let number = numbers.next()??;
-        let mut next = || numbers.next().unwrap_or(Some(0));
+        let mut words = rest.split('.');
+        let number = read_number(words.next()?)?;
+        let mut next = || words.next().filter(|word| !word.is_empty()).map_or(Some(0), read_number);
         let at = Timestamp::from_millis(next()?);
         let (one, other, third) = (next()?, next()?, next()?);
         let what = match letter.to_ascii_uppercase().as_str() {
