@@ -205,7 +205,7 @@ impl StoredHead {
             }
         }
         let mut head = Self::new(&as_get, &merged, &lifetime, policy, exchange);
-        head.body_bytes = self.body_bytes;
+        (head.body_bytes, head.part) = (self.body_bytes, self.part);
         Freshened { head, not_stored: verdict.err(), pass_on }
     }
 

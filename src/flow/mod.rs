@@ -18,6 +18,7 @@ mod lookup;
 mod origin;
 mod own;
 mod report;
+mod slices;
 mod store;
 mod unanswered;
 mod visit;

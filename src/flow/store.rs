@@ -32,6 +32,8 @@ pub struct Received<B> {
     pub fwd: Fwd,
     /// How it answers the client's own preconditions.
     pub how: How,
+    /// The complete length, where tidegate asked for the first slice and this is it.
+    pub complete: Option<u64>,
 }
 
 /// Hands the response on, and stores it where that is allowed and pays.
@@ -42,7 +44,7 @@ pub fn receive<P: Ports>(
     received: Received<P::Body>,
     lead: Option<Lead<P>>,
 ) -> Reply<P::Body> {
-    let Received { message: Message { mut head, body }, exchange, fwd, how } = received;
+    let Received { message: Message { mut head, body }, exchange, fwd, mut how, complete } = received;
     visit.notes.borrow_mut().answered_by = AnsweredBy::Origin;
     apply_asset_policy(visit, &mut head);
     let now = exchange.response_time;
@@ -59,7 +61,7 @@ pub fn receive<P: Ports>(
             return Reply { message: Message::new(head, body), cache: Some(cache) };
         }
     };
-    let stored = StoredHead::new(&visit.request, &head, &lifetime, &visit.route.cache, exchange);
+    let mut stored = StoredHead::new(&visit.request, &head, &lifetime, &visit.route.cache, exchange);
     cache.ttl = Some(stored.ttl(now));
     let length = if head.is_bodiless() { Some(0) } else { head.content_length() };
     let policy = &visit.route.cache;
@@ -73,15 +75,40 @@ pub fn receive<P: Ports>(
     if afresh {
         visit.gate.forget(key, asked);
     }
-    let (key, index) = (key.clone(), found.index.clone());
-    let filling = Filling { visit: visit.clone(), key, index, asked, afresh, lead };
+    if let Some(complete) = complete {
+        stored.slice_of(complete);
+        how = stored.answers(&visit.request);
+    }
+    let cut = complete.is_some() && how != How::NotModified;
+    let whole = cut.then(|| Rc::new(stored.clone()));
+    let (primary, index) = (key.clone(), found.index.clone());
+    let filling = Filling { visit: visit.clone(), key: primary, index, asked, afresh, lead };
     visit.ports.defer(filling.fill(stored, ours, length));
+    if let Some(whole) = whole {
+        let mut message = answer_first(visit, key, whole, theirs, &how);
+        let for_one = |name: &str| lifetime.omitted.iter().any(|omitted| **omitted == *name);
+        head.fields.retain(|name, _| for_one(name));
+        head.fields.iter().for_each(|(name, value)| message.head.fields.append(name, value));
+        return Reply { message, cache: Some(cache) };
+    }
     if how == How::NotModified {
         visit.ports.discard(theirs);
         head.status = 304;
         return Reply { message: Message::new(head, P::Body::default()), cache: Some(cache) };
     }
     Reply { message: Message::new(head, theirs), cache: Some(cache) }
+}
+
+/// What the client gets of a response of which tidegate asked for the first slice, which may be all of it.
+fn answer_first<P: Ports>(
+    visit: &Rc<Visit<P>>,
+    key: &PrimaryKey,
+    head: Rc<StoredHead>,
+    body: P::Body,
+    how: &How,
+) -> Message<ResponseHead, P::Body> {
+    let content = Content::stream(&visit.ports, body);
+    Candidate { head, content, layer: Layer::Memory }.answer_with(visit, key, how)
 }
 
 /// Hands on the response to a POST. It is stored for later GETs where it says that it is theirs (RFC 9110, section
@@ -94,7 +121,7 @@ pub fn receive_post<P: Ports>(
     let (rules, request) = (&visit.route.cache.key, &visit.request);
     let key = PrimaryKey::new(&request.target, &request.fields, rules, &visit.identity);
     let found = Found { candidates: Vec::new(), index: None };
-    let received = Received { message, exchange, fwd: Fwd::Method, how: How::Full };
+    let received = Received { message, exchange, fwd: Fwd::Method, how: How::Full, complete: None };
     let reply = receive(visit, &key, &found, received, None);
     let is_stored = reply.cache.is_some_and(|cache| cache.stored);
     invalidate(visit, &reply.message.head, Some(&key).filter(|_| is_stored));
@@ -271,7 +298,7 @@ async fn save<P: Ports>(
 const KEEP_FOR_VALIDATION: Span = Span::from_secs(3600);
 
 /// How long a store keeps a response: as long as it could be of use.
-fn keep(head: &StoredHead) -> Span {
+pub(super) fn keep(head: &StoredHead) -> Span {
     let stale = head.stale_while_revalidate_secs.max(head.stale_if_error_secs);
     let validator = head.fields.contains("etag") || head.fields.contains("last-modified");
     let after = if validator {

@@ -129,6 +129,12 @@ impl<P: Ports> Visit<P> {
         self.log(incident, detail);
     }
 
+    /// The incidents of a visit that no event tells of, once it is over.
+    pub fn late_incidents(&self) {
+        let incidents = self.notes.borrow().incidents;
+        incidents.iter().for_each(|incident| self.gate.outbox.borrow_mut().add_incident(incident));
+    }
+
     fn log(&self, incident: Incident, detail: &str) {
         let line = serde_json::json!({
             "level": "warn",

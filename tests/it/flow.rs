@@ -12,6 +12,7 @@ mod own;
 mod poisoning;
 mod record;
 mod semantics;
+mod slices;
 
 use crate::sim::{Reply, World};
 
