@@ -131,6 +131,16 @@ pub trait Ports: Clone + 'static {
         deadline: Span,
     ) -> impl Future<Output = Result<Message<ResponseHead, Self::Body>, FetchError>>;
 
+    /// The same, but what is under way ends when the future is dropped.
+    fn fetch_revocable(
+        &self,
+        request: &RequestHead,
+        body: Self::Body,
+        deadline: Span,
+    ) -> impl Future<Output = Result<Message<ResponseHead, Self::Body>, FetchError>>;
+    /// The same body, which breaks off where nothing comes for so long. `length` is its length, where that is known.
+    fn watch(&self, body: Self::Body, idle: Span, length: Option<u64>) -> Self::Body;
+
     /// Reads a record of the colo or the kv layer.
     fn load(
         &self,

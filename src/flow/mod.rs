@@ -13,6 +13,7 @@ mod complete;
 mod fetch;
 mod flight;
 mod gate;
+mod hedge;
 mod identify;
 mod lookup;
 mod origin;

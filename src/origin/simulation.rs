@@ -6,6 +6,7 @@ use std::collections::BinaryHeap;
 
 use serde_json::json;
 
+use super::affinity::Wish;
 use super::attempts::{Ask, Attempts, Next, Try};
 use super::breaker::BreakerState;
 use super::config::PoolConfig;
@@ -154,7 +155,8 @@ impl<'p> World<'p> {
             declared_safe: may_vary && self.rng.u8(0..10) == 0,
             replayable: !may_vary || self.rng.u8(0..10) > 0,
             last_resort: self.rng.bool(),
-            affinity: self.rng.u64(..),
+            may_panic: self.rng.u8(0..8) > 0,
+            wish: Wish { affinity: self.rng.u64(..), ..Wish::default() },
         };
         let mut attempts = Attempts::new(self.pool, &method, ask, self.now);
         let before = self.states();
@@ -193,7 +195,8 @@ impl<'p> World<'p> {
         let request = &mut self.requests[id];
         let at = next.endpoint;
         request.probe = None;
-        let may_panic = request.ask.last_resort && !before.contains(&BreakerState::Closed);
+        let may_panic =
+            request.ask.last_resort && request.ask.may_panic && !before.contains(&BreakerState::Closed);
         let is_panic = match before[at] {
             BreakerState::Closed => false,
             BreakerState::HalfOpen if self.probes[at].1 < self.pool.config.breaker.probes => {
@@ -251,7 +254,8 @@ impl<'p> World<'p> {
             self.probes[last].1 -= 1;
         }
         request.earlier.push(outcome.result);
-        let next = request.attempts.report(&mut self.state, &outcome, &mut self.rng, self.now);
+        let next =
+            request.attempts.report(&mut self.state, request.current, &outcome, &mut self.rng, self.now);
         let ask = request.ask;
         // Only the breaker of `last` can have changed by the report, and no try changes what is not closed yet to
         // closed; so what stands now tells what stood when the next try was chosen.
@@ -282,6 +286,8 @@ impl<'p> World<'p> {
             Stop::AttemptsSpent => assert_eq!(failure.tries, self.pool.config.attempts_max),
             Stop::BodyGone => assert!(!ask.replayable),
             Stop::RetryAfter => assert!(!ask.last_resort),
+            Stop::Full => assert!(self.pool.config.concurrency.is_some()),
+            Stop::NotRetried => assert!(self.pool.config.retry.on.len() < 2),
             Stop::Aborted | Stop::NotIdempotent | Stop::DeadlineSpent | Stop::BudgetSpent => {}
         }
         self.failures.push(failure);
