@@ -279,7 +279,9 @@ export class Call {
   /** Where either end breaks off, the other does too. */
   pour(op, sink, handle) {
     const body = content(handle);
-    const poured = body instanceof ReadableStream ? body.pipeTo(sink, { preventClose: true }) : write(sink, body);
+    // The platform pipes no stream of its own making into another.
+    const native = body instanceof ReadableStream && !cuts.has(body);
+    const poured = native ? body.pipeTo(sink, { preventClose: true }) : pump(body, sink.getWriter());
     this.settle(op, poured.then(() => []));
   }
 
@@ -290,6 +292,7 @@ export class Call {
   /** The bytes from `start` up to `end`. */
   part(handle, start, end) {
     const { readable, writable } = new FixedLengthStream(end - start);
+    cuts.add(readable);
     this.ctx.waitUntil(cut(content(handle).getReader(), writable.getWriter(), start, end));
     return readable;
   }
@@ -402,6 +405,9 @@ function fixed(body, length, ctx) {
   return readable;
 }
 
+/** Bodies that `part` has cut. */
+const cuts = new WeakSet();
+
 async function cut(reader, writer, start, end) {
   try {
     for (let at = 0; at < end; ) {
@@ -418,10 +424,13 @@ async function cut(reader, writer, start, end) {
   reader.cancel().catch(() => {});
 }
 
-async function write(sink, bytes) {
-  const writer = sink.getWriter();
-  if (bytes) await writer.write(bytes);
-  writer.releaseLock();
+async function pump(body, writer) {
+  try {
+    if (body instanceof ReadableStream) for await (const chunk of body) await writer.write(chunk);
+    else if (body) await writer.write(body);
+  } finally {
+    writer.releaseLock();
+  }
 }
 
 async function gather(body, cap) {
