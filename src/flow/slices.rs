@@ -10,7 +10,7 @@ use crate::head::{Message, Method, ResponseHead};
 use crate::ports::{Loaded, PortError, Ports};
 use crate::record::Incident;
 
-use super::lookup::{self, Content};
+use super::lookup::{self, Candidate, Content};
 use super::origin::{self, Asked};
 use super::store::{self, Received};
 use super::visit::Visit;
@@ -47,6 +47,18 @@ pub fn first<P: Ports>(
     visit.gate.flights.borrow_mut().fetch_plainly(key, visit.ports.now());
     visit.ports.discard(received.message.body);
     None
+}
+
+/// What the client gets of a response of which tidegate asked for the first slice, which may be all of it.
+pub fn answer_first<P: Ports>(
+    visit: &Rc<Visit<P>>,
+    key: &PrimaryKey,
+    head: Rc<StoredHead>,
+    body: P::Body,
+    how: &How,
+) -> Message<ResponseHead, P::Body> {
+    let content = Content::stream(&visit.ports, body);
+    Candidate { head, content, layer: Layer::Memory }.answer_with(visit, key, how)
 }
 
 /// What a client gets of a sliced response. `content` is the first slice.

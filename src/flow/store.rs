@@ -20,6 +20,7 @@ use super::Reply;
 use super::complete;
 use super::flight::Lead;
 use super::lookup::{Candidate, Content, Found};
+use super::slices;
 use super::visit::Visit;
 
 /// A response of the origin's own to a request that the cache took part in.
@@ -85,7 +86,7 @@ pub fn receive<P: Ports>(
     let filling = Filling { visit: visit.clone(), key: primary, index, asked, afresh, lead };
     visit.ports.defer(filling.fill(stored, ours, length));
     if let Some(whole) = whole {
-        let mut message = answer_first(visit, key, whole, theirs, &how);
+        let mut message = slices::answer_first(visit, key, whole, theirs, &how);
         let for_one = |name: &str| lifetime.omitted.iter().any(|omitted| **omitted == *name);
         head.fields.retain(|name, _| for_one(name));
         head.fields.iter().for_each(|(name, value)| message.head.fields.append(name, value));
@@ -97,18 +98,6 @@ pub fn receive<P: Ports>(
         return Reply { message: Message::new(head, P::Body::default()), cache: Some(cache) };
     }
     Reply { message: Message::new(head, theirs), cache: Some(cache) }
-}
-
-/// What the client gets of a response of which tidegate asked for the first slice, which may be all of it.
-fn answer_first<P: Ports>(
-    visit: &Rc<Visit<P>>,
-    key: &PrimaryKey,
-    head: Rc<StoredHead>,
-    body: P::Body,
-    how: &How,
-) -> Message<ResponseHead, P::Body> {
-    let content = Content::stream(&visit.ports, body);
-    Candidate { head, content, layer: Layer::Memory }.answer_with(visit, key, how)
 }
 
 /// Hands on the response to a POST. It is stored for later GETs where it says that it is theirs (RFC 9110, section
