@@ -13,6 +13,7 @@ use crate::cache::{CacheStatus, Detail, Fwd, PrimaryKey, Settled, settle, unkeye
 use crate::head::{Fields, Method, RequestHead, ResponseHead};
 use crate::ports::Ports;
 use crate::record::{AnsweredBy, Staleness};
+use crate::route::asset;
 
 use super::flight::Lead;
 use super::lookup::{self, Candidate, Found};
@@ -62,6 +63,17 @@ pub(super) fn asked_for_all<P: Ports>(visit: &Visit<P>) -> Cow<'_, RequestHead> 
     Cow::Owned(request)
 }
 
+/// The route's asset policy speaks where the origin did not (or over it, where the config says so).
+pub fn apply_asset_policy<P: Ports>(visit: &Visit<P>, head: &mut ResponseHead) {
+    if !visit.route.assets {
+        return;
+    }
+    let said = asset::policy(&visit.request, head, &visit.gate.site.assets).map(|text| text.into_owned());
+    if let Ok(cache_control) = said {
+        head.fields.insert("cache-control", &cache_control);
+    }
+}
+
 /// No attempt bettered the last response: where nothing stands in for it, it is one like any other, and may be stored
 /// where it says so (RFC 9111, section 3).
 pub(super) fn gave_up<P: Ports>(
@@ -91,7 +103,7 @@ pub async fn pass<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>, fwd: Fw
         }
         Asked::Answered(mut message, _) => {
             store::invalidate(visit, &message.head, None);
-            store::apply_asset_policy(visit, &mut message.head);
+            apply_asset_policy(visit, &mut message.head);
             visit.notes.borrow_mut().answered_by = AnsweredBy::Origin;
             let cache = CacheStatus { fwd_status: Some(message.head.status), ..CacheStatus::fwd(fwd) };
             Reply { message, cache: Some(cache) }

@@ -37,7 +37,7 @@ pub fn first<P: Ports>(
     };
     let (request, policy, identity) = (&visit.request, &visit.route.cache, &visit.identity);
     let head = &mut received.message.head;
-    store::apply_asset_policy(visit, head);
+    super::fetch::apply_asset_policy(visit, head);
     received.complete = slice::first(head, bytes);
     let several = received.complete.is_some_and(|complete| complete > bytes);
     let stored = || storable(request, head, policy, identity, received.exchange.response_time).is_ok();

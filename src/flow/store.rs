@@ -13,11 +13,11 @@ use crate::cache::{
 use crate::head::{Message, ResponseHead};
 use crate::ports::{Loaded, PortError, Ports};
 use crate::record::{AnsweredBy, Incident};
-use crate::route::asset;
 use crate::time::{Span, Timestamp};
 
 use super::Reply;
 use super::complete;
+use super::fetch;
 use super::flight::Lead;
 use super::lookup::{Candidate, Content, Found};
 use super::slices;
@@ -47,7 +47,7 @@ pub fn receive<P: Ports>(
 ) -> Reply<P::Body> {
     let Received { message: Message { mut head, body }, exchange, fwd, mut how, complete } = received;
     visit.notes.borrow_mut().answered_by = AnsweredBy::Origin;
-    apply_asset_policy(visit, &mut head);
+    fetch::apply_asset_policy(visit, &mut head);
     let now = exchange.response_time;
     let mut cache = CacheStatus { fwd_status: Some(head.status), ..CacheStatus::fwd(fwd) };
     let lifetime = match storable(&visit.request, &head, &visit.route.cache, &visit.identity, now) {
@@ -115,17 +115,6 @@ pub fn receive_post<P: Ports>(
     let is_stored = reply.cache.is_some_and(|cache| cache.stored);
     invalidate(visit, &reply.message.head, Some(&key).filter(|_| is_stored));
     reply
-}
-
-/// The route's asset policy speaks where the origin did not (or over it, where the config says so).
-pub fn apply_asset_policy<P: Ports>(visit: &Visit<P>, head: &mut ResponseHead) {
-    if !visit.route.assets {
-        return;
-    }
-    let said = asset::policy(&visit.request, head, &visit.gate.site.assets).map(|text| text.into_owned());
-    if let Ok(cache_control) = said {
-        head.fields.insert("cache-control", &cache_control);
-    }
 }
 
 /// One response on its way into the layers.
