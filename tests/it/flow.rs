@@ -11,6 +11,7 @@ mod origins;
 mod own;
 mod poisoning;
 mod record;
+mod saas;
 mod semantics;
 
 use crate::sim::{Reply, World};
