@@ -354,6 +354,8 @@ pub struct Client {
     pub address: Option<IpAddr>,
     /// ISO 3166-1 alpha-2, upper case.
     pub country: Option<Box<str>>,
+    /// The code of the continent, such as `EU`.
+    pub continent: Option<Box<str>>,
     /// Autonomous system number.
     pub asn: Option<u32>,
     /// The platform's data centre that handles the request, such as `AMS`.
@@ -376,7 +378,8 @@ pub struct RequestHead {
 }
 
 /// Nobody in particular.
-const UNKNOWN: &Client = &Client { address: None, country: None, asn: None, colo: None, protocol: None };
+const UNKNOWN: &Client =
+    &Client { address: None, country: None, continent: None, asn: None, colo: None, protocol: None };
 
 impl RequestHead {
     /// By whom; nobody in particular where the platform was not asked.

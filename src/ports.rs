@@ -89,8 +89,21 @@ pub trait Ports: Clone + 'static {
     fn text(&self, bytes: &Self::Bytes) -> String;
     /// Bytes one after the other.
     fn concat(&self, parts: &[Self::Bytes]) -> Self::Bytes;
+    /// Reads a body, at most `cap` bytes; tells whether it came to its end, or broke off.
+    fn gather(
+        &self,
+        body: Self::Body,
+        cap: u64,
+    ) -> impl Future<Output = Result<(Self::Bytes, bool), PortError>>;
     /// Reads a body whole, at most `cap` bytes.
-    fn collect(&self, body: Self::Body, cap: u64) -> impl Future<Output = Result<Self::Bytes, PortError>>;
+    fn collect(&self, body: Self::Body, cap: u64) -> impl Future<Output = Result<Self::Bytes, PortError>> {
+        async move {
+            match self.gather(body, cap).await? {
+                (bytes, true) => Ok(bytes),
+                (_, false) => Err(PortError::Failed("the body broke off".into())),
+            }
+        }
+    }
 
     /// Waits.
     fn sleep(&self, span: Span) -> impl Future<Output = ()>;
@@ -108,6 +121,16 @@ pub trait Ports: Clone + 'static {
         body: Self::Body,
         deadline: Span,
     ) -> impl Future<Output = Result<Message<ResponseHead, Self::Body>, FetchError>>;
+
+    /// The same, but what is under way ends when the future is dropped.
+    fn fetch_revocable(
+        &self,
+        request: &RequestHead,
+        body: Self::Body,
+        deadline: Span,
+    ) -> impl Future<Output = Result<Message<ResponseHead, Self::Body>, FetchError>>;
+    /// The same body, which breaks off where nothing comes for so long. `length` is its length, where that is known.
+    fn watch(&self, body: Self::Body, idle: Span, length: Option<u64>) -> Self::Body;
 
     /// Reads a record of the colo or the kv layer.
     fn load(

@@ -19,7 +19,7 @@ impl Combined {
     /// Puts them together. `None` where they are not of one response by a strong entity tag, or something between them
     /// is missing.
     pub fn new(stored: &StoredHead, new: &StoredHead) -> Option<Self> {
-        let (old, part) = (stored.part?, new.part?);
+        let (old, part) = (stored.incomplete()?, new.incomplete()?);
         let (one, other) = (validator::etag(&stored.fields)?, validator::etag(&new.fields)?);
         let same = validator::same_strongly(one, other)
             && stored.body_bytes == new.body_bytes
@@ -34,16 +34,13 @@ impl Combined {
             head.fields.append(name, value);
         }
         let complete = head.body_bytes.unwrap_or_default();
-        head.fields.insert("content-length", &decimal(whole.bytes()));
         if whole.bytes() == complete {
             head.status = 200;
             head.part = None;
+            head.fields.insert("content-length", &decimal(complete));
             head.fields.remove("content-range");
         } else {
-            head.part = Some(whole);
-            let (first, last) = (decimal(whole.first), decimal(whole.last));
-            let range = ["bytes ", &first, "-", &last, "/", &decimal(complete)].concat();
-            head.fields.insert("content-range", &range);
+            head.become_part(whole, complete);
         }
         let before = ByteRange { first: old.first, last: part.first.saturating_sub(1) };
         let after = ByteRange { first: part.last.saturating_add(1), last: old.last };

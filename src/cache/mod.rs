@@ -7,6 +7,7 @@
 //! method goes through [`invalidates()`].
 
 pub mod combine;
+pub mod complete;
 pub mod content;
 mod date;
 pub mod directives;

@@ -1,5 +1,6 @@
 //! Whether a stored response answers a request (RFC 9111, section 4).
 
+use super::complete::Complete;
 use super::date;
 use super::directives::RequestDirectives;
 use super::groups::Groups;
@@ -20,6 +21,8 @@ pub enum Reuse {
     Serve(Serve),
     /// A stored response may answer it, once the origin has confirmed it.
     Revalidate(Revalidate),
+    /// The origin is asked for what a stored part lacks.
+    Complete(Complete),
     /// The origin answers it.
     Forward(Forward),
     /// The client wants a stored response or none: 504 (RFC 9111, section 5.2.1.7).
@@ -153,14 +156,17 @@ fn judge(
     let ttl = head.ttl(now);
     let must_validate = wishes.no_cache || head.no_cache || invalid;
     let fresh_enough = !must_validate && satisfies(head, ttl, wishes, now);
-    if let Some(part) = head.part {
-        // A part answers for itself alone, and is not validated (RFC 9111, section 3.3).
+    if let Some(part) = head.incomplete() {
+        // A part answers for itself alone (RFC 9111, section 3.3), and what completes it confirms it as well.
         return match head.answers(request) {
             how @ How::Partial(range) if part.covers(range) && fresh_enough => {
                 Reuse::Serve(Serve { which, how, ttl, refresh: false })
             }
             _ if wishes.only_if_cached => Reuse::OnlyIfCachedMiss,
-            _ => Forward::because(Fwd::Partial),
+            _ => match head.gap(request).filter(|_| policy.partial) {
+                Some(gap) => Reuse::Complete(Complete { which, gap }),
+                None => Forward::because(Fwd::Partial),
+            },
         };
     }
     let serve = |refresh| Reuse::Serve(Serve { which, how: head.answers(request), ttl, refresh });

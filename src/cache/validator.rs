@@ -33,6 +33,11 @@ pub(super) fn etag(fields: &Fields) -> Option<&str> {
     fields.get("etag").map(|tag| tag.trim_matches([' ', '\t'])).filter(|tag| !tag.is_empty())
 }
 
+/// The entity tag, where it is a strong one: the same tag is the same bytes (RFC 9110, section 8.8.1).
+pub(super) fn strong_tag(fields: &Fields) -> Option<&str> {
+    etag(fields).filter(|tag| tag.len() > 1 && tag.starts_with('"') && tag.ends_with('"'))
+}
+
 /// Whether something is there by which a stored response can be validated.
 pub(super) fn has_validator(fields: &Fields) -> bool {
     etag(fields).is_some() || date::field(fields, "last-modified").is_some()

@@ -86,6 +86,8 @@ impl Config {
             assets: route.assets,
             compress: route.compress,
             retry_safe: route.retry_safe,
+            panic: route.panic,
+            hedge: route.hedge,
             static_fallback: route.static_fallback.clone().map(Rc::new),
         }
     }

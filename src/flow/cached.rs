@@ -11,6 +11,7 @@ use crate::record::{AnsweredBy, Staleness};
 use crate::respond::Problem;
 use crate::time::Span;
 
+use super::complete::complete;
 use super::fetch::{fetch, pass, revalidate};
 use super::flight::{self, Lead, Role};
 use super::lookup::{self, Candidate, Found};
@@ -158,6 +159,7 @@ async fn from_elsewhere<P: Ports>(
     }
     match decide(visit, &found) {
         Reuse::Revalidate(asked) => revalidate(visit, key, &found, asked, lead).await,
+        Reuse::Complete(asked) => complete(visit, key, &found, asked, lead).await,
         Reuse::Forward(Forward { fwd, .. }) => fetch(visit, key, &found, fwd, lead).await,
         Reuse::OnlyIfCachedMiss => only_if_cached(visit),
         // Memory said no a moment ago, so this can't come; the origin is never wrong.

@@ -40,7 +40,7 @@ pub async fn fetch<P: Ports>(
 }
 
 /// The client's request without what could make its response another one than its key says.
-fn asked_for_all<P: Ports>(visit: &Visit<P>) -> Cow<'_, RequestHead> {
+pub(super) fn asked_for_all<P: Ports>(visit: &Visit<P>) -> Cow<'_, RequestHead> {
     let rules = &visit.route.cache.key;
     if !unkeyed::any(&visit.request.fields, rules) {
         return Cow::Borrowed(&visit.request);
@@ -52,7 +52,7 @@ fn asked_for_all<P: Ports>(visit: &Visit<P>) -> Cow<'_, RequestHead> {
 
 /// No attempt bettered the last response: where nothing stands in for it, it is one like any other, and may be stored
 /// where it says so (RFC 9111, section 3).
-fn gave_up<P: Ports>(
+pub(super) fn gave_up<P: Ports>(
     visit: &Rc<Visit<P>>,
     key: &PrimaryKey,
     found: &Found<P>,

@@ -9,9 +9,11 @@
 
 mod admit;
 mod cached;
+mod complete;
 mod fetch;
 mod flight;
 mod gate;
+mod hedge;
 mod identify;
 mod lookup;
 mod origin;

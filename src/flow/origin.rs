@@ -1,14 +1,17 @@
 //! Fetch from origin: the attempts of one pool after another, driven.
 
 use crate::cache::stored::Exchange;
-use crate::head::{Fields, Message, RequestHead, ResponseHead};
+use crate::head::{Fields, Message, Method, RequestHead, ResponseHead};
+use crate::origin::concurrency::QUEUE_STEP;
 use crate::origin::forward::{Hop, NotForwarded, Rewrite, forward};
-use crate::origin::{Ask, Attempts, Failure, FetchError, Next, Outcome, Pool, Try, response, select, trace};
+use crate::origin::lies::{LIE_BYTES_MAX, is_lie, needs_body};
+use crate::origin::{Ask, Attempts, Failure, FetchError, Next, Pool, Stop, Try, response, trace};
 use crate::ports::Ports;
-use crate::route::asset;
 use crate::route::path::PathPrefix;
-use crate::time::Span;
+use crate::route::{Panic, asset};
+use crate::time::{Span, Timestamp};
 
+use super::hedge::{Made, Sent};
 use super::visit::Visit;
 
 /// What came of asking the origins.
@@ -45,7 +48,7 @@ pub struct Failed<B> {
 }
 
 /// A request's body: to be sent once, or kept so that it can be sent again.
-enum Payload<P: Ports> {
+pub enum Payload<P: Ports> {
     /// It can be handed on once; `None` where there is none, or where it is gone.
     Once(Option<P::Body>),
     /// It is kept.
@@ -68,7 +71,8 @@ impl<P: Ports> Payload<P> {
         matches!(self, Self::Kept(_) | Self::Once(None))
     }
 
-    fn take(&mut self, ports: &P) -> P::Body {
+    /// The body for an attempt.
+    pub fn take(&mut self, ports: &P) -> P::Body {
         match self {
             Self::Once(body) => body.take().unwrap_or_default(),
             Self::Kept(bytes) => ports.body(bytes),
@@ -157,8 +161,8 @@ async fn ask_cdn<P: Ports>(visit: &Visit<P>, request: &RequestHead) -> Option<As
 }
 
 /// One request on its way to the origins.
-struct Way<'v, P: Ports> {
-    visit: &'v Visit<P>,
+pub struct Way<'v, P: Ports> {
+    pub visit: &'v Visit<P>,
     request: &'v RequestHead,
     traceparent: String,
 }
@@ -176,14 +180,15 @@ impl<P: Ports> Way<'_, P> {
             declared_safe: visit.route.retry_safe,
             replayable: payload.replayable(),
             last_resort,
-            affinity: select::affinity(visit.affinity().as_bytes()),
+            may_panic: visit.route.panic == Panic::Try,
+            wish: visit.wish(pool),
         };
         let start = ports.now();
         let mut attempts = Attempts::new(pool, &self.request.method, ask, start);
-        let mut step = match visit.with_pool(index, |state, rng| attempts.start(state, rng, start)) {
+        let mut step = match self.start(index, pool, &mut attempts, last_resort).await {
             Some(Ok(step)) => step,
             Some(Err(failure)) => {
-                let exchange = Exchange { request_time: start, response_time: start };
+                let exchange = Exchange { request_time: start, response_time: ports.now() };
                 return Asked::Failed(Failed { response: None, failure, pool: index, exchange });
             }
             None => return Asked::Refused(Refusal::NoPool),
@@ -192,17 +197,12 @@ impl<P: Ports> Way<'_, P> {
             if step.wait > Span::ZERO {
                 ports.sleep(step.wait).await;
             }
-            let request_time = ports.now();
-            let sent = self.send(pool, step, payload).await;
+            let made = self.attempt((index, pool), &mut attempts, step, payload).await;
             let response_time = ports.now();
-            let latency = response_time.since(request_time);
-            let outcome = match &sent {
-                Ok(Ok(message)) => Outcome::response(&message.head, latency, response_time),
-                Ok(Err(error)) => Outcome::failed(*error, latency),
-                Err(_) => Outcome::failed(FetchError::Aborted, latency),
-            };
+            let outcome = made.outcome(response_time);
+            let Made { by, request_time, sent } = made;
             let next =
-                visit.with_pool(index, |state, rng| attempts.report(state, &outcome, rng, response_time));
+                visit.with_pool(index, |state, rng| attempts.report(state, by, &outcome, rng, response_time));
             let exchange = Exchange { request_time, response_time };
             match (next, sent) {
                 (_, Err(refused)) => return Asked::Refused(Refusal::NotForwarded(refused)),
@@ -214,23 +214,49 @@ impl<P: Ports> Way<'_, P> {
                     step = again;
                 }
                 (Some(Next::GiveUp(failure)), Ok(sent)) => {
-                    let response = sent.ok().map(|message| self.clean(message));
+                    let response = sent.ok().map(|message| self.receive(pool, message));
                     return Asked::Failed(Failed { response, failure, pool: index, exchange });
                 }
-                (_, Ok(Ok(message))) => return Asked::Answered(self.clean(message), exchange),
+                (_, Ok(Ok(message))) => return Asked::Answered(self.receive(pool, message), exchange),
                 // `Attempts` never calls a failure an answer.
                 (_, Ok(Err(_))) => return Asked::Refused(Refusal::NoPool),
             }
         }
     }
 
-    async fn send(
+    /// The first attempt. Where all endpoints are busy, and there is nothing better than one of them, it waits a little
+    /// for a place.
+    async fn start(
         &self,
+        index: usize,
         pool: &Pool,
-        step: Try,
-        payload: &mut Payload<P>,
-    ) -> Result<Result<Message<ResponseHead, P::Body>, FetchError>, NotForwarded> {
-        let visit = self.visit;
+        attempts: &mut Attempts<'_>,
+        may_wait: bool,
+    ) -> Option<Result<Try, Failure>> {
+        let (visit, ports) = (self.visit, &self.visit.ports);
+        let mut start = || {
+            let now = ports.now();
+            visit.with_pool(index, |state, rng| attempts.start(state, rng, now))
+        };
+        let is_full = |first: &Option<Result<Try, Failure>>| {
+            matches!(first, Some(Err(Failure { stop: Stop::Full, .. })))
+        };
+        let mut first = start();
+        if !may_wait || !is_full(&first) || visit.with_pool(index, |state, _| state.enqueue()) != Some(true) {
+            return first;
+        }
+        let until = ports.now() + pool.config.queue;
+        while is_full(&first) && ports.now() < until {
+            ports.sleep(QUEUE_STEP).await;
+            first = start();
+        }
+        visit.with_pool(index, |state, _| state.dequeue());
+        first
+    }
+
+    /// Sends the request to an endpoint. `revocable`: it ends when the future is dropped.
+    pub async fn send(&self, pool: &Pool, step: Try, body: P::Body, revocable: bool) -> Sent<P::Body> {
+        let (visit, ports) = (self.visit, &self.visit.ports);
         let server = &visit.gate.site.server;
         let Some(endpoint) = pool.endpoint(step.endpoint) else { return Ok(Err(FetchError::Aborted)) };
         let rewrite = Rewrite {
@@ -243,17 +269,73 @@ impl<P: Ports> Way<'_, P> {
             request_id: &visit.id,
             traceparent: &self.traceparent,
         };
-        let head = forward(self.request, endpoint, &pool.config.host, rewrite, &hop)?;
+        let mut head = forward(self.request, endpoint, &pool.config.host, rewrite, &hop)?;
+        if let Some(name) = &pool.config.deadline_header {
+            head.fields.insert(&name.to_ascii_lowercase(), &deadline(name, step.timeout, ports.now()));
+        }
         {
             let mut notes = visit.notes.borrow_mut();
             notes.attempts = notes.attempts.saturating_add(1);
             notes.endpoint = Some((*endpoint.name).into());
         }
-        let body = payload.take(&visit.ports);
-        Ok(visit.ports.fetch(&head, body, step.timeout).await)
+        let sent = if revocable {
+            ports.fetch_revocable(&head, body, step.timeout).await
+        } else {
+            ports.fetch(&head, body, step.timeout).await
+        };
+        match sent {
+            Ok(message) if !pool.config.fail_when.is_empty() => Ok(self.believe(pool, message).await),
+            sent => Ok(sent),
+        }
     }
 
-    fn clean(&self, message: Message<ResponseHead, P::Body>) -> Message<ResponseHead, P::Body> {
-        Message::new(response::clean(message.head, &self.visit.gate.site.server.id), message.body)
+    /// A response, where the pool's rules do not call it a failure.
+    async fn believe(
+        &self,
+        pool: &Pool,
+        message: Message<ResponseHead, P::Body>,
+    ) -> Result<Message<ResponseHead, P::Body>, FetchError> {
+        let (rules, ports) = (&pool.config.fail_when, &self.visit.ports);
+        let Message { head, mut body } = message;
+        let mut lies = is_lie(rules, &head, None);
+        if !lies && self.request.method != Method::Head && needs_body(rules, &head) {
+            let bytes = ports.collect(body, LIE_BYTES_MAX).await.map_err(|_| FetchError::ConnectionLost)?;
+            lies = is_lie(rules, &head, Some(&ports.text(&bytes)));
+            body = ports.body(&bytes);
+        }
+        if lies {
+            ports.discard(body);
+            return Err(FetchError::Lied);
+        }
+        Ok(Message::new(head, body))
+    }
+
+    /// A response as it goes on from here.
+    fn receive(
+        &self,
+        pool: &Pool,
+        Message { head, mut body }: Message<ResponseHead, P::Body>,
+    ) -> Message<ResponseHead, P::Body> {
+        // An upgrade has a stream of its own, and its own silences.
+        if let Some(idle) = pool.config.body_idle_timeout
+            && self.request.method != Method::Head
+            && head.status != 101
+            && !head.is_bodiless()
+        {
+            body = self.visit.ports.watch(body, idle, head.content_length());
+        }
+        Message::new(response::clean(head, &self.visit.gate.site.server.id), body)
+    }
+}
+
+/// How long an attempt is waited for, as the origin is told: for `grpc-timeout` what is left, as gRPC writes it; else the
+/// moment, in milliseconds since the UNIX epoch.
+fn deadline(name: &str, left: Span, now: Timestamp) -> String {
+    if name.eq_ignore_ascii_case("grpc-timeout") {
+        let mut text = left.as_millis().to_string();
+        text.push('m');
+        text
+    } else {
+        (now + left).as_millis().to_string()
     }
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use crate::cache::combine::Combined;
 use crate::cache::memory::Held;
-use crate::cache::range::{ByteRange, How};
+use crate::cache::range::How;
 use crate::cache::stored::Exchange;
 use crate::cache::{
     CacheStatus, Detail, Fwd, Layer, NotStored, PrimaryKey, Record, StoredHead, VariantIndex, invalidates,
@@ -17,6 +17,7 @@ use crate::route::asset;
 use crate::time::{Span, Timestamp};
 
 use super::Reply;
+use super::complete;
 use super::flight::Lead;
 use super::lookup::{Candidate, Content, Found};
 use super::visit::Visit;
@@ -136,11 +137,18 @@ impl<P: Ports> Filling<P> {
             self.lead.take();
             return self.stream(head, body, length).await;
         }
-        let bytes = match visit.ports.collect(body, policy.memory_object_bytes_max.bytes()).await {
-            Ok(bytes) if length.is_none_or(|length| length == visit.ports.len(&bytes)) => bytes,
+        let read = visit.ports.gather(body, policy.memory_object_bytes_max.bytes()).await;
+        let bytes = match read {
+            Ok((bytes, true)) if length.is_none_or(|length| length == visit.ports.len(&bytes)) => bytes,
             // Of unknown length, and longer than what is held: not an error, and not to be waited for again.
             Err(PortError::TooLarge) => return self.lead.into_iter().for_each(Lead::pass),
-            Ok(_) => return visit.late_incident(Incident::TruncatedBody, "shorter than it said"),
+            Ok((part, _)) => {
+                visit.late_incident(Incident::TruncatedBody, "it broke off, or was shorter than it said");
+                if !policy.partial || !head.broke_off(visit.ports.len(&part)) {
+                    return;
+                }
+                part
+            }
             Err(error) => return visit.late_incident(Incident::TruncatedBody, &error.to_string()),
         };
         if self.is_forgotten() {
@@ -166,21 +174,25 @@ impl<P: Ports> Filling<P> {
     /// A part is put together with what memory holds of the same response; tells the body that the new head is of.
     fn combine(&self, head: &mut StoredHead, bytes: P::Bytes) -> P::Bytes {
         let (gate, ports) = (&self.visit.gate, &self.visit.ports);
-        if head.part.is_none() {
+        if head.incomplete().is_none() {
             return bytes;
         }
         let memory = gate.memory.borrow();
         let held = memory.get(&gate.searches.borrow().key(&self.key));
-        let fit = |held: &Held<P::Bytes>| Some((Combined::new(&held.head, head)?, held.body.clone()));
-        match held.iter().find_map(fit) {
-            Some((whole, old)) if self.visit.route.cache.takes(Layer::Memory, whole.head.stored_bytes()) => {
-                let cut = |range: ByteRange| ports.slice(&old, range.first..range.last.saturating_add(1));
-                let (before, after) = (whole.before.map(cut), whole.after.map(cut));
-                *head = whole.head;
-                let parts: Vec<P::Bytes> = before.into_iter().chain([bytes]).chain(after).collect();
-                ports.concat(&parts)
+        let fits = |held: &&Held<P::Bytes>| {
+            let whole = Combined::new(&held.head, head);
+            whole.is_some_and(|whole| self.visit.route.cache.takes(Layer::Memory, whole.head.stored_bytes()))
+        };
+        let both = held
+            .iter()
+            .find(fits)
+            .and_then(|held| complete::combine(ports, (&held.head, &held.body), (head, bytes.clone())));
+        match both {
+            Some((whole, bytes)) => {
+                *head = whole;
+                bytes
             }
-            _ => bytes,
+            None => bytes,
         }
     }
 

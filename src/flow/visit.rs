@@ -5,7 +5,9 @@ use std::rc::Rc;
 
 use crate::head::RequestHead;
 use crate::identity::Identity;
-use crate::origin::PoolState;
+use crate::origin::affinity::hash;
+use crate::origin::config::Selection;
+use crate::origin::{Affinity, Pool, PoolState, Wish};
 use crate::ports::Ports;
 use crate::record::{AnsweredBy, Event, Incident, Incidents, MethodClass, Verdict};
 use crate::route::Route;
@@ -50,6 +52,8 @@ pub struct Notes {
     pub attempts: u8,
     /// Whether another endpoint or pool than the first was asked.
     pub failover: bool,
+    /// Whether a second attempt was sent beside the first.
+    pub hedged: bool,
     /// The endpoint that was asked last.
     pub endpoint: Option<Rc<str>>,
     /// What went wrong in a helper.
@@ -65,6 +69,7 @@ impl Default for Notes {
             collapsed: false,
             attempts: 0,
             failover: false,
+            hedged: false,
             endpoint: None,
             incidents: Incidents::default(),
         }
@@ -77,12 +82,26 @@ impl<P: Ports> Visit<P> {
         self.request.client.get_or_init(|| self.ports.client());
     }
 
-    /// What keeps one client's requests together, for selections that go by it.
-    pub fn affinity(&self) -> String {
-        match (&self.identity.subject, self.request.client().address) {
-            (Some(subject), _) => subject.to_string(),
-            (None, Some(address)) => address.to_string(),
-            (None, None) => String::new(),
+    /// What a pool's selection goes by of this request.
+    pub fn wish(&self, pool: &Pool) -> Wish {
+        let affinity = if pool.config.selection == Selection::Rendezvous { self.affinity(pool) } else { 0 };
+        Wish { affinity, near: pool.near(self.request.client()) }
+    }
+
+    fn affinity(&self, pool: &Pool) -> u64 {
+        let client = || match (&self.identity.subject, self.request.client().address) {
+            (Some(subject), _) => hash(subject.as_bytes()),
+            (None, Some(std::net::IpAddr::V4(address))) => hash(&address.octets()),
+            (None, Some(std::net::IpAddr::V6(address))) => hash(&address.octets()),
+            (None, None) => 0,
+        };
+        match &pool.config.affinity {
+            Affinity::Client => client(),
+            Affinity::User => hash(self.identity.subject.as_deref().unwrap_or(&self.id).as_bytes()),
+            Affinity::Key => hash(self.request.target.path_and_query().as_bytes()),
+            Affinity::Header(name) => {
+                self.request.fields.get(name).map_or_else(client, |value| hash(value.as_bytes()))
+            }
         }
     }
 
@@ -156,6 +175,7 @@ impl<P: Ports> Visit<P> {
             collapsed: notes.collapsed,
             origin_attempts: notes.attempts,
             failover: notes.failover,
+            hedged: notes.hedged,
             endpoint: notes.endpoint.clone(),
             duration: now.since(self.arrived),
             bytes,

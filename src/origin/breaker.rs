@@ -80,6 +80,8 @@ struct Window {
     start: Timestamp,
     requests: u32,
     failures: u32,
+    /// Those that took longer than `latency` has it.
+    slow: u32,
 }
 
 impl Breaker {
@@ -157,27 +159,30 @@ impl Breaker {
         }
     }
 
-    /// A request that passed succeeded or failed. `may_eject` tells whether the pool can spare the endpoint.
-    /// What was sent before the last ejection says nothing after it.
+    /// A request that passed succeeded or failed, after so long. `may_eject` tells whether the pool can spare the
+    /// endpoint. What was sent before the last ejection says nothing after it.
     pub(super) fn record(
         &mut self,
         config: &BreakerConfig,
         admission: Admission,
-        succeeded: bool,
+        result: Result<Span, Span>,
         may_eject: bool,
         now: Timestamp,
     ) {
+        let (Ok(latency) | Err(latency)) = result;
+        let succeeded = result.is_ok();
+        let is_slow = config.latency.is_some_and(|bound| latency > bound.over);
         match (self.phase, admission) {
             (Phase::Closed { .. }, _) => {
-                self.window.add(config, succeeded, now);
+                self.window.add(config, succeeded, is_slow, now);
                 self.count(succeeded);
-                if !succeeded && may_eject && self.is_tripped(config) {
+                if (!succeeded || is_slow) && may_eject && self.is_tripped(config) {
                     self.eject(config, now);
                 }
             }
             (Phase::HalfOpen { .. }, Admission::Probe(after)) if after == self.ejections => {
                 self.count(succeeded);
-                if succeeded { self.recover(config, now) } else { self.eject(config, now) }
+                if succeeded && !is_slow { self.recover(config, now) } else { self.eject(config, now) }
             }
             (_, Admission::Panic) => {
                 self.count(succeeded);
@@ -195,10 +200,11 @@ impl Breaker {
 
     fn is_tripped(&self, config: &BreakerConfig) -> bool {
         let row = config.failures > 0 && self.failures_in_a_row >= config.failures;
-        let Window { requests, failures, .. } = self.window;
-        row || (config.failure_ratio > 0.0
-            && requests >= config.window_requests_min
-            && f64::from(failures) >= config.failure_ratio * f64::from(requests))
+        let Window { requests, failures, slow, .. } = self.window;
+        let failing =
+            config.failure_ratio > 0.0 && f64::from(failures) >= config.failure_ratio * f64::from(requests);
+        let slow = config.latency.is_some_and(|bound| bound.is_met(slow, requests));
+        row || (requests >= config.window_requests_min && (failing || slow))
     }
 
     /// Each ejection takes twice as long as the last one; every stretch of good time that is as long as the last
@@ -236,165 +242,15 @@ impl Breaker {
 }
 
 impl Window {
-    fn add(&mut self, config: &BreakerConfig, succeeded: bool, now: Timestamp) {
+    fn add(&mut self, config: &BreakerConfig, succeeded: bool, is_slow: bool, now: Timestamp) {
         if now >= self.start + config.window {
-            *self = Self { start: now, requests: 0, failures: 0 };
+            *self = Self { start: now, ..Self::default() };
         }
+        self.slow = self.slow.saturating_add(u32::from(is_slow));
         self.requests = self.requests.saturating_add(1);
         self.failures = self.failures.saturating_add(u32::from(!succeeded));
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A probe after the first ejection.
-    const PROBE: Admission = Admission::Probe(1);
-
-    fn at(secs: u64) -> Timestamp {
-        Timestamp::from_secs(1_000_000 + secs)
-    }
-
-    fn fail(breaker: &mut Breaker, config: &BreakerConfig, times: u32, secs: u64) {
-        for _ in 0..times {
-            breaker.record(config, Admission::Normal, false, true, at(secs));
-        }
-    }
-
-    fn probe(breaker: &mut Breaker, config: &BreakerConfig, succeeds: bool, secs: u64) {
-        let admission = breaker.admits(config, Span::ZERO, at(secs)).unwrap();
-        breaker.admit(admission, at(secs + 10), at(secs));
-        breaker.record(config, admission, succeeds, true, at(secs));
-    }
-
-    #[test]
-    fn failures_in_a_row_eject_and_a_success_between_them_does_not() {
-        let config = BreakerConfig::default();
-        let mut breaker = Breaker::default();
-        fail(&mut breaker, &config, 4, 0);
-        breaker.record(&config, Admission::Normal, true, true, at(0));
-        fail(&mut breaker, &config, 4, 0);
-        assert_eq!(breaker.state(at(0)), BreakerState::Closed);
-        fail(&mut breaker, &config, 1, 0);
-        assert_eq!((breaker.state(at(9)), breaker.since(at(9))), (BreakerState::Open, at(0)));
-        assert_eq!(breaker.admits(&config, Span::ZERO, at(9)), None);
-        assert_eq!((breaker.state(at(10)), breaker.since(at(10))), (BreakerState::HalfOpen, at(10)));
-    }
-
-    #[test]
-    fn a_share_of_failures_ejects_only_when_the_window_holds_enough() {
-        let config = BreakerConfig { failures: 0, window_requests_min: 10, ..Default::default() };
-        for (pairs, expected) in [(4, BreakerState::Closed), (5, BreakerState::Open)] {
-            let mut breaker = Breaker::default();
-            for _ in 0..pairs {
-                breaker.record(&config, Admission::Normal, true, true, at(0));
-                breaker.record(&config, Admission::Normal, false, true, at(1));
-            }
-            assert_eq!(breaker.state(at(1)), expected);
-        }
-        let mut breaker = Breaker::default();
-        fail(&mut breaker, &config, 9, 0);
-        fail(&mut breaker, &config, 9, 10);
-        assert_eq!(breaker.state(at(10)), BreakerState::Closed, "a window forgets the one before");
-    }
-
-    #[test]
-    fn half_open_admits_its_number_and_closes_when_all_of_them_succeed() {
-        let config = BreakerConfig { probes: 2, ..Default::default() };
-        let mut breaker = Breaker::default();
-        fail(&mut breaker, &config, 5, 0);
-        for _ in 0..2 {
-            assert_eq!(breaker.admits(&config, Span::ZERO, at(10)), Some(PROBE));
-            breaker.admit(PROBE, at(20), at(10));
-        }
-        assert_eq!(breaker.admits(&config, Span::ZERO, at(11)), None);
-        breaker.release(PROBE);
-        assert!(breaker.admits(&config, Span::ZERO, at(11)).is_some(), "an aborted probe leaves its place");
-        breaker.admit(PROBE, at(21), at(11));
-        breaker.record(&config, Admission::Normal, true, true, at(12));
-        breaker.record(&config, PROBE, true, true, at(12));
-        assert_eq!(breaker.state(at(12)), BreakerState::HalfOpen, "what was sent before does not count");
-        breaker.record(&config, PROBE, true, true, at(12));
-        assert_eq!((breaker.state(at(12)), breaker.failures_in_a_row()), (BreakerState::Closed, 0));
-    }
-
-    #[test]
-    fn a_probe_from_before_the_last_ejection_says_nothing() {
-        let config = BreakerConfig { probes: 2, ..Default::default() };
-        let mut breaker = Breaker::default();
-        fail(&mut breaker, &config, 5, 0);
-        breaker.admit(PROBE, at(90), at(10));
-        probe(&mut breaker, &config, false, 10);
-        let second = breaker.admits(&config, Span::ZERO, at(30)).unwrap();
-        breaker.admit(second, at(90), at(30));
-        breaker.release(PROBE);
-        breaker.record(&config, PROBE, false, true, at(31));
-        breaker.record(&config, PROBE, true, true, at(31));
-        breaker.record(&config, second, true, true, at(32));
-        assert_eq!((breaker.state(at(32)), breaker.ejections()), (BreakerState::HalfOpen, 2));
-        probe(&mut breaker, &config, true, 33);
-        assert_eq!(breaker.state(at(33)), BreakerState::Closed);
-    }
-
-    #[test]
-    fn a_probe_that_is_never_reported_does_not_close_the_way_for_ever() {
-        let config = BreakerConfig::default();
-        let mut breaker = Breaker::default();
-        fail(&mut breaker, &config, 5, 0);
-        breaker.admit(PROBE, at(20), at(10));
-        assert_eq!(breaker.admits(&config, Span::ZERO, at(19)), None);
-        probe(&mut breaker, &config, true, 20);
-        assert_eq!(breaker.state(at(20)), BreakerState::Closed);
-    }
-
-    #[test]
-    fn who_cannot_be_tried_again_is_a_probe_only_after_a_long_wait() {
-        let config = BreakerConfig::default();
-        let mut breaker = Breaker::default();
-        fail(&mut breaker, &config, 5, 0);
-        assert_eq!(breaker.admits(&config, config.ejection_max, at(309)), None);
-        assert_eq!(breaker.admits(&config, config.ejection_max, at(310)), Some(PROBE));
-    }
-
-    #[test]
-    fn ejections_grow_on_repeat_up_to_their_bound_and_shrink_in_good_times() {
-        let config = BreakerConfig::default();
-        let mut breaker = Breaker::default();
-        fail(&mut breaker, &config, 5, 0);
-        let mut now = 10;
-        for secs in [20, 40, 80, 160, 300, 300] {
-            probe(&mut breaker, &config, false, now);
-            assert_eq!((breaker.since(at(now)), breaker.ejection), (at(now), Span::from_secs(secs)));
-            now += secs;
-        }
-        probe(&mut breaker, &config, true, now);
-        now += 3 * 300;
-        fail(&mut breaker, &config, 5, now);
-        assert_eq!(breaker.ejection, Span::from_secs(40), "three good times: 300, 160, 80, 40");
-        assert_eq!(breaker.ejections(), 8);
-    }
-
-    #[test]
-    fn a_success_past_an_open_breaker_closes_it_and_a_failure_does_not_lengthen_it() {
-        let config = BreakerConfig::default();
-        let mut breaker = Breaker::default();
-        fail(&mut breaker, &config, 5, 0);
-        breaker.record(&config, Admission::Panic, false, true, at(5));
-        assert_eq!((breaker.since(at(5)), breaker.ejection), (at(0), Span::from_secs(10)));
-        breaker.record(&config, Admission::Panic, true, true, at(6));
-        assert_eq!(breaker.state(at(6)), BreakerState::Closed);
-    }
-
-    #[test]
-    fn an_endpoint_that_the_pool_cannot_spare_stays() {
-        let config = BreakerConfig::default();
-        let mut breaker = Breaker::default();
-        for _ in 0..9 {
-            breaker.record(&config, Admission::Normal, false, false, at(0));
-        }
-        assert_eq!(breaker.state(at(0)), BreakerState::Closed);
-        fail(&mut breaker, &config, 1, 0);
-        assert_eq!(breaker.state(at(0)), BreakerState::Open);
-    }
-}
+mod tests;

@@ -1,14 +1,18 @@
 //! What can be wrong in a pool's config by itself, beyond the form of its values.
 
+use super::affinity::place_problem;
 use super::config::{
     ATTEMPTS_MAX, BreakerConfig, ENDPOINTS_MAX, FALLBACKS_MAX, PoolConfig, RetryConfig, WEIGHT_MAX,
 };
+use super::lies;
 use crate::time::Span;
 
 impl PoolConfig {
     /// The first thing that is wrong with a pool by itself: `where: what; allowed: ...`.
     pub(super) fn problem(&self) -> Option<String> {
         self.endpoint_problem()
+            .or_else(|| self.score.problem())
+            .or_else(|| lies::problem(&self.fail_when))
             .or_else(|| self.attempt_problem())
             .or_else(|| self.retry.problem())
             .or_else(|| self.breaker.problem())
@@ -33,6 +37,9 @@ impl PoolConfig {
                     "endpoints[{at}].weight: {weight} is no weight; allowed: 1 to {WEIGHT_MAX}"
                 ));
             }
+            if let Some(problem) = place_problem(&endpoint.colos, &endpoint.regions) {
+                return Some(format!("endpoints[{at}].{problem}"));
+            }
             if name.is_empty() || !name.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\') {
                 return Some(format!(
                     "endpoints[{at}].name: `{name}` is no name; allowed: visible ASCII without quotes"
@@ -56,6 +63,19 @@ impl PoolConfig {
             return Some(
                 "attempt_timeout: does not fit; allowed: more than nothing, at most total_timeout".into(),
             );
+        }
+        if self.queue > self.total_timeout {
+            return Some("queue: too long; allowed: up to total_timeout".into());
+        }
+        if self.body_idle_timeout == Some(Span::ZERO) {
+            return Some("body_idle_timeout: no time at all; allowed: more than nothing".into());
+        }
+        let is_field =
+            |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if let Some(name) = self.deadline_header.as_ref().filter(|name| !is_field(name)) {
+            return Some(format!(
+                "deadline_header: `{name}` is no field; allowed: such as \"X-Request-Deadline\" or \"grpc-timeout\""
+            ));
         }
         (self.fallback.len() > FALLBACKS_MAX)
             .then(|| format!("fallback: too many pools; allowed: up to {FALLBACKS_MAX}"))
@@ -150,6 +170,12 @@ mod tests {
             (json!({"endpoints": [{"url": url}, {"url": "https://a/x"}]}), "endpoints[1].name: `a`"),
             (json!({"endpoints": [{"url": url, "name": "a b"}]}), "endpoints[0].name"),
             (json!({"endpoints": [{"url": url, "weight": 0}]}), "endpoints[0].weight"),
+            (json!({"endpoints": [{"url": url, "colos": ["Frankfurt"]}]}), "endpoints[0].colos: `Frankfurt`"),
+            (json!({"endpoints": [{"url": url, "regions": ["EU-WEST"]}]}), "endpoints[0].regions: `EU-WEST`"),
+            (json!({"url": url, "affinity": "cookie"}), "`cookie` is nothing to go by"),
+            (json!({"url": url, "score": {"response_time": 1.5}}), "score: its weights"),
+            (json!({"url": url, "score": {"response_time_under": "0s"}}), "score.response_time_under"),
+            (json!({"url": url, "breaker": {"latency": "p95"}}), "`p95` is no bound of latency"),
             (json!({"endpoints": vec![json!({"url": url}); 33]}), "endpoints: too many"),
             (json!({"url": url, "attempts_max": 0}), "attempts_max: 0"),
             (json!({"url": url, "attempts_max": 11}), "attempts_max: 11"),
@@ -164,6 +190,11 @@ mod tests {
             (json!({"url": url, "breaker": {"ejection": "10m"}}), "breaker.ejection"),
             (json!({"url": url, "breaker": {"probes": 0}}), "breaker.probes"),
             (json!({"url": url, "breaker": {"ejected_percent_max": 101}}), "breaker.ejected_percent_max"),
+            (json!({"url": url, "concurrency": "0"}), "`0` is no number of requests"),
+            (json!({"url": url, "queue": "31s"}), "queue: too long"),
+            (json!({"url": url, "body_idle_timeout": "0s"}), "body_idle_timeout"),
+            (json!({"url": url, "deadline_header": "a b"}), "deadline_header: `a b`"),
+            (json!({"url": url, "fail_when": [{}]}), "fail_when[0]: says nothing"),
             (json!({"url": url, "host": "a b"}), "`a b` is not a host"),
             (json!({"url": url, "fallback": ["a", "b", "c", "d", "e"]}), "fallback"),
         ] {

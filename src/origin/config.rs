@@ -3,6 +3,12 @@
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::affinity::Affinity;
+use super::concurrency::Concurrency;
+use super::lies::FailWhen;
+use super::outcome::FetchError;
+use super::quantile::TooSlow;
+use super::score::ScoreConfig;
 use super::url::{OriginUrl, is_host_name};
 use crate::head::Method;
 use crate::size::Size;
@@ -32,12 +38,30 @@ pub struct PoolConfig {
     pub endpoints: Vec<EndpointConfig>,
     /// How one endpoint is chosen among those of the same priority.
     pub selection: Selection,
+    /// By what the rendezvous selection keeps requests together.
+    pub affinity: Affinity,
+    /// What the scored selection goes by.
+    pub score: ScoreConfig,
     /// How often a request is sent at most, the first time included: 1 to 10.
     pub attempts_max: u32,
     /// How long one attempt may take until the head of the response is there.
     pub attempt_timeout: Span,
     /// How long all attempts and the waits between them may take until the head of the response is there.
     pub total_timeout: Span,
+    /// How many requests one endpoint has at once at most; nothing is no bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<Concurrency>,
+    /// How long a request waits where all endpoints have that many and nothing better is at hand.
+    pub queue: Span,
+    /// How long the body of a response may stand still before it is broken off; nothing is for ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_idle_timeout: Option<Span>,
+    /// The field in which an endpoint is told how long it is waited for; nothing is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_header: Option<Box<str>>,
+    /// Which responses are failures, whatever their status says.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fail_when: Vec<FailWhen>,
     /// The longest request body that is kept so that it can be sent again.
     pub replay_bytes_max: Size,
     /// What is tried again, and how soon.
@@ -57,9 +81,16 @@ impl Default for PoolConfig {
             url: None,
             endpoints: Vec::new(),
             selection: Selection::Priority,
+            affinity: Affinity::default(),
+            score: ScoreConfig::default(),
             attempts_max: 3,
             attempt_timeout: Span::from_secs(10),
             total_timeout: Span::from_secs(30),
+            concurrency: None,
+            queue: Span::from_millis(100),
+            body_idle_timeout: None,
+            deadline_header: None,
+            fail_when: Vec::new(),
             replay_bytes_max: Size::from_kib(64),
             retry: RetryConfig::default(),
             breaker: BreakerConfig::default(),
@@ -84,6 +115,12 @@ pub struct EndpointConfig {
     /// The share of requests that it gets among those of its priority: 1 to 1000.
     #[serde(default = "one")]
     pub weight: u32,
+    /// The platform's data centres (`"FRA"`) whose requests it gets before others of its priority.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub colos: Vec<Box<str>>,
+    /// The countries (`"DE"`) and continents (`"europe"`) of clients for whom the same holds, after `colos`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<Box<str>>,
 }
 
 fn one() -> u32 {
@@ -94,14 +131,18 @@ fn one() -> u32 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Selection {
-    /// At random, by weight. The name is for the usual use, with endpoints of different priority.
+    /// At random, by weight; `"weighted"` is the same. This name is for the usual use, with endpoints of different
+    /// priority.
+    #[serde(alias = "weighted")]
     Priority,
     /// One after the other, by weight.
     RoundRobin,
-    /// The same client gets the same endpoint as long as that one can be asked (weighted rendezvous hashing).
+    /// What `affinity` names gets the same endpoint as long as that one can be asked (weighted rendezvous hashing).
     Rendezvous,
     /// Of two at random, the one with less latency times requests in flight.
     LeastLoaded,
+    /// The highest [`ScoreConfig`].
+    Scored,
 }
 
 /// What is tried again, and how soon.
@@ -111,6 +152,8 @@ pub struct RetryConfig {
     /// The methods that may be sent twice; those that are idempotent by RFC 9110 where it is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub methods: Option<Vec<Box<str>>>,
+    /// The failures without a response that are tried again.
+    pub on: Vec<Trouble>,
     /// The statuses of a response that another attempt may better: 5xx, 408, 425, 429.
     pub statuses: Vec<u16>,
     /// Before the n-th time that an endpoint is asked again, the wait is random between nothing and this, times
@@ -128,6 +171,7 @@ impl Default for RetryConfig {
     fn default() -> Self {
         Self {
             methods: None,
+            on: vec![Trouble::Connection, Trouble::Timeout],
             statuses: vec![502, 503, 504],
             backoff_base: Span::from_millis(50),
             backoff_cap: Span::from_secs(2),
@@ -145,6 +189,26 @@ impl RetryConfig {
             None => method.is_idempotent(),
         }
     }
+
+    /// Whether such a failure is tried again, where the request may be sent twice.
+    pub(super) fn is_retried(&self, result: Result<u16, FetchError>) -> bool {
+        let trouble = match result {
+            Err(FetchError::Connect | FetchError::ConnectionLost) => Trouble::Connection,
+            Err(FetchError::Timeout) => Trouble::Timeout,
+            Ok(_) | Err(FetchError::Lied | FetchError::Aborted) => return true,
+        };
+        self.on.contains(&trouble)
+    }
+}
+
+/// A failure without a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trouble {
+    /// There was no connection, or it broke before the head of the response was there. The platform does not tell which.
+    Connection,
+    /// The head of the response was not there in time.
+    Timeout,
 }
 
 /// When an endpoint is left alone (its breaker opens), and for how long.
@@ -155,9 +219,12 @@ pub struct BreakerConfig {
     pub failures: u32,
     /// It opens when this share of the requests in a window failed; 0 switches this off.
     pub failure_ratio: f64,
+    /// It opens when the latency of the requests in a window is above this; nothing switches this off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency: Option<TooSlow>,
     /// The length of such a window.
     pub window: Span,
-    /// The share counts from so many requests in the window on.
+    /// The share and the latency count from so many requests in the window on.
     pub window_requests_min: u32,
     /// How long the first ejection takes; each that follows soon takes twice the last one.
     pub ejection: Span,
@@ -174,6 +241,7 @@ impl Default for BreakerConfig {
         Self {
             failures: 5,
             failure_ratio: 0.5,
+            latency: None,
             window: Span::from_secs(10),
             window_requests_min: 20,
             ejection: Span::from_secs(10),
@@ -237,6 +305,11 @@ impl<'de> Deserialize<'de> for PoolConfig {
 }
 
 impl EndpointConfig {
+    /// The only endpoint of a pool.
+    pub(super) fn of(url: OriginUrl) -> Self {
+        Self { name: None, url, priority: 0, weight: 1, colos: Vec::new(), regions: Vec::new() }
+    }
+
     /// Its name, or the host and port of its URL.
     pub fn label(&self) -> &str {
         self.name.as_deref().unwrap_or(self.url.authority())

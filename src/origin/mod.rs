@@ -15,27 +15,34 @@
 //! the caller starts a new one on the next pool of `config.fallback`; the lists of those pools are not followed.
 //! Each pool has its own attempts and its own total time-out.
 
+pub mod affinity;
 pub mod attempts;
 pub mod breaker;
 #[cfg(not(target_arch = "wasm32"))]
 mod check;
+pub mod concurrency;
 pub mod config;
 mod fields;
 pub mod forward;
+pub mod lies;
 pub mod outcome;
 pub mod pool;
+pub mod quantile;
 pub mod response;
 pub mod retry;
-pub mod select;
+mod score;
+mod select;
 #[cfg(test)]
 mod simulation;
 pub mod status;
 pub mod trace;
 pub mod url;
 
+pub use affinity::{Affinity, Wish};
 pub use attempts::{Ask, Attempts, Next, Try};
 pub use config::PoolConfig;
 pub use outcome::{Cause, Failure, FetchError, Outcome, Stop};
 pub use pool::{Pool, PoolState};
+pub use quantile::Hedge;
 pub use status::ProxyStatus;
 pub use url::OriginUrl;

@@ -16,6 +16,8 @@ pub enum FetchError {
     Timeout,
     /// The connection broke, or what came was not HTTP.
     ConnectionLost,
+    /// What came is a failure, whatever its status says (`fail_when`).
+    Lied,
     /// The client is gone, so nobody waits for an answer. Says nothing about the endpoint.
     Aborted,
 }
@@ -27,6 +29,7 @@ impl FetchError {
             Self::Connect => "connection_refused",
             Self::Timeout => "http_response_timeout",
             Self::ConnectionLost | Self::Aborted => "connection_terminated",
+            Self::Lied => "destination_unavailable",
         }
     }
 }
@@ -82,6 +85,8 @@ pub enum Stop {
     Aborted,
     /// The method may not be sent twice, and the first may have arrived.
     NotIdempotent,
+    /// The config says that such a failure is not tried again.
+    NotRetried,
     /// The body is not there any more.
     BodyGone,
     /// `attempts_max` attempts were made.
@@ -92,6 +97,8 @@ pub enum Stop {
     BudgetSpent,
     /// The endpoints that are left asked for a longer wait than this request makes.
     RetryAfter,
+    /// Every endpoint has as many requests as it may have at once.
+    Full,
     /// Every endpoint's breaker is open.
     BreakerOpen,
 }
@@ -102,11 +109,13 @@ impl Stop {
         match self {
             Self::Aborted => "client gone",
             Self::NotIdempotent => "not idempotent",
+            Self::NotRetried => "not to be retried",
             Self::BodyGone => "body not replayable",
             Self::AttemptsSpent => "attempts spent",
             Self::DeadlineSpent => "deadline spent",
             Self::BudgetSpent => "budget spent",
             Self::RetryAfter => "asked to wait",
+            Self::Full => "all busy",
             Self::BreakerOpen => "breaker open",
         }
     }
@@ -147,6 +156,7 @@ impl Failure {
         let (error, received_status) = match self.cause {
             Cause::Status(status) => (None, Some(status)),
             Cause::Fetch(error) => (Some(error.as_str()), None),
+            Cause::NoEndpoint if self.stop == Stop::Full => (Some("connection_limit_reached"), None),
             Cause::NoEndpoint => (Some("destination_unavailable"), None),
         };
         let next_hop = self.endpoint.and_then(|at| pool.endpoint(at)).map(|endpoint| &*endpoint.name);

@@ -25,7 +25,9 @@ pub fn classify(outcome: &Outcome, config: &RetryConfig) -> Class {
     match outcome.result {
         Ok(status) if !config.statuses.contains(&status) => Class::Success,
         Ok(..500) => Class::Declined,
-        Ok(_) | Err(FetchError::Timeout | FetchError::ConnectionLost) => Class::Failed { reached: true },
+        Ok(_) | Err(FetchError::Timeout | FetchError::ConnectionLost | FetchError::Lied) => {
+            Class::Failed { reached: true }
+        }
         Err(FetchError::Connect) => Class::Failed { reached: false },
         Err(FetchError::Aborted) => Class::Aborted,
     }
@@ -95,6 +97,7 @@ mod tests {
             (Err(FetchError::Connect), Class::Failed { reached: false }, Class::Failed { reached: false }),
             (Err(FetchError::Timeout), failed, failed),
             (Err(FetchError::ConnectionLost), failed, failed),
+            (Err(FetchError::Lied), failed, failed),
             (Err(FetchError::Aborted), Class::Aborted, Class::Aborted),
         ] {
             let outcome = Outcome { result, latency: Span::ZERO, retry_after: None };

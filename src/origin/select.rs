@@ -1,24 +1,23 @@
 //! Which endpoint is asked: of those that can be, the selection takes one among the smallest priority number.
 
+use super::affinity::Wish;
 use super::config::{ENDPOINTS_MAX, Selection};
 use super::pool::{Endpoint, EndpointState, Pool, PoolState};
+use super::score::TIE;
+use crate::time::Timestamp;
 
 /// Latencies below this, and unknown ones, count as this, in microseconds.
 const LATENCY_MIN_US: u64 = 1000;
 
-/// A number for a client, by which the rendezvous selection goes: of its subject or its address.
-pub fn affinity(bytes: &[u8]) -> u64 {
-    let fnv = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, fnv)
-}
-
 /// Some endpoints of a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Set(u32);
+pub struct Set(u32);
 
 const _: () = assert!(ENDPOINTS_MAX <= u32::BITS as usize);
 
 impl Set {
+    pub(super) const EMPTY: Self = Self(0);
+
     pub(super) fn of(members: impl Iterator<Item = usize>) -> Self {
         members.fold(Self::default(), |mut set, at| {
             set.insert(at);
@@ -38,6 +37,10 @@ impl Set {
         Self(self.0 & !other.0)
     }
 
+    pub(super) fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     pub(super) fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -48,19 +51,22 @@ pub(super) fn choose(
     pool: &Pool,
     state: &mut PoolState,
     among: Set,
-    affinity: u64,
+    wish: Wish,
     rng: &mut fastrand::Rng,
+    now: Timestamp,
 ) -> Option<usize> {
     let of = |among: Set| pool.endpoints.iter().enumerate().filter(move |(at, _)| among.contains(*at));
     let priority = of(among).map(|(_, endpoint)| endpoint.priority).min()?;
     let group = Set::of(of(among).filter(|(_, e)| e.priority == priority).map(|(at, _)| at));
+    let group = wish.near.nearest(group);
     match pool.config.selection {
         Selection::Priority => by_weight(of(group), rng),
         Selection::RoundRobin => by_turn(pool, &mut state.endpoints, group),
-        Selection::Rendezvous => by_affinity(of(group), affinity),
+        Selection::Rendezvous => by_affinity(of(group), wish.affinity),
         Selection::LeastLoaded => {
-            two_of(of(group), rng).min_by_key(|(at, e)| load(state, *at, e)).map(|(at, _)| at)
+            two_of(of(group), rng).min_by_key(|(at, e)| load(state, *at, e, now)).map(|(at, _)| at)
         }
+        Selection::Scored => by_weight(of(best(pool, state, group, now)), rng),
     }
 }
 
@@ -71,6 +77,14 @@ pub(super) fn least_bad(pool: &Pool, state: &PoolState, tried: Set) -> Option<us
     };
     let all = state.endpoints.iter().zip(&pool.endpoints).enumerate();
     all.min_by_key(|(at, (state, endpoint))| badness(*at, state, endpoint)).map(|(at, _)| at)
+}
+
+/// Those whose score is the highest, or as good as that.
+fn best(pool: &Pool, state: &PoolState, group: Set, now: Timestamp) -> Set {
+    let score = |at: usize| state.endpoints.get(at).map_or(0.0, |state| pool.config.score.of(state, now));
+    let all = 0..pool.endpoints.len();
+    let highest = all.clone().filter(|at| group.contains(*at)).map(score).fold(f64::MIN, f64::max);
+    Set::of(all.filter(|at| group.contains(*at) && score(*at) > highest - TIE))
 }
 
 fn by_weight<'a>(
@@ -134,18 +148,20 @@ fn two_of<'a>(
 }
 
 /// Latency times requests in flight, for a weight of one.
-fn load(state: &PoolState, at: usize, endpoint: &Endpoint) -> u64 {
+fn load(state: &PoolState, at: usize, endpoint: &Endpoint, now: Timestamp) -> u64 {
     state.endpoints.get(at).map_or(u64::MAX, |state| {
         let waiting = u64::from(state.in_flight) + 1;
-        state.latency_us.max(LATENCY_MIN_US).saturating_mul(waiting) / u64::from(endpoint.weight)
+        state.latency_us(now).max(LATENCY_MIN_US).saturating_mul(waiting) / u64::from(endpoint.weight)
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::origin::affinity::hash;
     use crate::origin::config::PoolConfig;
-    use crate::time::Timestamp;
+    use crate::origin::score::ScoreConfig;
+    use crate::time::Span;
 
     /// A pool of endpoints `e0`, `e1`, ... with these priorities and weights.
     fn pool(selection: &str, endpoints: &[(u32, u32)]) -> (Pool, PoolState) {
@@ -156,8 +172,14 @@ mod tests {
             .collect();
         let config = serde_json::json!({"selection": selection, "endpoints": endpoints});
         let pool = Pool::new("p", serde_json::from_value::<PoolConfig>(config).unwrap());
-        let state = PoolState::new(&pool, Timestamp::from_secs(1_000_000));
+        let state = PoolState::new(&pool, NOW);
         (pool, state)
+    }
+
+    const NOW: Timestamp = Timestamp::from_secs(1_000_000);
+
+    fn wish(client: u64) -> Wish {
+        Wish { affinity: hash(&client.to_le_bytes()), ..Wish::default() }
     }
 
     fn set<const N: usize>(members: [usize; N]) -> Set {
@@ -168,28 +190,27 @@ mod tests {
         let mut rng = fastrand::Rng::with_seed(7);
         let mut counts = vec![0; pool.endpoints.len()];
         for nth in 0..draws {
-            let client = affinity(&nth.to_le_bytes());
-            counts[choose(pool, state, among, client, &mut rng).unwrap()] += 1;
+            counts[choose(pool, state, among, wish(nth), &mut rng, NOW).unwrap()] += 1;
         }
         counts
     }
 
     #[test]
     fn a_smaller_priority_number_goes_first_whatever_the_selection() {
-        for selection in ["priority", "round-robin", "rendezvous", "least-loaded"] {
+        for selection in ["weighted", "round-robin", "rendezvous", "least-loaded", "scored"] {
             let (pool, mut state) = pool(selection, &[(1, 9), (0, 1), (0, 1), (2, 9)]);
             let first = counts(&pool, &mut state, set([0, 1, 2, 3]), 100);
             assert_eq!(first[1] + first[2], 100, "{selection}");
             assert!(first[1] > 20 && first[2] > 20, "{selection}: {first:?}");
             assert_eq!(counts(&pool, &mut state, set([0, 3]), 100), [100, 0, 0, 0], "{selection}");
             let mut rng = fastrand::Rng::with_seed(1);
-            assert_eq!(choose(&pool, &mut state, Set::default(), 0, &mut rng), None);
+            assert_eq!(choose(&pool, &mut state, Set::default(), wish(0), &mut rng, NOW), None);
         }
     }
 
     #[test]
     fn weights_are_shares() {
-        for selection in ["priority", "round-robin", "rendezvous"] {
+        for selection in ["weighted", "round-robin", "rendezvous", "scored"] {
             let (pool, mut state) = pool(selection, &[(0, 1), (0, 2), (0, 7)]);
             let counts = counts(&pool, &mut state, set([0, 1, 2]), 10_000);
             for (count, expected) in counts.iter().zip([1000_u64, 2000, 7000]) {
@@ -203,7 +224,7 @@ mod tests {
         let (pool, mut state) = pool("round-robin", &[(0, 3), (0, 1)]);
         let mut rng = fastrand::Rng::with_seed(1);
         let turns: Vec<_> =
-            (0..8).map(|_| choose(&pool, &mut state, set([0, 1]), 0, &mut rng).unwrap()).collect();
+            (0..8).map(|_| choose(&pool, &mut state, set([0, 1]), wish(0), &mut rng, NOW).unwrap()).collect();
         assert_eq!(turns, [0, 0, 1, 0, 0, 0, 1, 0]);
     }
 
@@ -212,9 +233,8 @@ mod tests {
         let (pool, mut state) = pool("rendezvous", &[(0, 1); 5]);
         let mut rng = fastrand::Rng::with_seed(1);
         for client in 0..1000_u64 {
-            let client = affinity(&client.to_le_bytes());
-            let all = choose(&pool, &mut state, set([0, 1, 2, 3, 4]), client, &mut rng);
-            let without = choose(&pool, &mut state, set([0, 1, 3, 4]), client, &mut rng);
+            let all = choose(&pool, &mut state, set([0, 1, 2, 3, 4]), wish(client), &mut rng, NOW);
+            let without = choose(&pool, &mut state, set([0, 1, 3, 4]), wish(client), &mut rng, NOW);
             assert!(all == without || all == Some(2));
         }
     }
@@ -222,13 +242,53 @@ mod tests {
     #[test]
     fn the_slow_and_the_busy_are_asked_less() {
         let (pool, mut state) = pool("least-loaded", &[(0, 1); 3]);
-        state.endpoints[0].latency_us = 90_000;
-        state.endpoints[1].latency_us = 10_000;
-        state.endpoints[2].latency_us = 10_000;
+        for (at, millis) in [90, 10, 10].into_iter().enumerate() {
+            state.endpoints[at].learn(Span::from_millis(millis), true, true, NOW);
+        }
         state.endpoints[2].in_flight = 3;
         let counts = counts(&pool, &mut state, set([0, 1, 2]), 900);
         assert_eq!(counts[0], 0, "the slowest loses against either");
         assert!(counts[1] > counts[2] && counts[2] > 200, "{counts:?}");
+    }
+
+    #[test]
+    fn an_endpoint_that_was_slow_once_is_asked_again_when_that_is_long_ago() {
+        for selection in ["least-loaded", "scored"] {
+            let (pool, mut state) = pool(selection, &[(0, 1); 2]);
+            state.endpoints[0].learn(Span::from_secs(10), true, true, NOW);
+            let later = NOW + Span::from_secs(120);
+            state.endpoints[1].learn(Span::from_millis(20), true, true, later);
+            assert_eq!(counts(&pool, &mut state, set([0, 1]), 100), [0, 100], "{selection}");
+            let mut rng = fastrand::Rng::with_seed(1);
+            let asked = (0..100)
+                .filter(|nth| choose(&pool, &mut state, set([0, 1]), wish(*nth), &mut rng, later) == Some(0));
+            assert!(asked.count() > 20, "{selection}");
+        }
+    }
+
+    #[test]
+    fn the_score_is_of_response_time_availability_success_and_lag() {
+        let of = |latency, reached, good, lag: Option<u64>| {
+            let mut state = EndpointState::default();
+            (0..99).for_each(|_| state.learn(Span::from_millis(latency), reached, good, NOW));
+            state.lag = lag.map(Span::from_secs);
+            (ScoreConfig::default().of(&state, NOW) * 100.0).round()
+        };
+        assert_eq!((ScoreConfig::default().of(&EndpointState::default(), NOW) * 100.0).round(), 100.0);
+        assert_eq!(of(200, true, true, None), 100.0, "under the threshold, all are as good");
+        assert_eq!(of(800, true, true, None), 70.0, "a quarter of what counts 0.4");
+        assert_eq!(of(10, false, false, None), 50.0);
+        assert_eq!(of(10, true, false, None), 80.0);
+        assert_eq!(of(10, true, true, Some(5)), 95.0);
+        assert_eq!(of(10, true, true, Some(99)), 90.0);
+    }
+
+    #[test]
+    fn the_highest_score_is_asked_and_those_as_good_as_it_share() {
+        let (pool, mut state) = pool("scored", &[(0, 1); 3]);
+        state.endpoints[0].learn(Span::from_millis(900), true, true, NOW);
+        let counts = counts(&pool, &mut state, set([0, 1, 2]), 100);
+        assert!(counts[0] == 0 && counts[1] > 20 && counts[2] > 20, "{counts:?}");
     }
 
     #[test]

@@ -78,6 +78,8 @@ export class Call {
     this.reject = null;
     this.holds = 0;
     this.release = null;
+    /** How to end a fetch that is under way, by its operation. */
+    this.revocable = null;
     /** Whether the request was sent to an origin. */
     this.sent = false;
     /** What a test wants to trap: "1" the request, "limiter" the limiter's step. */
@@ -142,7 +144,7 @@ export class Call {
     const address = this.env.TIDEGATE_LOCAL
       ? peer(cf.clientIp)
       : (this.request.headers.get("cf-connecting-ip") ?? "");
-    return `${address}\n${cf.country ?? ""}\n${cf.asn ?? ""}\n${cf.colo ?? ""}\n${cf.httpProtocol ?? ""}`;
+    return `${address}\n${cf.country ?? ""}\n${cf.asn ?? ""}\n${cf.colo ?? ""}\n${cf.httpProtocol ?? ""}\n${cf.continent ?? ""}`;
   }
 
   // ---- operations: each ends in exactly one `wasm.settle` ----
@@ -168,10 +170,10 @@ export class Call {
 
   /**
    * `packed`: "METHOD URL" and the fields. Settles with the packed head and the Response as the body's handle. What
-   * comes too late is let go; no AbortController, which costs as much as the timer: the platform ends what is still
-   * open when the request ends.
+   * comes too late is let go; an AbortController, which costs as much as the timer, only where the fetch is `revocable`:
+   * the platform ends what is still open when the request ends.
    */
-  fetch(op, packed, handle, millis) {
+  fetch(op, packed, handle, millis, revocable) {
     const lines = packed.split("\n");
     const [method, url] = lines[0].split(" ");
     const headers = {};
@@ -182,13 +184,25 @@ export class Call {
     const body = bare ? null : (content(handle) ?? null);
     this.sent = true;
     let late = false;
+    let signal;
     const timer = setTimeout(() => {
       late = true;
+      if (revocable) this.revoke(op);
       this.failed(op, new Error("timeout"));
     }, millis);
-    fetch(url, { method, headers, body, redirect: "manual", encodeResponseBody: "manual" }).then(
+    if (revocable) {
+      const controller = new AbortController();
+      signal = controller.signal;
+      (this.revocable ??= new Map()).set(op, () => {
+        late = true;
+        clearTimeout(timer);
+        controller.abort();
+      });
+    }
+    fetch(url, { method, headers, body, redirect: "manual", encodeResponseBody: "manual", signal }).then(
       (response) => {
         clearTimeout(timer);
+        if (revocable) this.revocable.delete(op);
         if (late) this.discard(response);
         else this.settled(op, packHead(response), response);
       },
@@ -197,6 +211,37 @@ export class Call {
         if (!late) this.failed(op, error);
       },
     );
+  }
+
+  /** Nobody waits for this fetch any more. */
+  revoke(op) {
+    this.revocable?.get(op)?.();
+    this.revocable?.delete(op);
+  }
+
+  /** The same body, which breaks off where nothing comes for so long. `length` < 0: unknown. */
+  watch(handle, millis, length) {
+    const body = content(handle);
+    if (!(body instanceof ReadableStream)) return body ?? undefined;
+    const { readable, writable } = length < 0 ? new IdentityTransformStream() : new FixedLengthStream(length);
+    const pump = async () => {
+      const reader = body.getReader();
+      const writer = writable.getWriter();
+      try {
+        for (;;) {
+          // Only the origin's silence counts, not that of a client that does not read.
+          const { done, value } = await within(reader.read(), millis);
+          if (done) break;
+          await writer.write(value);
+        }
+        await writer.close();
+      } catch (error) {
+        reader.cancel(error).catch(() => {});
+        await writer.abort(error);
+      }
+    };
+    this.ctx.waitUntil(pump().catch(() => {}));
+    return readable;
   }
 
   /** Something to raise once and to wait for. It is a Promise of the request that makes it. */
@@ -214,9 +259,9 @@ export class Call {
     this.settle(op, within(signal.promise, millis));
   }
 
-  /** The whole of a body, at most `cap` bytes of it; a longer one fails. */
-  collect(op, handle, cap) {
-    this.settle(op, collect(content(handle), cap).then((bytes) => [null, bytes]));
+  /** The bytes of a body, at most `cap`; a longer one fails. One that breaks off settles with a text beside its bytes. */
+  gather(op, handle, cap) {
+    this.settle(op, gather(content(handle), cap));
   }
 
   /** Two handles for one body. */
@@ -349,14 +394,18 @@ function fixed(body, length, ctx) {
   return readable;
 }
 
-async function collect(body, cap) {
-  if (body === null || body === undefined) return new Uint8Array();
-  if (body instanceof Uint8Array) return body;
+async function gather(body, cap) {
+  if (body === null || body === undefined) return [null, new Uint8Array()];
+  if (body instanceof Uint8Array) return [null, body];
   const chunks = [];
   let length = 0;
+  let broken = null;
   const reader = body.getReader();
   for (;;) {
-    const { done, value } = await reader.read();
+    const { done, value } = await reader.read().catch((error) => {
+      broken = String(error?.message ?? error);
+      return { done: true };
+    });
     if (done) break;
     length += value.byteLength;
     if (length > cap) {
@@ -371,7 +420,7 @@ async function collect(body, cap) {
     whole.set(chunk, at);
     at += chunk.byteLength;
   }
-  return whole;
+  return [broken, whole];
 }
 
 const SIGNATURES = {

@@ -39,9 +39,13 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn raised(this: &Call, op: u32, signal: &JsValue, millis: f64);
     #[wasm_bindgen(method)]
-    fn fetch(this: &Call, op: u32, packed: &str, body: &JsValue, millis: f64);
+    fn fetch(this: &Call, op: u32, packed: &str, body: &JsValue, millis: f64, revocable: bool);
     #[wasm_bindgen(method)]
-    fn collect(this: &Call, op: u32, body: &JsValue, cap: f64);
+    fn revoke(this: &Call, op: u32);
+    #[wasm_bindgen(method)]
+    fn watch(this: &Call, body: &JsValue, millis: f64, length: f64) -> JsValue;
+    #[wasm_bindgen(method)]
+    fn gather(this: &Call, op: u32, body: &JsValue, cap: f64);
     #[wasm_bindgen(method)]
     fn tee(this: &Call, body: &JsValue) -> Array;
     #[wasm_bindgen(method)]
@@ -100,6 +104,21 @@ pub struct Edge {
     call: Call,
 }
 
+/// Ends a fetch that nobody waits for any more.
+struct Revoke {
+    call: Call,
+    /// `None` where it has ended.
+    op: Option<u32>,
+}
+
+impl Drop for Revoke {
+    fn drop(&mut self) {
+        if let Some(op) = self.op {
+            self.call.revoke(op);
+        }
+    }
+}
+
 /// A body on the JavaScript side: a Request or Response (its body), a stream, bytes, a text; undefined is none.
 #[derive(Default)]
 pub struct Body(pub JsValue);
@@ -130,6 +149,31 @@ impl Edge {
     pub fn respond(&self, answer: Message<ResponseHead, Body>) {
         let packed = wire::pack(&answer.head.status.to_string(), &answer.head.fields);
         self.call.respond(&packed, &answer.body.0);
+    }
+
+    fn begin_fetch(
+        &self,
+        request: &RequestHead,
+        body: &Body,
+        deadline: Span,
+        revocable: bool,
+    ) -> impl Future<Output = Result<Message<ResponseHead, Body>, FetchError>> + use<> {
+        let first = [request.method.as_str(), " ", request.target.url()].concat();
+        let packed = wire::pack(&first, &request.fields);
+        let operation =
+            Operation::new(|op| self.call.fetch(op, &packed, &body.0, millis(deadline), revocable));
+        let mut revoke = revocable.then(|| Revoke { call: self.call.clone(), op: Some(operation.id()) });
+        async move {
+            let message = Self::message(operation).await;
+            if let Some(revoke) = &mut revoke {
+                revoke.op = None;
+            }
+            // The platform does not tell a refused connection from a lost one, so none counts as certainly not sent.
+            message.map_err(|error| match error {
+                PortError::Timeout => FetchError::Timeout,
+                PortError::TooLarge | PortError::Failed(_) => FetchError::ConnectionLost,
+            })
+        }
     }
 
     async fn message(operation: Operation) -> Result<Message<ResponseHead, Body>, PortError> {
@@ -215,9 +259,9 @@ impl Ports for Edge {
         whole
     }
 
-    async fn collect(&self, body: Body, cap: u64) -> Result<Uint8Array, PortError> {
-        let whole = settled(Operation::new(|op| self.call.collect(op, &body.0, cap as f64))).await?;
-        Ok(whole.handle.unchecked_into())
+    async fn gather(&self, body: Body, cap: u64) -> Result<(Uint8Array, bool), PortError> {
+        let read = settled(Operation::new(|op| self.call.gather(op, &body.0, cap as f64))).await?;
+        Ok((read.handle.unchecked_into(), read.text.is_none()))
     }
 
     async fn sleep(&self, span: Span) {
@@ -243,14 +287,21 @@ impl Ports for Edge {
         body: Body,
         deadline: Span,
     ) -> Result<Message<ResponseHead, Body>, FetchError> {
-        let first = [request.method.as_str(), " ", request.target.url()].concat();
-        let packed = wire::pack(&first, &request.fields);
-        let operation = Operation::new(|op| self.call.fetch(op, &packed, &body.0, millis(deadline)));
-        // The platform does not tell a refused connection from a lost one, so none counts as certainly not sent.
-        Self::message(operation).await.map_err(|error| match error {
-            PortError::Timeout => FetchError::Timeout,
-            PortError::TooLarge | PortError::Failed(_) => FetchError::ConnectionLost,
-        })
+        self.begin_fetch(request, &body, deadline, false).await
+    }
+
+    async fn fetch_revocable(
+        &self,
+        request: &RequestHead,
+        body: Body,
+        deadline: Span,
+    ) -> Result<Message<ResponseHead, Body>, FetchError> {
+        self.begin_fetch(request, &body, deadline, true).await
+    }
+
+    fn watch(&self, body: Body, idle: Span, length: Option<u64>) -> Body {
+        let length = length.map_or(-1.0, |bytes| bytes as f64);
+        Body(self.call.watch(&body.0, millis(idle), length))
     }
 
     async fn load(

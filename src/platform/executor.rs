@@ -102,6 +102,11 @@ impl Operation {
         begin(id);
         Self(id)
     }
+
+    /// The number that it was begun under.
+    pub fn id(&self) -> u32 {
+        self.0
+    }
 }
 
 impl Drop for Operation {

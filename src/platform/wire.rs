@@ -22,7 +22,7 @@ pub fn request(packed: String) -> Result<(RequestHead, bool), String> {
     Ok((RequestHead { method, target, fields, client: OnceCell::new() }, has_body))
 }
 
-/// The client: address, country, ASN, colo and protocol, a line each, empty where it is not known.
+/// The client: address, country, ASN, colo, protocol and continent, a line each, empty where it is not known.
 pub fn client(packed: &str) -> Client {
     let mut lines = packed.split('\n');
     let mut line = || lines.next().unwrap_or_default();
@@ -32,6 +32,7 @@ pub fn client(packed: &str) -> Client {
         asn: line().parse().ok(),
         colo: present(line()),
         protocol: present(line()),
+        continent: present(line()),
     }
 }
 

@@ -43,6 +43,9 @@ pub struct Counters {
     /// Requests for which another endpoint than the first choice was asked.
     #[serde(rename = "o", skip_serializing_if = "is_zero")]
     pub failovers: u64,
+    /// Requests for which a second attempt was sent beside the first.
+    #[serde(rename = "h", skip_serializing_if = "is_zero")]
+    pub hedges: u64,
     /// Bytes of bodies whose length was known beforehand.
     #[serde(rename = "b", skip_serializing_if = "is_zero")]
     pub bytes: u64,
@@ -94,6 +97,7 @@ impl Counters {
         self.collapsed += u64::from(event.collapsed);
         self.origin_attempts += u64::from(event.origin_attempts);
         self.failovers += u64::from(event.failover);
+        self.hedges += u64::from(event.hedged);
         match event.bytes {
             Some(bytes) => self.bytes = self.bytes.saturating_add(bytes),
             None => self.unknown_length += 1,
@@ -117,6 +121,7 @@ impl Counters {
         self.collapsed.merge(&other.collapsed);
         self.origin_attempts.merge(&other.origin_attempts);
         self.failovers.merge(&other.failovers);
+        self.hedges.merge(&other.hedges);
         self.bytes.merge(&other.bytes);
         self.unknown_length.merge(&other.unknown_length);
     }
@@ -165,6 +170,7 @@ pub(super) mod tests {
             collapsed: false,
             origin_attempts: 0,
             failover: false,
+            hedged: false,
             endpoint: None,
             duration: Span::from_millis(3),
             bytes: Some(100),
@@ -190,6 +196,7 @@ pub(super) mod tests {
             forward: Some("uri-miss"),
             origin_attempts: 2,
             failover: true,
+            hedged: false,
             endpoint: Some("origin-b".into()),
             duration: Span::from_millis(700),
             bytes: None,
@@ -248,6 +255,7 @@ pub(super) mod tests {
                 bytes: bytes.map(u64::from),
                 origin_attempts: attempts,
                 failover: attempts > 1,
+                hedged: false,
                 ..event()
             },
         )

@@ -31,6 +31,8 @@ pub struct Event {
     pub origin_attempts: u8,
     /// Whether another endpoint than the first choice was asked.
     pub failover: bool,
+    /// Whether a second attempt was sent beside the first.
+    pub hedged: bool,
     /// The endpoint that was asked last.
     pub endpoint: Option<Rc<str>>,
     /// From the request's arrival to its response's head.

@@ -45,6 +45,8 @@ metrics! {
     ATTEMPTS: "tidegate_origin_attempts" "counter" "" "How often an origin was asked, retries included.";
     FAILOVERS: "tidegate_failovers" "counter" ""
         "Requests for which another endpoint than the first choice was asked.";
+    HEDGES: "tidegate_hedges" "counter" ""
+        "Requests for which a second attempt was sent beside the first.";
     ENDPOINT_REQUESTS: "tidegate_endpoint_requests" "counter" ""
         "Requests by the endpoint that was asked last and class of status.";
     ENDPOINT_STATE: "tidegate_endpoint_state" "stateset" ""
@@ -200,6 +202,7 @@ pub(super) fn families(live: &Live, now: Timestamp) -> Vec<Family> {
         Family::count(COLLAPSED, totals.collapsed),
         Family::count(ATTEMPTS, totals.origin_attempts),
         Family::count(FAILOVERS, totals.failovers),
+        Family::count(HEDGES, totals.hedges),
         Family::by_index(ENDPOINT_REQUESTS, "endpoint", "status", &totals.endpoints, &classes),
         states,
         open,

@@ -5,11 +5,12 @@ use std::rc::Rc;
 use serde::de::{self, Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::StaticFallback;
 use super::matcher::Match;
 use super::path::PathPrefix;
+use super::{Panic, StaticFallback};
 use crate::cache::{self, policy::Ttl};
 use crate::limit::PolicyName;
+use crate::origin::Hedge;
 
 /// One of `[[routes]]`.
 #[derive(Deserialize, Serialize, Debug, Clone, PartialEq)]
@@ -44,6 +45,12 @@ pub struct RouteConfig {
     /// Whether a request may be sent twice whatever its method; default false.
     #[serde(default)]
     pub retry_safe: bool,
+    /// What happens when every endpoint is ejected; default `"try"`.
+    #[serde(default)]
+    pub panic: Panic,
+    /// After what time a second attempt is sent beside the first, where the request may be sent twice; default never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hedge: Option<Hedge>,
     /// What is answered when neither an origin nor a stored response can be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub static_fallback: Option<StaticFallback>,
@@ -170,6 +177,8 @@ impl RouteConfig {
             assets: true,
             compress: true,
             retry_safe: false,
+            panic: Panic::default(),
+            hedge: None,
             static_fallback: None,
         }
     }

@@ -23,6 +23,7 @@ use crate::cache;
 use crate::head::RequestHead;
 use crate::limit::{PolicyConfig, PolicyName};
 use crate::list::sort_short;
+use crate::origin::Hedge;
 use crate::path::{Reading, normal};
 pub use config::{CacheSetting, RouteConfig, RouteName};
 use matcher::{Match, Mismatch, Specificity};
@@ -35,6 +36,17 @@ pub enum OnTrap {
     /// It goes straight to its route's first origin.
     #[default]
     Pass,
+    /// It is answered 503.
+    Refuse,
+}
+
+/// What happens to a request when every endpoint of its pool is ejected, and nothing else can answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Panic {
+    /// The least bad one is tried all the same, once.
+    #[default]
+    Try,
     /// It is answered 503.
     Refuse,
 }
@@ -88,6 +100,10 @@ pub struct Route {
     pub compress: bool,
     /// Whether a request may be sent twice whatever its method.
     pub retry_safe: bool,
+    /// When every endpoint is ejected.
+    pub panic: Panic,
+    /// When a second attempt is sent beside the first.
+    pub hedge: Option<Hedge>,
     /// What is answered at last.
     pub static_fallback: Option<Rc<StaticFallback>>,
 }

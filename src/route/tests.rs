@@ -18,6 +18,8 @@ fn route(name: &str, matches: serde_json::Value) -> Route {
         assets: true,
         compress: true,
         retry_safe: false,
+        panic: Panic::Try,
+        hedge: None,
         static_fallback: None,
     }
 }

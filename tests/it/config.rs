@@ -116,7 +116,7 @@ extensions = [".png"]
         "10: origins.b.attempt_timeout: `soon` is not a duration; allowed: ",
         "13: origins.c.endpoints[0].weight: 0 is no weight; allowed: 1 to 1000",
         "14: origins.c.endpoints[1].url: `nope` is not the URL of an origin; allowed: ",
-        "15: origins.c.endpoints[2].wait: is not a key here; allowed: name, url, priority, weight",
+        "15: origins.c.endpoints[2].wait: is not a key here; allowed: name, url, priority, weight, colos, regions",
         "17: origins.c.fallback[0]: `c` is this pool itself, perhaps `b`; allowed: b, default",
         "17: origins.c.fallback[1]: `defualt` is not a pool, perhaps `default`; allowed: b, default",
         "20: routes[0].match.methods[0]: `get` is not a method; allowed: ",

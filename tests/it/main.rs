@@ -6,6 +6,7 @@
 mod config;
 mod conformance;
 mod differential;
+mod faults;
 mod flow;
 mod histories;
 mod reference;

@@ -21,6 +21,7 @@ fn name(decision: &Reuse) -> &'static str {
         Reuse::Serve(Serve { refresh: false, .. }) => "hit",
         Reuse::Serve(_) => "swr",
         Reuse::Revalidate(Revalidate { fwd, .. }) | Reuse::Forward(Forward { fwd, .. }) => fwd.as_str(),
+        Reuse::Complete(_) => "partial",
         Reuse::OnlyIfCachedMiss => "504",
     }
 }

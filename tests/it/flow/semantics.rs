@@ -192,7 +192,7 @@ fn parts_are_put_together_until_they_are_the_whole_rfc9111_3_4() {
             };
             match asked.field("range").and_then(|range| range.strip_prefix("bytes=")?.split_once('-')) {
                 Some((first, last)) => {
-                    let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap());
+                    let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap_or(9));
                     reply(206, whole.get(first..=last).unwrap())
                         .field("content-range", &format!("bytes {first}-{last}/10"))
                 }

@@ -62,6 +62,16 @@ impl Body {
         Self { content, leaks, encoded: false }
     }
 
+    /// Breaks off at this moment, where its end is not here by then.
+    pub fn watched(mut self, until: Timestamp) -> Self {
+        if let Some(content) = self.content.as_mut().filter(|content| content.ends_at > until) {
+            let half = content.bytes.len() / 2;
+            content.bytes = content.bytes[..half].into();
+            (content.ends_at, content.breaks) = (until, true);
+        }
+        self
+    }
+
     pub fn encoded(mut self) -> Self {
         self.encoded = true;
         self

@@ -47,6 +47,15 @@ impl<'w> Request<'w> {
         self
     }
 
+    /// The client is here: the data centre, the country, the continent.
+    pub fn near(mut self, colo: &str, country: &str, continent: &str) -> Self {
+        let mut client = self.head.client().clone();
+        let place = |name: &str| Some(name.into());
+        (client.colo, client.country, client.continent) = (place(colo), place(country), place(continent));
+        self.head.client = client.into();
+        self
+    }
+
     /// The isolate that gets it.
     pub fn at(mut self, colo: usize, isolate: usize) -> Self {
         self.place = (colo, isolate);

@@ -28,6 +28,21 @@ pub struct Edge {
     pub isolate: u64,
 }
 
+/// A fetch without an answer yet; counted where it is dropped.
+struct UnderWay(Rc<Shared>);
+
+impl UnderWay {
+    fn ends(self) {
+        self.0.revoked.set(self.0.revoked.get().wrapping_sub(1));
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.revoked.set(self.0.revoked.get().wrapping_add(1));
+    }
+}
+
 /// How long what has no budget may hang: the platform ends deferred work after so long.
 const HANGS_FOR: Span = Span::from_secs(30);
 /// KV keeps nothing for less.
@@ -149,13 +164,12 @@ impl Ports for Edge {
         parts.concat().into()
     }
 
-    async fn collect(&self, body: Body, cap: u64) -> Result<Bytes, PortError> {
+    async fn gather(&self, body: Body, cap: u64) -> Result<(Bytes, bool), PortError> {
         let read = body::read(&self.shared.clock, body).await;
-        let bytes = read.clone().unwrap_or_else(|part| part);
-        match read {
-            _ if bytes.len() as u64 > cap => Err(PortError::TooLarge),
-            Ok(_) => Ok(bytes),
-            Err(_) => Err(PortError::Failed("Network connection lost.".into())),
+        let whole = read.is_ok();
+        match read.unwrap_or_else(|part| part) {
+            bytes if bytes.len() as u64 > cap => Err(PortError::TooLarge),
+            bytes => Ok((bytes, whole)),
         }
     }
 
@@ -181,7 +195,17 @@ impl Ports for Edge {
         body: Body,
         deadline: Span,
     ) -> Result<Message<ResponseHead, Body>, FetchError> {
+        self.fetch_revocable(request, body, deadline).await
+    }
+
+    async fn fetch_revocable(
+        &self,
+        request: &RequestHead,
+        body: Body,
+        deadline: Span,
+    ) -> Result<Message<ResponseHead, Body>, FetchError> {
         let (shared, clock) = (&self.shared, &self.shared.clock);
+        let under_way = UnderWay(shared.clone());
         clock.sleep(Span::ZERO).await;
         let sent = body::read(clock, body).await.map_err(|_| FetchError::ConnectionLost)?;
         let asked = Asked {
@@ -195,9 +219,11 @@ impl Ports for Edge {
         shared.asked.borrow_mut().push(asked);
         if reply.after > deadline {
             clock.sleep(deadline).await;
+            under_way.ends();
             return Err(FetchError::Timeout);
         }
         clock.sleep(reply.after).await;
+        under_way.ends();
         let mut head = reply.result?;
         let bytes: Bytes = match request.method.as_str() {
             "HEAD" => Rc::new([]),
@@ -210,6 +236,10 @@ impl Ports for Edge {
         }
         let content = Content { bytes, ends_at: self.now() + reply.takes, breaks: reply.breaks };
         Ok(Message::new(head, Body::stream(content, &shared.leaks)))
+    }
+
+    fn watch(&self, body: Body, idle: Span, _length: Option<u64>) -> Body {
+        body.watched(self.now() + idle)
     }
 
     async fn load(

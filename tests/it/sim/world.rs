@@ -69,6 +69,8 @@ pub struct Shared {
     pub counts: RefCell<Counts>,
     pub log: RefCell<Vec<String>>,
     pub leaks: Rc<Cell<u32>>,
+    /// Fetches that were dropped before they had an answer.
+    pub revoked: Cell<u32>,
     faults: RefCell<Vec<(Helper, Fault)>>,
     vars: RefCell<HashMap<String, String>>,
     site: RefCell<Option<Site>>,
@@ -142,6 +144,7 @@ impl World {
             counts: RefCell::default(),
             log: RefCell::default(),
             leaks: Rc::default(),
+            revoked: Cell::default(),
             faults: RefCell::default(),
             vars: RefCell::default(),
             site: RefCell::default(),
@@ -279,6 +282,11 @@ impl World {
     /// How many streams nobody read, handed on or discarded.
     pub fn leaks(&self) -> u32 {
         self.0.leaks.get()
+    }
+
+    /// How many fetches were let go before they had an answer.
+    pub fn revoked(&self) -> u32 {
+        self.0.revoked.get()
     }
 
     /// Whether any store holds this text, in a head or a body.
