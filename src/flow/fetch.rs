@@ -153,6 +153,9 @@ pub async fn revalidate<P: Ports>(
             store::receive(visit, key, found, Received { message, exchange, fwd, how }, lead)
         }
         (Settled::Failed | Settled::Replaced { .. }, response, Some(failed)) => {
+            let held = asked.which.and_then(candidate);
+            let strict = held.is_some_and(|held| held.head.must_revalidate || held.head.no_cache);
+            visit.notes.borrow_mut().unconfirmed = strict;
             gave_up(visit, key, found, Failed { response, ..failed }, fwd, lead)
         }
         (_, message, _) => {

@@ -57,7 +57,8 @@ async function play(rule) {
     const gate = await gateOf(rule);
     const host = `r${(hosts += 1)}.example`;
     // A gate without TLS: what is http here is https there, and the other way round.
-    const there = (text) => text.replaceAll(new RegExp(`(https?)://${rule.authority}`, "g"), (_, scheme) => `${scheme === "https" ? "http" : "https"}://${host}`);
+    const scheme = (told) => told && (told.toLowerCase() === "https:" ? "http:" : "https:");
+    const there = (text) => text.replaceAll(new RegExp(`(https?:)?//${rule.authority}`, "gi"), (_, told) => `${scheme(told) ?? ""}//${host}`);
     const pairs = (fields) => fields.map(([name, value]) => [name, value === null ? null : there(value)]);
     let now = rule.start;
     for (const [nth, step] of rule.steps.entries()) {

@@ -13,14 +13,23 @@
 //! They run here in the simulator, and `tests/e2e/conformance.test.mjs` replays the same steps to the built worker in
 //! workerd: see [`export`].
 
+mod conditions;
 mod export;
+mod fields;
 mod freshness;
+mod groups;
 mod invalidation;
+mod methods;
+mod negotiation;
+mod parts;
 mod range;
 mod request;
 mod stale;
+mod statuses;
 mod storing;
+mod syntax;
 mod targeted;
+mod targets;
 mod validation;
 mod vary;
 
