@@ -6,8 +6,9 @@ import { stopLater } from "../harness.mjs";
 /** Statuses whose responses have no content. */
 const isBodiless = (status) => status < 200 || status === 204 || status === 205 || status === 304;
 
-/** The bytes of a reply to a request with this method. */
-function bytes({ status, fields, body, with_length: withLength, breaks }, method) {
+/** The bytes of a reply to a request with this method; `raw` has them as they are. */
+function bytes({ raw, status, fields, body, with_length: withLength, breaks }, method) {
+    if (raw !== undefined) return raw;
     const has = (name) => fields.some(([other]) => other.toLowerCase() === name);
     const lines = fields.map(([name, value]) => `${name}: ${value}\r\n`);
     const content = isBodiless(status) || method === "HEAD" ? "" : body;
@@ -53,8 +54,9 @@ export async function startScripted() {
                 const reply = told.get(host) ?? { status: 599, fields: [], body: "nobody expected this", with_length: true };
                 if (reply.status === null) return socket.destroy();
                 const text = bytes(reply, request.method);
-                if (reply.breaks) return socket.end(text);
-                socket.write(text);
+                const deliver = () => (reply.breaks || reply.ends ? socket.end(text, "latin1") : socket.write(text, "latin1"));
+                if (reply.after === undefined) deliver();
+                else setTimeout(deliver, reply.after);
             }
         });
     });

@@ -177,3 +177,21 @@ fn rfc9111_4_3_5_a_head_that_disagrees_ends_the_use_of_the_stored_get() {
 fn rfc9110_9_3_1_a_get_with_content_is_for_the_origin() {
     rule([get().reply(STORED), get().content("a").reply(""), get().hit(0)]);
 }
+
+#[test]
+fn rfc10008_2_7_a_query_is_answered_by_what_is_stored_for_its_content() {
+    let query = |content| {
+        send("QUERY", "/x").with("content-type: application/x-www-form-urlencoded").content(content)
+    };
+    rule([
+        query("a=1").reply(STORED),
+        query("a=1").after(5).hit(0).says("age: 5"),
+        query("a=2").reply(STORED),
+        get().reply(STORED),
+        query("a=1").hit(0),
+        get().hit(3),
+    ]);
+    rule([query("a=1").reply("cache-control: no-store"), query("a=1").reply("")]);
+    rule([query("a=1").reply(STORED), send("POST", "/x").after(2).replies(204, ""), query("a=1").reply("")]);
+    rule([get().reply(STORED), query("a=1").after(2).reply(""), get().hit(0)]);
+}

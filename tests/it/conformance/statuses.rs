@@ -34,6 +34,14 @@ fn rfc9111_3_every_status_is_reused_where_it_says_how_long() {
 }
 
 #[test]
+fn rfc9110_15_a_status_beyond_599_passes_and_is_not_stored() {
+    for status in [600, 799, 999] {
+        let said = "cache-control: max-age=60\nx-a: 1";
+        rule([get().replies(status, said).hit(0).says("x-a: 1"), get().replies(status, said).hit(1)]);
+    }
+}
+
+#[test]
 fn rfc9111_3_no_status_is_stored_against_its_word() {
     for status in KNOWN.into_iter().chain(UNKNOWN) {
         for said in ["no-store", "no-store, max-age=60", "private, max-age=60"] {
