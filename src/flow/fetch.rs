@@ -186,6 +186,9 @@ pub async fn revalidate<P: Ports>(
             }
         }
         (Settled::Failed | Settled::Replaced { .. }, response, Some(failed)) => {
+            let held = asked.which.and_then(candidate);
+            let strict = held.is_some_and(|held| held.head.must_revalidate || held.head.no_cache);
+            visit.notes.borrow_mut().unconfirmed = strict;
             gave_up(visit, key, found, Failed { response, ..failed }, fwd, lead)
         }
         (_, message, _) => {

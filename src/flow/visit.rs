@@ -58,6 +58,8 @@ pub struct Notes {
     pub endpoint: Option<Rc<str>>,
     /// What went wrong in a helper.
     pub incidents: Incidents,
+    /// What is stored was not to be used before the origin confirmed it, and nothing came of asking.
+    pub unconfirmed: bool,
 }
 
 impl Default for Notes {
@@ -72,6 +74,7 @@ impl Default for Notes {
             hedged: false,
             endpoint: None,
             incidents: Incidents::default(),
+            unconfirmed: false,
         }
     }
 }

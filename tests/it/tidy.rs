@@ -11,7 +11,7 @@ const LAYERS: [&[&str]; 8] = [
     &["route"],
     &["limit", "cache", "origin"],
     &["identity"],
-    &["base64url", "head", "json", "time", "size"],
+    &["base64url", "head", "json", "path", "time", "size"],
     &["list", "text"],
 ];
 
