@@ -55,6 +55,8 @@ pub trait Ports: Clone + 'static {
     type Body: Default + 'static;
     /// A whole body in hand, that can be handed on any number of times.
     type Bytes: Clone + 'static;
+    /// Where a body is poured together.
+    type Sink: 'static;
     /// Something that one request raises and others wait for.
     type Signal: Clone + 'static;
 
@@ -68,6 +70,13 @@ pub trait Ports: Clone + 'static {
     fn log(&self, line: &str);
     /// Work that goes on after the answer.
     fn defer(&self, work: impl Future<Output = ()> + 'static);
+
+    /// A body of so many bytes that is poured together piece by piece, and where to.
+    fn pipe(&self, bytes: u64) -> (Self::Body, Self::Sink);
+    /// Pours a body in, at the pace of whoever reads; fails where either broke off.
+    fn pour(&self, sink: &Self::Sink, body: Self::Body) -> impl Future<Output = Result<(), PortError>>;
+    /// That was all, or it breaks off here.
+    fn end(&self, sink: &Self::Sink, whole: bool);
 
     /// Bytes as a body.
     fn body(&self, bytes: &Self::Bytes) -> Self::Body;

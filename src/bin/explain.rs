@@ -6,7 +6,7 @@ use tidegate::cache::PrimaryKey;
 use tidegate::config::{Compiled, Config};
 use tidegate::head::{Fields, Method, RequestHead};
 use tidegate::identity::Identity;
-use tidegate::limit::{Allowance, PolicyConfig};
+use tidegate::limit::PolicyConfig;
 use tidegate::origin::Pool;
 use tidegate::origin::forward::{Hop, Rewrite, forward};
 use tidegate::route::{Route, asset};
@@ -130,11 +130,10 @@ fn limits(out: &mut String, config: &Config, route: &Route) {
 fn quotas(policy: &PolicyConfig, config: &Config) -> String {
     let mut parts = Vec::new();
     for tier in &config.identity.tiers {
-        let quota = match (policy.tiers.get(tier), policy.quota) {
-            (Some(Allowance::Quota(quota)), _) => quota.to_string(),
-            (Some(Allowance::Unlimited), _) | (None, None) => "unlimited".into(),
-            (None, Some(_)) => continue,
-        };
+        if policy.tiers.get(tier).is_none() && policy.quota.is_some() {
+            continue;
+        }
+        let quota = policy.quota_of(tier).map_or("unlimited".into(), |quota| quota.to_string());
         parts.push(format!("{tier} {quota}"));
     }
     parts.extend(

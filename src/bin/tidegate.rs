@@ -51,7 +51,18 @@ enum Command {
         config: PathBuf,
     },
     /// Write a config to begin with to standard output
-    Init,
+    Init {
+        /// For a certain kind of application
+        #[arg(long)]
+        example: Option<Example>,
+    },
+}
+
+/// Kinds of applications.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Example {
+    /// A product that generates with AI: quotas an hour, a minute and a day, by tier
+    Saas,
 }
 
 fn main() -> ExitCode {
@@ -59,7 +70,7 @@ fn main() -> ExitCode {
         Command::Check { file } => check(&file),
         Command::Build { file, out } => build(&file, out.as_deref()),
         Command::Explain { method, url, headers, config } => explain(&config, &method, &url, &headers),
-        Command::Init => Ok(include_str!("init.toml").to_owned()),
+        Command::Init { example } => Ok(begin(example).to_owned()),
     };
     // A reader that has gone away (`tidegate explain | head`) is no failure.
     let (text, code) = match &done {
@@ -71,6 +82,13 @@ fn main() -> ExitCode {
         Err(_) => std::io::stderr().write_all(text.as_bytes()),
     };
     written.map_or(ExitCode::FAILURE, |()| code)
+}
+
+fn begin(example: Option<Example>) -> &'static str {
+    match example {
+        None => include_str!("init.toml"),
+        Some(Example::Saas) => include_str!("saas.toml"),
+    }
 }
 
 fn check(path: &Path) -> Result<String, String> {

@@ -53,6 +53,11 @@ impl PrimaryKey {
         Self(text.into())
     }
 
+    /// The key of a slice of its response, for whoever counts.
+    pub fn part(&self, number: u64) -> Self {
+        Self([&*self.0, "\ns", &super::stored::decimal(number)].concat().into())
+    }
+
     /// A key of this text.
     pub(super) fn from_text(text: String) -> Self {
         Self(text.into())

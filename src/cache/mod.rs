@@ -26,6 +26,7 @@ pub mod reuse;
 pub mod rules;
 pub mod search;
 pub mod settle;
+pub mod slice;
 pub mod status;
 pub mod storable;
 pub mod stored;

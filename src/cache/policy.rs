@@ -245,6 +245,9 @@ pub struct Policy {
     pub kv_admission: KvAdmission,
     /// Whether a part of a response (206) may be stored, for requests of what lies in it; default false.
     pub partial: bool,
+    /// Large responses are fetched and stored in aligned slices of this size; default none: as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slice: Option<Size>,
     /// The named classes; whoever compiles the config puts its own here.
     #[serde(skip)]
     pub classes: Classes,
@@ -274,6 +277,7 @@ impl Default for Policy {
             object_bytes_max: Size::from_mib(20),
             kv_admission: KvAdmission::SecondRequest,
             partial: false,
+            slice: None,
             classes: Classes::default(),
         }
     }

@@ -38,7 +38,7 @@ pub enum NotStored {
     Disabled,
     /// The method's responses are not stored.
     Method,
-    /// Neither a final status nor one that may be stored without explicit freshness.
+    /// No final status from 200 to 599, or not one that may be stored without explicit freshness.
     Status,
     /// A part of a response, or an answer to a validation.
     Partial,
@@ -157,7 +157,8 @@ fn gates(
     match response.status {
         206 if policy.partial && ByteRange::carried(&response.fields).is_some() => {}
         206 | 304 => return Err(NotStored::Partial),
-        200..=999 => {}
+        // A platform that makes responses makes none with a status beyond (RFC 9110, section 15).
+        200..=599 => {}
         _ => return Err(NotStored::Status),
     }
     if policy.honours(identity) && RequestDirectives::of(&request.fields).no_store {

@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 /// A stored response without its body.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StoredHead {
-    /// 200 to 999.
+    /// 200 to 599.
     pub status: u16,
     /// The fields to be served; Age is not among them.
     pub fields: Fields,
@@ -216,7 +216,7 @@ impl StoredHead {
             }
         }
         let mut head = Self::new(&as_get, &merged, &lifetime, policy, exchange);
-        head.body_bytes = self.body_bytes;
+        (head.body_bytes, head.part) = (self.body_bytes, self.part);
         Freshened { head, not_stored: verdict.err(), pass_on }
     }
 

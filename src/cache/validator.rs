@@ -55,6 +55,17 @@ pub(super) fn conditions(stored: &Fields) -> Fields {
     conditions
 }
 
+/// The members of a list of entity tags. Other than in a quoted string, a backslash escapes nothing in them (RFC 9110,
+/// section 8.8.3).
+fn tags(list: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    let members = list.split(move |c: char| {
+        quoted ^= c == '"';
+        c == ',' && !quoted
+    });
+    members.map(|member| member.trim_matches([' ', '\t']))
+}
+
 fn opaque(tag: &str) -> &str {
     tag.strip_prefix("W/").unwrap_or(tag)
 }
@@ -75,7 +86,7 @@ pub(super) fn not_modified(request: &Fields, response: &Fields, response_time: T
     if request.contains("if-none-match") {
         let tag = etag(response);
         let known = |member: &str| member == "*" || tag.is_some_and(|tag| same_weakly(member, tag));
-        return request.list("if-none-match").any(known);
+        return request.get_all("if-none-match").flat_map(tags).any(known);
     }
     let mut since = request.get_all("if-modified-since");
     let (Some(since), None) = (since.next(), since.next()) else { return false };

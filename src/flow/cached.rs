@@ -207,7 +207,7 @@ fn serve_stored<P: Ports>(
     if serve.refresh {
         refresh(visit, key, candidate);
     }
-    let message = candidate.answer(visit, &serve.how);
+    let message = candidate.answer_with(visit, key, &serve.how);
     Reply { message, cache: Some(CacheStatus::hit(serve.ttl, detail)) }
 }
 

@@ -47,7 +47,7 @@ pub async fn complete<P: Ports>(
         };
         if !matches!(message.head.status, 206 | 304 | 416) {
             // It is another response by now, and came whole.
-            let received = Received { message, exchange: asked, fwd, how: How::Full };
+            let received = Received { message, exchange: asked, fwd, how: How::Full, complete: None };
             return store::receive(visit, key, found, received, lead);
         }
         held = match put_together(visit, &held, message, asked).await {

@@ -6,16 +6,19 @@ use std::rc::Rc;
 use crate::cache::range::How;
 use crate::cache::reuse::Revalidate;
 use crate::cache::settle::{HeadEffect, after_head};
+use crate::cache::slice::ask_first;
 use crate::cache::stored::Exchange;
 use crate::cache::validator::replace_conditions;
 use crate::cache::{CacheStatus, Detail, Fwd, PrimaryKey, Settled, settle, unkeyed};
 use crate::head::{Fields, Method, RequestHead, ResponseHead};
 use crate::ports::Ports;
 use crate::record::{AnsweredBy, Staleness};
+use crate::route::asset;
 
 use super::flight::Lead;
 use super::lookup::{self, Candidate, Found};
 use super::origin::{self, Asked, Failed};
+use super::slices;
 use super::store::{self, Received};
 use super::visit::Visit;
 use super::{Reply, unanswered};
@@ -29,13 +32,23 @@ pub async fn fetch<P: Ports>(
     lead: Option<Lead<P>>,
 ) -> Reply<P::Body> {
     visit.notes.borrow_mut().forward = Some(fwd.as_str());
-    match origin::ask(visit, &asked_for_all(visit), visit.body(), false).await {
-        Asked::Answered(message, exchange) => {
-            heed_head(visit, key, found, &message.head, exchange);
-            store::receive(visit, key, found, Received { message, exchange, fwd, how: How::Full }, lead)
+    let mut slice = slices::wanted(visit, key);
+    loop {
+        let mut request = asked_for_all(visit);
+        if let Some(bytes) = slice {
+            ask_first(&mut request.to_mut().fields, bytes);
         }
-        Asked::Failed(failed) => gave_up(visit, key, found, failed, fwd, lead),
-        Asked::Refused(why) => unanswered::refused(visit, why),
+        match origin::ask(visit, &request, visit.body(), false).await {
+            Asked::Answered(message, exchange) => {
+                heed_head(visit, key, found, &message.head, exchange);
+                let received = Received { message, exchange, fwd, how: How::Full, complete: None };
+                if let Some(received) = slices::first(visit, key, received, slice.take()) {
+                    return store::receive(visit, key, found, received, lead);
+                }
+            }
+            Asked::Failed(failed) => return gave_up(visit, key, found, failed, fwd, lead),
+            Asked::Refused(why) => return unanswered::refused(visit, why),
+        }
     }
 }
 
@@ -48,6 +61,17 @@ pub(super) fn asked_for_all<P: Ports>(visit: &Visit<P>) -> Cow<'_, RequestHead> 
     let mut request = visit.request.clone();
     unkeyed::strip(&mut request.fields, rules);
     Cow::Owned(request)
+}
+
+/// The route's asset policy speaks where the origin did not (or over it, where the config says so).
+pub fn apply_asset_policy<P: Ports>(visit: &Visit<P>, head: &mut ResponseHead) {
+    if !visit.route.assets {
+        return;
+    }
+    let said = asset::policy(&visit.request, head, &visit.gate.site.assets).map(|text| text.into_owned());
+    if let Ok(cache_control) = said {
+        head.fields.insert("cache-control", &cache_control);
+    }
 }
 
 /// No attempt bettered the last response: where nothing stands in for it, it is one like any other, and may be stored
@@ -63,7 +87,8 @@ pub(super) fn gave_up<P: Ports>(
     let Failed { response, exchange, .. } = failed;
     match response {
         Some(message) if visit.route.static_fallback.is_none() => {
-            store::receive(visit, key, found, Received { message, exchange, fwd, how: How::Full }, lead)
+            let received = Received { message, exchange, fwd, how: How::Full, complete: None };
+            store::receive(visit, key, found, received, lead)
         }
         response => unanswered::failed(visit, Failed { response, ..failed }, Some(fwd)),
     }
@@ -78,7 +103,7 @@ pub async fn pass<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>, fwd: Fw
         }
         Asked::Answered(mut message, _) => {
             store::invalidate(visit, &message.head, None);
-            store::apply_asset_policy(visit, &mut message.head);
+            apply_asset_policy(visit, &mut message.head);
             visit.notes.borrow_mut().answered_by = AnsweredBy::Origin;
             let cache = CacheStatus { fwd_status: Some(message.head.status), ..CacheStatus::fwd(fwd) };
             Reply { message, cache: Some(cache) }
@@ -104,6 +129,10 @@ pub async fn revalidate<P: Ports>(
     visit.notes.borrow_mut().forward = Some(fwd.as_str());
     let mut request = asked_for_all(visit).into_owned();
     replace_conditions(&mut request.fields, &asked.conditions);
+    let slice = slices::wanted(visit, key);
+    if let Some(bytes) = slice {
+        ask_first(&mut request.fields, bytes);
+    }
     let spare = asked.stale_until.is_some_and(|until| visit.ports.now() < until);
     let (message, failed, exchange) = match origin::ask(visit, &request, visit.body(), spare).await {
         Asked::Answered(message, exchange) => (Some(message), None, exchange),
@@ -133,7 +162,7 @@ pub async fn revalidate<P: Ports>(
             if stored {
                 store::freshen(visit, key, found, &fresh, exchange.request_time, lead);
             }
-            let mut message = fresh.answer(visit, &how);
+            let mut message = fresh.answer_with(visit, key, &how);
             for (name, value) in freshened.pass_on.iter() {
                 message.head.fields.append(name, value);
             }
@@ -146,13 +175,20 @@ pub async fn revalidate<P: Ports>(
             let Some(held) = candidate(which) else { return fetch(visit, key, found, fwd, lead).await };
             visit.notes.borrow_mut().answered_by = AnsweredBy::Stale(Staleness::IfError);
             let cache = CacheStatus { ttl: Some(ttl), detail: Some(Detail::Sie), ..cache };
-            Reply { message: held.answer(visit, &how), cache: Some(cache) }
+            Reply { message: held.answer_with(visit, key, &how), cache: Some(cache) }
         }
         (Settled::Replaced { how }, Some(message), None) => {
             heed_head(visit, key, found, &message.head, exchange);
-            store::receive(visit, key, found, Received { message, exchange, fwd, how }, lead)
+            let received = Received { message, exchange, fwd, how, complete: None };
+            match slices::first(visit, key, received, slice) {
+                Some(received) => store::receive(visit, key, found, received, lead),
+                None => fetch(visit, key, found, fwd, lead).await,
+            }
         }
         (Settled::Failed | Settled::Replaced { .. }, response, Some(failed)) => {
+            let held = asked.which.and_then(candidate);
+            let strict = held.is_some_and(|held| held.head.must_revalidate || held.head.no_cache);
+            visit.notes.borrow_mut().unconfirmed = strict;
             gave_up(visit, key, found, Failed { response, ..failed }, fwd, lead)
         }
         (_, message, _) => {

@@ -12,7 +12,7 @@ use crate::time::{Span, Timestamp};
 
 use super::gate::Gate;
 
-/// How many keys are remembered as not shareable.
+/// How many keys are remembered as not shareable, and as not to be sliced.
 const PASSED_MAX: usize = 2048;
 /// How long a key whose response could not be shared is not waited for.
 const PASSED_FOR: Span = Span::from_secs(10);
@@ -22,12 +22,40 @@ pub struct Flights<S> {
     leaders: HashMap<PrimaryKey, S>,
     passed: HashMap<PrimaryKey, Timestamp>,
     refreshing: HashMap<PrimaryKey, Timestamp>,
+    plain: HashMap<PrimaryKey, Timestamp>,
 }
 
 impl<S> Default for Flights<S> {
     fn default() -> Self {
-        Self { leaders: HashMap::new(), passed: HashMap::new(), refreshing: HashMap::new() }
+        Self {
+            leaders: HashMap::new(),
+            passed: HashMap::new(),
+            refreshing: HashMap::new(),
+            plain: HashMap::new(),
+        }
     }
+}
+
+/// How long a response is fetched whole that could not be had in slices.
+const PLAIN_FOR: Span = Span::from_secs(60);
+
+impl<S> Flights<S> {
+    /// This key's response can't be had in slices.
+    pub fn fetch_plainly(&mut self, key: &PrimaryKey, now: Timestamp) {
+        remember(&mut self.plain, key, now + PLAIN_FOR);
+    }
+
+    /// Whether that is so.
+    pub fn is_plain(&self, key: &PrimaryKey, now: Timestamp) -> bool {
+        self.plain.get(key).is_some_and(|until| *until > now)
+    }
+}
+
+fn remember(keys: &mut HashMap<PrimaryKey, Timestamp>, key: &PrimaryKey, until: Timestamp) {
+    if keys.len() >= PASSED_MAX {
+        keys.clear();
+    }
+    keys.insert(key.clone(), until);
 }
 
 /// What a request is to do that found nothing in memory.
@@ -52,11 +80,7 @@ impl<P: Ports> Lead<P> {
     /// What comes can't be shared: nobody is to wait for this key for a while.
     pub fn pass(self) {
         let until = self.ports.now() + PASSED_FOR;
-        let mut flights = self.gate.flights.borrow_mut();
-        if flights.passed.len() >= PASSED_MAX {
-            flights.passed.clear();
-        }
-        flights.passed.insert(self.key.clone(), until);
+        remember(&mut self.gate.flights.borrow_mut().passed, &self.key, until);
     }
 }
 

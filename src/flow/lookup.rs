@@ -10,6 +10,7 @@ use crate::head::{Message, Method, ResponseHead};
 use crate::ports::{PortError, Ports};
 use crate::record::Incident;
 
+use super::slices;
 use super::visit::Visit;
 
 /// A stored body: whole in hand, or a stream that can be handed on once.
@@ -41,6 +42,11 @@ impl<P: Ports> Drop for Stream<P> {
 }
 
 impl<P: Ports> Content<P> {
+    /// A stream.
+    pub fn stream(ports: &P, body: P::Body) -> Self {
+        Self::Stream(Rc::new(Stream { ports: ports.clone(), body: Cell::new(Some(body)) }))
+    }
+
     fn again(&self) -> Self {
         match self {
             Self::Bytes(bytes) => Self::Bytes(bytes.clone()),
@@ -48,14 +54,14 @@ impl<P: Ports> Content<P> {
         }
     }
 
-    fn whole(&self, ports: &P) -> P::Body {
+    pub(super) fn whole(&self, ports: &P) -> P::Body {
         match self {
             Self::Bytes(bytes) => ports.body(bytes),
             Self::Stream(stream) => stream.take(),
         }
     }
 
-    fn part(&self, ports: &P, range: ByteRange) -> P::Body {
+    pub(super) fn part(&self, ports: &P, range: ByteRange) -> P::Body {
         let range = range.first..range.last.saturating_add(1);
         match self {
             Self::Bytes(bytes) => ports.body(&ports.slice(bytes, range)),
@@ -95,6 +101,19 @@ impl<P: Ports> Candidate<P> {
     /// The same content under a new head.
     pub fn with_head(&self, head: StoredHead) -> Self {
         Self { head: Rc::new(head), ..self.again() }
+    }
+
+    /// What the client gets, also of a sliced response.
+    pub fn answer_with(
+        &self,
+        visit: &Rc<Visit<P>>,
+        key: &PrimaryKey,
+        how: &How,
+    ) -> Message<ResponseHead, P::Body> {
+        if self.head.is_sliced() {
+            return slices::answer(visit, key, self.head.clone(), self.content.again(), how);
+        }
+        self.answer(visit, how)
     }
 
     /// What the client gets.
@@ -225,7 +244,11 @@ pub async fn variant<P: Ports>(
     None
 }
 
-async fn read<P: Ports>(visit: &Visit<P>, layer: Layer, key: &StorageKey) -> Option<(Record, P::Body)> {
+pub(super) async fn read<P: Ports>(
+    visit: &Visit<P>,
+    layer: Layer,
+    key: &StorageKey,
+) -> Option<(Record, P::Body)> {
     let loaded = match visit.ports.load(layer, key, visit.gate.site.kv_budget).await {
         Ok(loaded) => loaded?,
         Err(error) => {
@@ -256,8 +279,7 @@ async fn take<P: Ports>(
     body: P::Body,
 ) -> Option<Candidate<P>> {
     if !visit.route.cache.takes(Layer::Memory, head.stored_bytes()) {
-        let stream = Stream { ports: visit.ports.clone(), body: Cell::new(Some(body)) };
-        let content = Content::Stream(Rc::new(stream));
+        let content = Content::stream(&visit.ports, body);
         return Some(Candidate { head: Rc::new(head), content, layer });
     }
     let cap = visit.route.cache.memory_object_bytes_max.bytes();

@@ -21,6 +21,7 @@ mod origin;
 mod own;
 mod purged;
 mod report;
+mod slices;
 mod steer;
 mod store;
 mod unanswered;

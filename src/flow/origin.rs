@@ -326,7 +326,12 @@ impl<P: Ports> Way<'_, P> {
         {
             body = self.visit.ports.watch(body, idle, head.content_length());
         }
-        Message::new(response::clean(head, &self.visit.gate.site.server.id), body)
+        let mut head = response::clean(head, &self.visit.gate.site.server.id);
+        if !head.fields.contains("date") {
+            // It was made when it came (RFC 9110, section 6.6.1).
+            head.fields.append("date", &self.visit.ports.now().to_http_date());
+        }
+        Message::new(head, body)
     }
 }
 

@@ -13,13 +13,14 @@ use crate::cache::{
 use crate::head::{Message, ResponseHead};
 use crate::ports::{Loaded, PortError, Ports};
 use crate::record::{AnsweredBy, Incident};
-use crate::route::asset;
 use crate::time::{Span, Timestamp};
 
 use super::Reply;
 use super::complete;
+use super::fetch;
 use super::flight::Lead;
 use super::lookup::{Candidate, Content, Found};
+use super::slices;
 use super::visit::Visit;
 
 /// A response of the origin's own to a request that the cache took part in.
@@ -32,6 +33,8 @@ pub struct Received<B> {
     pub fwd: Fwd,
     /// How it answers the client's own preconditions.
     pub how: How,
+    /// The complete length, where tidegate asked for the first slice and this is it.
+    pub complete: Option<u64>,
 }
 
 /// Hands the response on, and stores it where that is allowed and pays.
@@ -42,9 +45,9 @@ pub fn receive<P: Ports>(
     received: Received<P::Body>,
     lead: Option<Lead<P>>,
 ) -> Reply<P::Body> {
-    let Received { message: Message { mut head, body }, exchange, fwd, how } = received;
+    let Received { message: Message { mut head, body }, exchange, fwd, mut how, complete } = received;
     visit.notes.borrow_mut().answered_by = AnsweredBy::Origin;
-    apply_asset_policy(visit, &mut head);
+    fetch::apply_asset_policy(visit, &mut head);
     let now = exchange.response_time;
     let mut cache = CacheStatus { fwd_status: Some(head.status), ..CacheStatus::fwd(fwd) };
     let lifetime = match storable(&visit.request, &head, &visit.route.cache, &visit.identity, now) {
@@ -59,7 +62,7 @@ pub fn receive<P: Ports>(
             return Reply { message: Message::new(head, body), cache: Some(cache) };
         }
     };
-    let stored = StoredHead::new(&visit.request, &head, &lifetime, &visit.route.cache, exchange);
+    let mut stored = StoredHead::new(&visit.request, &head, &lifetime, &visit.route.cache, exchange);
     cache.ttl = Some(stored.ttl(now));
     let length = if head.is_bodiless() { Some(0) } else { head.content_length() };
     let policy = &visit.route.cache;
@@ -73,9 +76,22 @@ pub fn receive<P: Ports>(
     if afresh {
         visit.gate.forget(key, asked);
     }
-    let (key, index) = (key.clone(), found.index.clone());
-    let filling = Filling { visit: visit.clone(), key, index, asked, afresh, lead };
+    if let Some(complete) = complete {
+        stored.slice_of(complete);
+        how = stored.answers(&visit.request);
+    }
+    let cut = complete.is_some() && how != How::NotModified;
+    let whole = cut.then(|| Rc::new(stored.clone()));
+    let (primary, index) = (key.clone(), found.index.clone());
+    let filling = Filling { visit: visit.clone(), key: primary, index, asked, afresh, lead };
     visit.ports.defer(filling.fill(stored, ours, length));
+    if let Some(whole) = whole {
+        let mut message = slices::answer_first(visit, key, whole, theirs, &how);
+        let for_one = |name: &str| lifetime.omitted.iter().any(|omitted| **omitted == *name);
+        head.fields.retain(|name, _| for_one(name));
+        head.fields.iter().for_each(|(name, value)| message.head.fields.append(name, value));
+        return Reply { message, cache: Some(cache) };
+    }
     if how == How::NotModified {
         visit.ports.discard(theirs);
         head.status = 304;
@@ -94,22 +110,11 @@ pub fn receive_post<P: Ports>(
     let (rules, request) = (&visit.route.cache.key, &visit.request);
     let key = PrimaryKey::new(&request.target, &request.fields, rules, &visit.identity);
     let found = Found { candidates: Vec::new(), index: None };
-    let received = Received { message, exchange, fwd: Fwd::Method, how: How::Full };
+    let received = Received { message, exchange, fwd: Fwd::Method, how: How::Full, complete: None };
     let reply = receive(visit, &key, &found, received, None);
     let is_stored = reply.cache.is_some_and(|cache| cache.stored);
     invalidate(visit, &reply.message.head, Some(&key).filter(|_| is_stored));
     reply
-}
-
-/// The route's asset policy speaks where the origin did not (or over it, where the config says so).
-pub fn apply_asset_policy<P: Ports>(visit: &Visit<P>, head: &mut ResponseHead) {
-    if !visit.route.assets {
-        return;
-    }
-    let said = asset::policy(&visit.request, head, &visit.gate.site.assets).map(|text| text.into_owned());
-    if let Ok(cache_control) = said {
-        head.fields.insert("cache-control", &cache_control);
-    }
 }
 
 /// One response on its way into the layers.
@@ -273,7 +278,7 @@ async fn save<P: Ports>(
 const KEEP_FOR_VALIDATION: Span = Span::from_secs(3600);
 
 /// How long a store keeps a response: as long as it could be of use.
-fn keep(head: &StoredHead) -> Span {
+pub(super) fn keep(head: &StoredHead) -> Span {
     let stale = head.stale_while_revalidate_secs.max(head.stale_if_error_secs);
     let validator = head.fields.contains("etag") || head.fields.contains("last-modified");
     let after = if validator {

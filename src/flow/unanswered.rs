@@ -42,7 +42,11 @@ pub fn failed<P: Ports>(visit: &Rc<Visit<P>>, failed: Failed<P::Body>, fwd: Opti
         return Reply { message, cache };
     }
     visit.notes.borrow_mut().answered_by = AnsweredBy::Error;
-    let status = failure.status();
+    let status = match failure.status() {
+        // RFC 9111, section 5.2.2.2.
+        502 if visit.notes.borrow().unconfirmed => 504,
+        status => status,
+    };
     let problem = match status {
         503 => Problem::reduced_capacity(failure.to_string(), &visit.id),
         _ => Problem::plain(status, failure.to_string(), &visit.id),

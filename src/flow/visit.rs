@@ -61,6 +61,8 @@ pub struct Notes {
     pub endpoint: Option<Rc<str>>,
     /// What went wrong in a helper.
     pub incidents: Incidents,
+    /// What is stored was not to be used before the origin confirmed it, and nothing came of asking.
+    pub unconfirmed: bool,
 }
 
 impl Default for Notes {
@@ -75,6 +77,7 @@ impl Default for Notes {
             hedged: false,
             endpoint: None,
             incidents: Incidents::default(),
+            unconfirmed: false,
         }
     }
 }
@@ -150,6 +153,12 @@ impl<P: Ports> Visit<P> {
     pub fn late_incident(&self, incident: Incident, detail: &str) {
         self.gate.outbox.borrow_mut().add_incident(incident);
         self.log(incident, detail);
+    }
+
+    /// The incidents of a visit that no event tells of, once it is over.
+    pub fn late_incidents(&self) {
+        let incidents = self.notes.borrow().incidents;
+        incidents.iter().for_each(|incident| self.gate.outbox.borrow_mut().add_incident(incident));
     }
 
     fn log(&self, incident: Incident, detail: &str) {

@@ -6,11 +6,16 @@ use super::{Identity, IdentityConfig, MAX_SUBJECT_BYTES, Rejected};
 use crate::json;
 use crate::time::Timestamp;
 
-/// `{"tier":"pro","subject":"acme","not_after":1789000000,"disabled":false}`; keys that are not known are left alone.
+/// `{"tier":"pro","until":1789000000,"then":"free","subject":"acme","not_after":1799000000,"disabled":false}`; keys that
+/// are not known are left alone.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct KeyRecord {
     /// What its bearer is entitled to; the config's default tier where there is none.
     pub tier: Option<Box<str>>,
+    /// The last second in which it is, since the UNIX epoch: a trial. For ever where there is none.
+    pub until: Option<u64>,
+    /// What its bearer is entitled to afterwards; the config's default tier where there is none.
+    pub then: Option<Box<str>>,
     /// Whose it is.
     pub subject: Box<str>,
     /// The last second in which it holds, since the UNIX epoch; for ever where there is none.
@@ -41,7 +46,8 @@ pub fn check(
     if record.subject.is_empty() || record.subject.len() > MAX_SUBJECT_BYTES {
         return Err(Rejected::BadSubject);
     }
-    let tier = config.tier(record.tier.as_deref())?;
+    let named = if record.until.is_some_and(|last| now.as_secs() > last) { record.then } else { record.tier };
+    let tier = config.tier(named.as_deref())?;
     Ok(Identity { tier, subject: Some(record.subject), key_hash: Some(hash.into()), unproven: false })
 }
 
@@ -58,6 +64,11 @@ mod tests {
             (r#"{"tier":"pro","subject":"acme","not_after":1000,"disabled":false}"#, Ok("pro")),
             (r#"{"tier":"pro","subject":"acme","not_after":999}"#, Err(Rejected::ExpiredApiKey)),
             (r#"{"tier":"pro","subject":"acme","disabled":true}"#, Err(Rejected::DisabledApiKey)),
+            (r#"{"tier":"pro","until":1000,"then":"anonymous","subject":"acme"}"#, Ok("pro")),
+            (r#"{"tier":"pro","until":999,"then":"anonymous","subject":"acme"}"#, Ok("anonymous")),
+            (r#"{"tier":"pro","until":999,"subject":"acme"}"#, Ok("free")),
+            (r#"{"tier":"pro","until":999,"then":"gold","subject":"acme"}"#, Err(Rejected::UnknownTier)),
+            (r#"{"tier":"pro","until":"soon","subject":"acme"}"#, Err(Rejected::BadKeyRecord)),
             (r#"{"tier":"gold","subject":"acme"}"#, Err(Rejected::UnknownTier)),
             (r#"{"tier":"pro","subject":""}"#, Err(Rejected::BadSubject)),
             (r#"{"tier":"pro"}"#, Err(Rejected::BadKeyRecord)),

@@ -117,7 +117,12 @@ impl Claims {
             }
             Some(_) => return Err(Rejected::BadSubject),
         };
-        let named = match self.0.get(&jwt.tier_claim) {
+        let until = self.date(&[&jwt.tier_claim, "_until"].concat())?;
+        let named = match until {
+            Some(until) if now >= until => self.0.get(&[&jwt.tier_claim, "_then"].concat()),
+            _ => self.0.get(&jwt.tier_claim),
+        };
+        let named = match named {
             None | Some(Value::Null) => None,
             Some(tier) => Some(tier.as_str().ok_or(Rejected::UnknownTier)?),
         };
@@ -236,6 +241,14 @@ mod tests {
             (format!(r#"{good},"sub":"u1","tier":"pro""#), Ok(("pro", Some("u1")))),
             (format!(r#"{good},"sub":"u1""#), Ok(("free", Some("u1")))),
             (format!(r#"{good},"tier":null"#), Ok(("free", None))),
+            (format!(r#"{good},"tier":"pro","tier_until":1789000001"#), Ok(("pro", None))),
+            (format!(r#"{good},"tier":"pro","tier_until":1789000000"#), Ok(("free", None))),
+            (
+                format!(r#"{good},"tier":"pro","tier_until":1,"tier_then":"anonymous""#),
+                Ok(("anonymous", None)),
+            ),
+            (format!(r#"{good},"tier":"pro","tier_until":1,"tier_then":7"#), Err(Rejected::UnknownTier)),
+            (format!(r#"{good},"tier":"pro","tier_until":"soon""#), Err(Rejected::MalformedToken)),
             (format!(r#"{good},"nbf":1789000010"#), Ok(("free", None))),
             (format!(r#"{good},"nbf":1789000011"#), Err(Rejected::NotYetValid)),
             (good.replace(r#""api""#, r#"["web","api"]"#), Ok(("free", None))),

@@ -8,7 +8,7 @@ use super::name::PolicyName;
 use super::partition::Partition;
 use super::policy::{Algorithm, Ask, QuotaPolicy, Take};
 use super::prefix::Prefixes;
-use super::quota::{Allowance, Quota};
+use super::quota::{Allowance, MAX_AMOUNT, Quota};
 use crate::head::RequestHead;
 use crate::identity::{Identity, Tier};
 use crate::list::Dict;
@@ -74,7 +74,7 @@ pub struct PolicyConfig {
     /// What a client may take whose tier is not in `tiers`. Without it, such a client is not limited.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quota: Option<Quota>,
-    /// What a client may take, by tier: a quota or `"unlimited"`.
+    /// What a client may take, by tier: a quota, so many times `quota` (`"5x"`), or `"unlimited"`.
     #[serde(skip_serializing_if = "Dict::is_empty")]
     pub tiers: Dict<Tier, Allowance>,
     /// Default `"sliding-window"`.
@@ -114,9 +114,16 @@ impl PolicyConfig {
     /// What this client may take; `None` where it is not limited.
     pub fn quota_of(&self, tier: &str) -> Option<Quota> {
         match self.tiers.get(tier) {
-            Some(Allowance::Quota(quota)) => Some(*quota),
-            Some(Allowance::Unlimited) => None,
+            Some(allowance) => self.quota_under(*allowance),
             None => self.quota,
+        }
+    }
+
+    fn quota_under(&self, allowance: Allowance) -> Option<Quota> {
+        match allowance {
+            Allowance::Quota(quota) => Some(quota),
+            Allowance::Times(times) => self.quota.map(|quota| quota.times(times)),
+            Allowance::Unlimited => None,
         }
     }
 
@@ -155,6 +162,14 @@ impl PolicyConfig {
         for tier in self.tiers.names().filter(|tier| !tiers.contains(tier)) {
             found.push(("tiers", format!("`{tier}` is not a tier; allowed: {}", tiers.join(", "))));
         }
+        for (tier, allowance) in self.tiers.iter() {
+            let Allowance::Times(times) = allowance else { continue };
+            let amount = self.quota.map(|quota| u64::from(quota.amount()) * u64::from(times.get()));
+            if amount.is_none_or(|amount| amount > MAX_AMOUNT.into()) {
+                let form = format!("with a `quota`, and up to {MAX_AMOUNT} units together");
+                found.push(("tiers", format!("`{times}x` for `{tier}` is no quota; allowed: {form}")));
+            }
+        }
         if self.burst.is_some() && self.algorithm != Algorithm::Gcra {
             found.push(("burst", "is of no use here; allowed: only with algorithm = \"gcra\"".to_owned()));
         }
@@ -164,10 +179,7 @@ impl PolicyConfig {
                 format!("`{}` is no time to wait; allowed: 1ms to {MAX_BUDGET}", self.budget),
             ));
         }
-        let quotas = self.tiers.values().filter_map(|allowance| match allowance {
-            Allowance::Quota(quota) => Some(*quota),
-            Allowance::Unlimited => None,
-        });
+        let quotas = self.tiers.values().filter_map(|allowance| self.quota_under(*allowance));
         let Some(least) = quotas.chain(self.quota).map(Quota::amount).min() else { return found };
         let burst = self.burst.map_or(1, NonZeroU32::get);
         if burst > least {
@@ -258,10 +270,28 @@ mod tests {
     }
 
     #[test]
+    fn a_tier_may_have_a_multiple_of_the_quota() {
+        let text = r#"{"quota":"10/1h","tiers":{"free":"2x","pro":"5x","enterprise":"unlimited"}}"#;
+        let policy: PolicyConfig = serde_json::from_str(text).unwrap();
+        assert_eq!(policy.problems(&tiers()), []);
+        let quota = |tier: &str| policy.quota_of(tier).map(|quota| quota.to_string());
+        assert_eq!(quota("anonymous").as_deref(), Some("10/1h"));
+        assert_eq!(quota("free").as_deref(), Some("20/1h"));
+        assert_eq!(quota("pro").as_deref(), Some("50/1h"));
+        assert_eq!(quota("enterprise"), None);
+        assert_eq!(
+            serde_json::from_str::<PolicyConfig>(&serde_json::to_string(&policy).unwrap()).unwrap(),
+            policy
+        );
+    }
+
+    #[test]
     fn what_does_not_go_together_is_said_with_what_is_allowed() {
         for (text, key) in [
             ("{}", "quota"),
             (r#"{"tiers":{"gold":"1/1m"}}"#, "tiers"),
+            (r#"{"tiers":{"pro":"5x"}}"#, "tiers"),
+            (r#"{"quota":"30000000/1m","tiers":{"pro":"5x"}}"#, "tiers"),
             (r#"{"quota":"10/1m","burst":5}"#, "burst"),
             (r#"{"quota":"10/1m","algorithm":"gcra","burst":11}"#, "burst"),
             (r#"{"quota":"10/1m","cost":11}"#, "cost"),

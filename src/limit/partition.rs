@@ -10,9 +10,13 @@ use sha2::{Digest, Sha256};
 use super::prefix::Prefixes;
 use crate::head::RequestHead;
 use crate::identity::{self, Identity};
+use crate::path::{Reading, normal};
 
 /// What a part of a partition may be.
-const PARTS: &str = "client, user, key, address, route, global, country, asn, header:NAME, cookie:NAME";
+const PARTS: &str =
+    "client, user, key, address, route, global, country, asn, segment:N (1 to 64), header:NAME, cookie:NAME";
+/// The last segment of a path that may be a part.
+const MAX_SEGMENT: u8 = 64;
 
 /// One thing that keeps requests apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +37,9 @@ pub enum Part {
     Country,
     /// The autonomous system of the address.
     Asn,
+    /// The segment of the path at this place, the first being 1: in `/users/42/posts` the second is `42`. A path that
+    /// origins may read in two ways has none where the readings differ.
+    Segment(u8),
     /// The value of a header field. A client chooses it.
     Header(Box<str>),
     /// The value of a cookie. A client chooses it.
@@ -53,6 +60,9 @@ impl Part {
             "country" => Self::Country,
             "asn" => Self::Asn,
             _ => match text.split_once(':') {
+                Some(("segment", place)) if segment(place).is_some() => {
+                    Self::Segment(segment(place).unwrap_or_default())
+                }
                 Some(("header", name)) if named(name).is_some() => {
                     Self::Header(named(name).unwrap_or_default().into())
                 }
@@ -61,6 +71,10 @@ impl Part {
             },
         })
     }
+}
+
+fn segment(place: &str) -> Option<u8> {
+    place.parse().ok().filter(|place| (1..=MAX_SEGMENT).contains(place))
 }
 
 impl fmt::Display for Part {
@@ -74,6 +88,7 @@ impl fmt::Display for Part {
             Self::Global => "global",
             Self::Country => "country",
             Self::Asn => "asn",
+            Self::Segment(place) => return write!(f, "segment:{place}"),
             Self::Header(name) => return write!(f, "header:{name}"),
             Self::Cookie(name) => return write!(f, "cookie:{name}"),
         })
@@ -151,6 +166,13 @@ impl PartHash {
             Part::Asn => {
                 self.add(b'n', head.client().asn.map(u32::to_be_bytes).as_ref().map(<[u8; 4]>::as_slice))
             }
+            Part::Segment(place) => {
+                let [strict, lenient] =
+                    [Reading::Strict, Reading::Lenient].map(|reading| normal(head.target.path(), reading));
+                let at = |path| nth_segment(path, *place);
+                self.add(b's', Some(&[*place]));
+                self.add(b'v', at(&strict).filter(|segment| at(&lenient) == Some(segment)));
+            }
             Part::Header(name) => {
                 self.add(b'h', Some(name.as_bytes()));
                 self.add(b'v', head.fields.combined(name).as_deref().map(str::as_bytes));
@@ -161,6 +183,11 @@ impl PartHash {
             }
         }
     }
+}
+
+/// A segment of a path in its normal form, the first being 1.
+fn nth_segment(path: &[u8], place: u8) -> Option<&[u8]> {
+    path.split(|b| *b == b'/').nth(place.into()).filter(|segment| !segment.is_empty())
 }
 
 /// The value of a cookie (RFC 6265, section 4.2.1).
@@ -300,6 +327,32 @@ mod tests {
     }
 
     #[test]
+    fn a_segment_of_the_path_is_counted_however_it_is_dressed_up() {
+        let of = |part: &str, path: &str| {
+            let head = RequestHead::new(Method::Get, &format!("https://a.example{path}")).unwrap();
+            object(part, &head, &user(None, None))
+        };
+        let second = |path: &str| of("\"segment:2\"", path);
+        let forty_two = second("/users/42/posts");
+        for same in [
+            "/users/42",
+            "/users/42/",
+            "//users/%34%32/x",
+            "/users/./42;v=1/x",
+            "/teams/42?x=1",
+            "/a/../users/42",
+        ] {
+            assert_eq!(second(same), forty_two, "{same}");
+        }
+        let none = second("/users");
+        for lacks in ["/", "/users/", "/users/42%2Fx", "/users/42/..%2f43", "/users\\42"] {
+            assert_eq!(second(lacks), none, "{lacks}: without the segment, or with two readings of it");
+        }
+        let others = [second("/users/43"), second("/42/users"), of("\"segment:1\"", "/42"), none];
+        assert!(others.iter().all(|other| *other != forty_two), "{others:?}");
+    }
+
+    #[test]
     fn values_do_not_run_into_each_other() {
         let both = "[\"header:a\", \"header:b\"]";
         let of = |fields: &[(&str, &str)]| object(both, &head("192.0.2.1", fields), &user(None, None));
@@ -315,13 +368,28 @@ mod tests {
 
     #[test]
     fn partitions_are_written_as_they_are_read() {
-        for text in
-            ["\"client\"", "[\"user\",\"route\"]", "\"header:x-team\"", "[\"cookie:Session\",\"asn\"]"]
-        {
+        for text in [
+            "\"client\"",
+            "[\"user\",\"route\"]",
+            "\"segment:2\"",
+            "\"header:x-team\"",
+            "[\"cookie:Session\",\"asn\"]",
+        ] {
             let partition: Partition = serde_json::from_str(text).unwrap();
             assert_eq!(serde_json::to_string(&partition).unwrap(), text);
         }
-        for text in ["\"ip\"", "[]", "[\"user\",\"nope\"]", "\"header:\"", "\"cookie: \"", "7"] {
+        for text in [
+            "\"segment:0\"",
+            "\"segment:65\"",
+            "\"segment:\"",
+            "\"segment:x\"",
+            "\"ip\"",
+            "[]",
+            "[\"user\",\"nope\"]",
+            "\"header:\"",
+            "\"cookie: \"",
+            "7",
+        ] {
             let wrong = serde_json::from_str::<Partition>(text).unwrap_err().to_string();
             assert!(wrong.contains("; allowed: client, user"), "{text}: {wrong}");
         }

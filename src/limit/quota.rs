@@ -38,6 +38,12 @@ impl Quota {
         self.amount.get()
     }
 
+    /// So many times the units in the same window; never more than [`MAX_AMOUNT`].
+    pub fn times(self, times: NonZeroU32) -> Self {
+        let most = NonZeroU32::new(MAX_AMOUNT).unwrap_or(self.amount);
+        Self { amount: self.amount.saturating_mul(times).min(most), ..self }
+    }
+
     /// The window in seconds, 1 to [`MAX_WINDOW_SECS`].
     pub const fn window_secs(self) -> u64 {
         self.window_secs.get() as u64
@@ -81,11 +87,13 @@ impl fmt::Display for Quota {
 
 text_serde!(Quota);
 
-/// What a tier is entitled to: a [`Quota`], or `"unlimited"`.
+/// What a tier is entitled to: a [`Quota`], so many times the policy's own (`"5x"`), or `"unlimited"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Allowance {
     /// So much, and no more.
     Quota(Quota),
+    /// So many times the policy's `quota`.
+    Times(NonZeroU32),
     /// Nothing is counted.
     Unlimited,
 }
@@ -96,7 +104,15 @@ impl FromStr for Allowance {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "unlimited" => Ok(Self::Unlimited),
-            _ => text.parse().map(Self::Quota).map_err(|wrong| mistake!("{wrong}, or \"unlimited\"")),
+            _ => match text.strip_suffix('x').map(str::parse) {
+                Some(Ok(times)) => Ok(Self::Times(times)),
+                _ => {
+                    let quota = text.parse().map(Self::Quota);
+                    quota.map_err(|wrong| {
+                        mistake!("{wrong}, \"5x\" for so many times `quota`, or \"unlimited\"")
+                    })
+                }
+            },
         }
     }
 }
@@ -105,6 +121,7 @@ impl Serialize for Allowance {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Quota(quota) => quota.serialize(serializer),
+            Self::Times(times) => serializer.serialize_str(&[&times.to_string(), "x"].concat()),
             Self::Unlimited => serializer.serialize_str("unlimited"),
         }
     }
@@ -157,6 +174,10 @@ mod tests {
             assert!(wrong.contains("; allowed: "), "{text}: {wrong}");
         }
         assert_eq!("unlimited".parse(), Ok(Allowance::Unlimited));
+        assert_eq!("5x".parse(), Ok(Allowance::Times(NonZeroU32::new(5).unwrap())));
+        for text in ["0x", "x", "-5x", "1.5x", "5 x", "5X"] {
+            assert!(text.parse::<Allowance>().is_err(), "{text}");
+        }
         assert!("Unlimited".parse::<Allowance>().unwrap_err().ends_with("or \"unlimited\""));
     }
 }

@@ -175,6 +175,7 @@ mod tests {
         }
     }
 
+    #[cfg(not(target_arch = "wasm32"))]
     #[test]
     fn a_rule_that_says_nothing_is_refused() {
         for (rule, place) in [

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::affinity::Wish;
 use super::attempts::{Ask, Attempts, Next, Try};
-use super::breaker::BreakerState;
+use super::breaker::{Admission, BreakerState};
 use super::config::PoolConfig;
 use super::outcome::{Failure, FetchError, Outcome, Stop};
 use super::pool::{Pool, PoolState};
@@ -24,6 +24,10 @@ enum Mode {
     Failing,
     Resetting,
     Flapping,
+    /// A page of an error with status 200, that a rule knows.
+    Lying,
+    /// Answers that come late, but in time.
+    Slow,
 }
 
 /// One thing that happens.
@@ -143,7 +147,10 @@ impl<'p> World<'p> {
         match self.setting.script {
             Some(script) => script(at, self.now),
             None if self.setting.one_is_healthy && at == 0 => Up,
-            None => [Up, Up, Up, Refusing, Hanging, Failing, Resetting, Flapping][self.rng.usize(0..8)],
+            None => {
+                let bad = [Refusing, Hanging, Failing, Resetting, Flapping, Lying, Slow];
+                if self.rng.u8(0..8) < 3 { Up } else { bad[self.rng.usize(0..bad.len())] }
+            }
         }
     }
 
@@ -197,18 +204,20 @@ impl<'p> World<'p> {
         request.probe = None;
         let may_panic =
             request.ask.last_resort && request.ask.may_panic && !before.contains(&BreakerState::Closed);
-        let is_panic = match before[at] {
-            BreakerState::Closed => false,
-            BreakerState::HalfOpen if self.probes[at].1 < self.pool.config.breaker.probes => {
-                request.probe = Some(self.probes[at].0);
+        match next.admission {
+            Admission::Normal => assert_eq!(before[at], BreakerState::Closed, "{at} was asked"),
+            Admission::Probe(after) => {
+                assert_eq!((before[at], after), (BreakerState::HalfOpen, self.probes[at].0));
+                request.probe = Some(after);
                 self.probes[at].1 += 1;
-                false
+                assert!(self.probes[at].1 <= self.pool.config.breaker.probes, "half-open admits its number");
             }
-            BreakerState::Open | BreakerState::HalfOpen => true,
-        };
-        assert!(!is_panic || may_panic, "{at} was asked although its breaker stood {:?}", before[at]);
-        request.panics += u32::from(is_panic);
-        assert!(request.panics <= 1, "the least bad is tried once");
+            Admission::Panic => {
+                assert!(may_panic && before[at] != BreakerState::Closed);
+                request.panics += 1;
+                assert!(request.panics <= 1, "the least bad is tried once");
+            }
+        }
         request.current = next;
         request.tries += 1;
         assert!(request.tries <= self.pool.config.attempts_max);
@@ -233,6 +242,8 @@ impl<'p> World<'p> {
             Mode::Hanging => (Err(FetchError::Timeout), timeout.as_millis()),
             Mode::Failing => (Ok(503), 3),
             Mode::Resetting => (Err(FetchError::ConnectionLost), 20),
+            Mode::Lying => (Err(FetchError::Lied), 5),
+            Mode::Slow => (Ok(200), self.rng.u64(300..1500)),
         };
         let is_aborted = !self.setting.one_is_healthy && self.rng.u8(0..100) == 0;
         let result = if is_aborted { Err(FetchError::Aborted) } else { result };
@@ -299,7 +310,7 @@ fn endpoints(priorities: &[u32]) -> serde_json::Value {
     priorities.iter().enumerate().map(endpoint).collect()
 }
 
-const SELECTIONS: [&str; 4] = ["priority", "round-robin", "rendezvous", "least-loaded"];
+const SELECTIONS: [&str; 5] = ["priority", "round-robin", "rendezvous", "least-loaded", "scored"];
 
 #[test]
 fn no_history_makes_a_pool_break_its_promises() {
@@ -307,22 +318,31 @@ fn no_history_makes_a_pool_break_its_promises() {
     let mut answered = 0;
     for seed in 0..120 {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let config = json!({
+        let on: &[&str] =
+            [&["connection", "timeout"], &["connection"][..], &[]][rng.usize(0..6).saturating_sub(3)];
+        let mut config = json!({
             "endpoints": endpoints(&[vec![0], vec![0, 1], vec![1, 0, 0, 2]][rng.usize(0..3)]),
-            "selection": SELECTIONS[rng.usize(0..4)],
             "attempts_max": rng.u32(1..=4),
             "attempt_timeout": "2s",
             "total_timeout": format!("{}ms", rng.u64(2000..9000)),
-            "retry": {"budget_min_per_second": rng.u32(0..12)},
+            "retry": {
+                "budget_min_per_second": rng.u32(0..12),
+                "on": on,
+            },
             "breaker": {"probes": rng.u32(1..=3), "ejected_percent_max": rng.u32(0..=100), "ejection": "3s"},
+            "selection": SELECTIONS[rng.usize(0..SELECTIONS.len())],
         });
+        if rng.bool() {
+            config["concurrency"] = [json!("2"), json!("adaptive")][rng.usize(0..2)].clone();
+            config["breaker"]["latency"] = json!("p90 > 1s");
+        }
         let setting = Setting { config, secs: 90, gap_ms: 60, one_is_healthy: false, script: None };
         let (good, failures) = run(&setting, seed);
         answered += good;
         stops.extend(failures.iter().map(|failure| failure.stop));
     }
     assert!(answered > 50_000, "{answered}");
-    assert_eq!(stops.len(), 8, "the histories reach every way to give up: {stops:?}");
+    assert_eq!(stops.len(), 10, "the histories reach every way to give up: {stops:?}");
 }
 
 #[test]
@@ -330,7 +350,7 @@ fn while_one_endpoint_is_healthy_and_attempts_remain_every_client_gets_its_answe
     for seed in 0..60 {
         let config = json!({
             "endpoints": endpoints(&[[2, 0, 1], [0, 0, 0], [1, 0, 0]][seed as usize % 3]),
-            "selection": SELECTIONS[seed as usize % 4],
+            "selection": SELECTIONS[seed as usize % 5],
             "retry": {"budget_min_per_second": 1000},
         });
         let setting = Setting { config, secs: 120, gap_ms: 60, one_is_healthy: true, script: None };

@@ -273,19 +273,30 @@ export class Call {
     return body instanceof ReadableStream ? body.tee() : [body, body];
   }
 
+  /** A body of so many bytes that is poured together, and where to. */
+  pipe(bytes) {
+    const { readable, writable } = new FixedLengthStream(bytes);
+    return [readable, writable];
+  }
+
+  /** Where either end breaks off, the other does too. */
+  pour(op, sink, handle) {
+    const body = content(handle);
+    // The platform pipes no stream of its own making into another.
+    const native = body instanceof ReadableStream && !cuts.has(body);
+    const poured = native ? body.pipeTo(sink, { preventClose: true }) : pump(body, sink.getWriter());
+    this.settle(op, poured.then(() => []));
+  }
+
+  end(sink, whole) {
+    (whole ? sink.close() : sink.abort(new Error("broken off"))).catch(() => {});
+  }
+
   /** The bytes from `start` up to `end`. */
   part(handle, start, end) {
-    let at = 0;
     const { readable, writable } = new FixedLengthStream(end - start);
-    const cut = new TransformStream({
-      transform(chunk, controller) {
-        const piece = chunk.subarray(Math.max(0, start - at), Math.max(0, end - at));
-        at += chunk.byteLength;
-        if (piece.byteLength > 0) controller.enqueue(piece);
-        if (at >= end) controller.terminate();
-      },
-    });
-    this.ctx.waitUntil(content(handle).pipeThrough(cut).pipeTo(writable).catch(() => {}));
+    cuts.add(readable);
+    this.ctx.waitUntil(cut(content(handle).getReader(), writable.getWriter(), start, end));
     return readable;
   }
 
@@ -410,6 +421,34 @@ function fixed(body, length, ctx) {
   const { readable, writable } = new FixedLengthStream(length);
   ctx.waitUntil(body.pipeTo(writable).catch(() => {}));
   return readable;
+}
+
+/** Bodies that `part` has cut. */
+const cuts = new WeakSet();
+
+async function cut(reader, writer, start, end) {
+  try {
+    for (let at = 0; at < end; ) {
+      const { done, value } = await reader.read();
+      if (done) throw new Error("broken off");
+      const piece = value.subarray(Math.max(0, start - at), Math.max(0, end - at));
+      at += value.byteLength;
+      if (piece.byteLength > 0) await writer.write(piece);
+    }
+    await writer.close();
+  } catch (error) {
+    writer.abort(error).catch(() => {});
+  }
+  reader.cancel().catch(() => {});
+}
+
+async function pump(body, writer) {
+  try {
+    if (body instanceof ReadableStream) for await (const chunk of body) await writer.write(chunk);
+    else if (body) await writer.write(body);
+  } finally {
+    writer.releaseLock();
+  }
 }
 
 async function gather(body, cap) {

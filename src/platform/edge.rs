@@ -49,6 +49,12 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn tee(this: &Call, body: &JsValue) -> Array;
     #[wasm_bindgen(method)]
+    fn pipe(this: &Call, bytes: f64) -> Array;
+    #[wasm_bindgen(method)]
+    fn pour(this: &Call, op: u32, sink: &JsValue, body: &JsValue);
+    #[wasm_bindgen(method)]
+    fn end(this: &Call, sink: &JsValue, whole: bool);
+    #[wasm_bindgen(method)]
     fn part(this: &Call, body: &JsValue, start: f64, end: f64) -> JsValue;
     #[wasm_bindgen(method)]
     fn encode(this: &Call, body: &JsValue) -> JsValue;
@@ -191,6 +197,7 @@ impl Edge {
 impl Ports for Edge {
     type Body = Body;
     type Bytes = Uint8Array;
+    type Sink = JsValue;
     type Signal = JsValue;
 
     fn client(&self) -> Client {
@@ -216,6 +223,19 @@ impl Ports for Edge {
             work.await;
             call.unhold();
         });
+    }
+
+    fn pipe(&self, bytes: u64) -> (Body, JsValue) {
+        let both = self.call.pipe(bytes as f64);
+        (Body(both.get(0)), both.get(1))
+    }
+
+    async fn pour(&self, sink: &JsValue, body: Body) -> Result<(), PortError> {
+        settled(Operation::new(|op| self.call.pour(op, sink, &body.0))).await.map(drop)
+    }
+
+    fn end(&self, sink: &JsValue, whole: bool) {
+        self.call.end(sink, whole);
     }
 
     fn body(&self, bytes: &Uint8Array) -> Body {

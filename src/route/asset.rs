@@ -5,8 +5,8 @@ use std::borrow::Cow;
 pub use super::class::{AssetConfig, CLASSES, CacheControl, Class, ClassConfig, Mode};
 use super::class::{NONE, extension};
 use super::fingerprint::is_fingerprinted;
-use super::path::{Reading, normal};
 use crate::head::{Method, RequestHead, ResponseHead, split_list};
+use crate::path::{Reading, normal};
 
 /// Why a response gets no Cache-Control here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

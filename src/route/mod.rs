@@ -24,9 +24,10 @@ use crate::head::RequestHead;
 use crate::limit::{PolicyConfig, PolicyName};
 use crate::list::sort_short;
 use crate::origin::Hedge;
+use crate::path::{Reading, normal};
 pub use config::{CacheSetting, RouteConfig, RouteName};
 use matcher::{Match, Mismatch, Specificity};
-use path::{PathPrefix, Reading, normal};
+use path::PathPrefix;
 
 /// What happens to a request whose route cannot be decided upon because the wasm died.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

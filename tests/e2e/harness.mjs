@@ -32,9 +32,10 @@ export const before = (url, more = "") => `[origins.default]\nurl = "${url}"\n${
  * @param {string} [options.module] instead of it, a configuration module that nobody has checked
  * @param {Record<string, string>} [options.env] variables and secrets
  * @param {boolean} [options.fault] whether helpers can be broken with `gate.fault` (default false)
+ * @param {string} [options.entry] the entry module, in the place of the one that is deployed
  * @param {number} [options.port]
  */
-export async function startGate({ config, module, env = {}, fault = false, port = 0 }) {
+export async function startGate({ config, module, env = {}, fault = false, entry, port = 0 }) {
     const state = mkdtempSync(join(tmpdir(), "tidegate-state-"));
     const lines = [];
     const options = {
@@ -43,7 +44,7 @@ export async function startGate({ config, module, env = {}, fault = false, port 
         cron: false,
         config: module ?? (await configModuleOf(config)),
         onLog: (line) => lines.push(line),
-        ...(fault && { entry: join(ROOT, "tests/e2e/faulty.mjs") }),
+        entry: fault ? join(ROOT, "tests/e2e/faulty.mjs") : entry,
     };
     let gate = await runGate({ ...options, port });
     const self = {

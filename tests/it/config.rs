@@ -253,6 +253,9 @@ fn the_files_that_come_with_tidegate_are_good() {
     let said =
         check("init-uncommented", &uncommented.join("\n").replace("url = \"https://app.example.com\"\n", ""));
     assert!(said.ok, "{}", said.err);
+    let saas = tidegate(&["init", "--example", "saas"]);
+    let said = check("saas", &saas.out);
+    assert_eq!(said.out, "FILE: ok, 1 origin, 5 routes, 8 limit policies\n", "{}", said.err);
     let mut files = vec![Path::new(ROOT).join("tidegate.toml")];
     let examples = fs::read_dir(Path::new(ROOT).join("examples")).unwrap();
     files.extend(examples.map(|folder| folder.unwrap().path().join("tidegate.toml")));

@@ -12,7 +12,9 @@ mod origins;
 mod own;
 mod poisoning;
 mod record;
+mod saas;
 mod semantics;
+mod slices;
 
 use crate::sim::{Reply, World};
 

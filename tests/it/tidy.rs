@@ -11,7 +11,7 @@ const LAYERS: [&[&str]; 8] = [
     &["route"],
     &["limit", "cache", "origin"],
     &["identity"],
-    &["base64url", "head", "json", "time", "size"],
+    &["base64url", "head", "json", "path", "time", "size"],
     &["list", "text"],
 ];
 
@@ -20,8 +20,8 @@ const NEIGHBOURS: [(&str, &str); 1] = [("admin", "ports")];
 
 const LINES_MAX: usize = 400;
 
-/// What may be longer: the plain types of a message, which are read together.
-const LONGER: [(&str, usize); 1] = [("src/head.rs", 500)];
+/// What may be longer: the plain types of a message, which are read together; the platform's side of every port.
+const LONGER: [(&str, usize); 2] = [("src/head.rs", 500), ("src/platform/edge.rs", 450)];
 
 fn sources() -> Vec<(String, PathBuf)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::Reading;
 use super::message::nearest;
 use super::problem::{KeyPath, Problem};
+use crate::cache::slice::{SLICE_BYTES_MAX, SLICE_BYTES_MIN};
 use crate::cache::{self, Classes};
 use crate::config::sections::Config;
 use crate::limit::builtin;
@@ -235,7 +236,16 @@ impl<'c> Check<'c> {
     fn policy(&self, path: &KeyPath, policy: &cache::Policy) -> Vec<(KeyPath, String)> {
         let (object, all) = (policy.memory_object_bytes_max, self.config.cache.memory_bytes_max);
         let message = || format!("{object} does not fit; allowed: up to cache.memory_bytes_max, {all}");
-        if object > all { vec![(path.key("memory_object_bytes_max"), message())] } else { Vec::new() }
+        let mut found = Vec::new();
+        if object > all {
+            found.push((path.key("memory_object_bytes_max"), message()));
+        }
+        if let Some(slice) = policy.slice.filter(|slice| !(SLICE_BYTES_MIN..=SLICE_BYTES_MAX).contains(slice))
+        {
+            let form = format!("\"{SLICE_BYTES_MIN}\" to \"{SLICE_BYTES_MAX}\"");
+            found.push((path.key("slice"), format!("{slice} is no size of a slice; allowed: {form}")));
+        }
+        found
     }
 
     fn limits(&mut self) {

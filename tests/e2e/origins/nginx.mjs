@@ -50,8 +50,13 @@ async function freePort() {
     return port;
 }
 
-/** Starts nginx in a folder of its own, in the foreground. */
-export async function startNginx() {
+/**
+ * Starts nginx in a folder of its own, in the foreground, as one process.
+ *
+ * @param {object} [options]
+ * @param {string} [options.api] where requests below /api/ go
+ */
+export async function startNginx({ api } = {}) {
     const folder = mkdtempSync(join(tmpdir(), "tidegate-nginx-"));
     for (const [file, text] of Object.entries(FILES)) {
         mkdirSync(join(folder, "site", file, ".."), { recursive: true });
@@ -71,23 +76,32 @@ export async function startNginx() {
                 listen 127.0.0.1:${port};
                 root ${folder}/site;
                 location /files/ { expires 1h; }
+                ${api ? `location /api/ { proxy_pass ${api}; }` : ""}
                 location = /moved { return 301 /index.html; }
             }
         }`);
-    const child = spawn("nginx", ["-p", folder, "-c", join(folder, "nginx.conf"), "-e", join(folder, "error.log")], { stdio: "inherit" });
-    const ended = new Promise((done) => child.once("exit", done));
     const url = `http://127.0.0.1:${port}`;
-    for (let attempt = 0; ; attempt += 1) {
-        try {
-            await fetch(url);
-            break;
-        } catch (error) {
-            if (attempt === 100) throw error;
-            await new Promise((done) => setTimeout(done, 50));
+    let child, ended;
+    const start = async () => {
+        child = spawn("nginx", ["-p", folder, "-c", join(folder, "nginx.conf"), "-e", join(folder, "error.log")], { stdio: "inherit" });
+        ended = new Promise((done) => child.once("exit", done));
+        for (let attempt = 0; ; attempt += 1) {
+            try {
+                await fetch(url);
+                return;
+            } catch (error) {
+                if (attempt === 100) throw error;
+                await new Promise((done) => setTimeout(done, 50));
+            }
         }
-    }
+    };
+    await start();
     return {
         url,
+        /** Starts it again after it was killed. */
+        start,
+        /** SIGKILL, SIGSTOP, SIGCONT. */
+        signal: (name) => child.kill(name),
         async stop() {
             child.kill("SIGKILL");
             await ended;

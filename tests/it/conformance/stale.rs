@@ -45,7 +45,7 @@ fn rfc9111_5_2_2_2_must_revalidate_is_never_served_stale() {
         "s-maxage=10",
     ] {
         for reply in down() {
-            let status = reply.result.as_ref().map_or(502, |head| head.status);
+            let status = reply.result.as_ref().map_or(504, |head| head.status);
             rule([
                 stored(&format!("max-age=10, {said}")),
                 get().after(20).replies_with(reply).status(status),

@@ -1,5 +1,7 @@
 //! Admission.
 
+use tidegate::origin::FetchError;
+
 use crate::sim::{Answer, Fault, Helper, Reply, World, ms, secs};
 
 const LIMITED: &str = r#"
@@ -151,4 +153,107 @@ fn other_paths_are_counted_and_not_limited() {
     assert!(times(&world, 30, "/x").iter().all(|answer| answer.status == 200));
     assert_eq!(world.counts().limiter, 0);
     assert_eq!(world.metric("tidegate_requests_total", &[("route", "rest")]), 30);
+}
+
+/// Three policies that hold at once: of the client, of everybody on the route, and one that only counts.
+const SEVERAL: &str = r#"
+[origins.default]
+url = "http://origin.example"
+[limits.policies.minute]
+quota = "10/1m"
+[limits.policies.day]
+quota = "100/1d"
+partition = ["route", "global"]
+[limits.policies.trial]
+quota = "1/1m"
+shadow = true
+[[routes]]
+name = "api"
+match = { path = "/api/*" }
+limits = ["minute", "day", "trial"]
+"#;
+
+#[test]
+fn whatever_the_answer_of_a_limited_route_is_it_tells_of_every_policy() {
+    let world = World::new(1).config(SEVERAL);
+    world.origin(|asked| match asked.path() {
+        "/api/stored" => Reply::cached("hello", "max-age=60").field("etag", "\"a\""),
+        "/api/missing" => Reply::new(404, "no"),
+        "/api/broken" => Reply::new(500, "no"),
+        "/api/late" => Reply::ok("late").after(secs(600)),
+        "/api/lost" => Reply::fails(FetchError::ConnectionLost),
+        _ => Reply::ok("hello"),
+    });
+    let mut left = (10, 100);
+    for (method, path, field, status) in [
+        ("GET", "/api/stored", None, 200),
+        ("GET", "/api/stored", None, 200),
+        ("GET", "/api/stored", Some(("if-none-match", "\"a\"")), 304),
+        ("HEAD", "/api/stored", None, 200),
+        ("GET", "/api/new", Some(("cache-control", "only-if-cached")), 504),
+        ("GET", "/api/missing", None, 404),
+        ("POST", "/api/broken", None, 500),
+        ("POST", "/api/lost", None, 502),
+        ("POST", "/api/late", None, 504),
+    ] {
+        let request = world.request(method, path);
+        let request = field.into_iter().fold(request, |request, (name, value)| request.field(name, value));
+        let answer = request.run();
+        assert_eq!(answer.status, status, "{method} {path}: {answer:#?}");
+        left = (left.0 - 1, left.1 - 1);
+        let told = answer.field("ratelimit").unwrap_or_default();
+        let [minute, day] = told.split(", ").collect::<Vec<_>>()[..] else {
+            panic!("{method} {path} tells {told}")
+        };
+        assert!(minute.starts_with(&format!("\"minute\";r={};t=", left.0)), "{method} {path}: {told}");
+        assert!(day.starts_with(&format!("\"day\";r={};t=", left.1)), "{method} {path}: {told}");
+        for (name, value) in [
+            ("ratelimit-policy", "\"minute\";q=10;w=60, \"day\";q=100;w=86400"),
+            ("x-ratelimit-limit", "10"),
+            ("x-ratelimit-remaining", &left.0.to_string()),
+            ("x-ratelimit-policy", "minute"),
+            ("x-ratelimit-tier", "anonymous"),
+        ] {
+            assert_eq!(answer.field(name).as_deref(), Some(value), "{method} {path}: {name}");
+        }
+        assert!(answer.field("x-ratelimit-reset").is_some(), "{method} {path}");
+    }
+}
+
+#[test]
+fn a_policy_in_shadow_is_counted_and_neither_refuses_nor_is_shown() {
+    let world = World::new(1).config(&SEVERAL.replace("[\"minute\", \"day\", \"trial\"]", "[\"trial\"]"));
+    for answer in times(&world, 5, "/api/x") {
+        assert_eq!((answer.status, answer.field("ratelimit")), (200, None), "{answer:#?}");
+    }
+    assert_eq!(world.counts().limiter, 5, "it is counted");
+}
+
+#[test]
+fn a_client_that_waits_as_told_is_admitted_under_every_algorithm() {
+    for (algorithm, capacity) in [("sliding-window", 7), ("fixed-window", 7), ("gcra", 1)] {
+        let config =
+            SEVERAL.replace("quota = \"10/1m\"", &format!("quota = \"7/1m\"\nalgorithm = \"{algorithm}\""));
+        for seed in 0..20 {
+            let world = World::new(seed).config(&config);
+            world.pass(ms(seed * 2711));
+            let mut admitted = 0;
+            let refused = loop {
+                let answer = world.get("/api/x").run();
+                if answer.status == 429 {
+                    break answer;
+                }
+                admitted += 1;
+                assert!(admitted <= 2 * capacity, "{algorithm}: the quota holds");
+                world.pass(ms(seed * 13));
+            };
+            let wait: u64 = refused.field("retry-after").unwrap().parse().unwrap();
+            let told = refused.field("ratelimit").unwrap();
+            let reset = told.split(", ").next().unwrap().rsplit_once("t=").unwrap().1.parse().unwrap();
+            assert!((1..=60).contains(&wait) && wait >= reset, "{algorithm}: {refused:#?}");
+            world.pass(secs(wait));
+            let answer = world.get("/api/x").run();
+            assert_eq!(answer.status, 200, "{algorithm}, seed {seed}: {wait} s were enough");
+        }
+    }
 }

@@ -1,12 +1,12 @@
 //! Bodies: bytes in hand, or a stream whose end comes later, or never.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::rc::Rc;
 
-use tidegate::time::Timestamp;
+use tidegate::time::{Span, Timestamp};
 
-use super::clock::Clock;
+use super::clock::{Clock, Signal};
 
 pub type Bytes = Rc<[u8]>;
 
@@ -23,8 +23,37 @@ pub struct Content {
 /// Counts the streams that were neither read, nor handed on, nor discarded: on the platform each holds a connection.
 type Leaks = Rc<Cell<u32>>;
 
+/// A body that is poured together while somebody reads it.
+#[derive(Default)]
+pub struct Pipe {
+    length: u64,
+    bytes: RefCell<Vec<u8>>,
+    /// Whether it came to its end.
+    ended: Cell<Option<bool>>,
+    /// Nobody reads it.
+    unread: Cell<bool>,
+    signal: Signal,
+}
+
+impl Pipe {
+    /// # Errors
+    /// Nobody reads it, or it is longer than it said.
+    pub fn pour(&self, bytes: &[u8]) -> Result<(), ()> {
+        self.bytes.borrow_mut().extend(bytes);
+        let fits = self.bytes.borrow().len() as u64 <= self.length;
+        if fits && !self.unread.get() && self.ended.get().is_none() { Ok(()) } else { Err(()) }
+    }
+
+    pub fn end(&self, whole: bool) {
+        let whole = whole && self.bytes.borrow().len() as u64 == self.length;
+        self.ended.set(self.ended.get().or(Some(whole)));
+        self.signal.raise();
+    }
+}
+
 #[derive(Default)]
 pub struct Body {
+    pipe: Option<Rc<Pipe>>,
     content: Option<Content>,
     leaks: Option<Leaks>,
     /// The platform is to encode it.
@@ -34,23 +63,33 @@ pub struct Body {
 impl Body {
     pub fn bytes(bytes: Bytes) -> Self {
         let content = Content { bytes, ends_at: Timestamp::default(), breaks: false };
-        Self { content: Some(content), leaks: None, encoded: false }
+        Self { content: Some(content), leaks: None, encoded: false, pipe: None }
     }
 
     pub fn stream(content: Content, leaks: &Leaks) -> Self {
-        Self { content: Some(content), leaks: Some(leaks.clone()), encoded: false }
+        Self { content: Some(content), leaks: Some(leaks.clone()), encoded: false, pipe: None }
+    }
+
+    pub fn pipe(length: u64) -> (Self, Rc<Pipe>) {
+        let pipe = Rc::new(Pipe { length, ..Pipe::default() });
+        (Self { content: None, leaks: None, encoded: false, pipe: Some(pipe.clone()) }, pipe)
     }
 
     /// What it carries; it is not leaked any more.
     pub fn take(mut self) -> Option<Content> {
         self.leaks = None;
+        if let Some(pipe) = &self.pipe {
+            pipe.unread.set(true);
+        }
         self.content.take()
     }
 
     pub fn tee(mut self) -> (Self, Self) {
+        assert!(self.pipe.is_none(), "nobody needs two of these");
         let leaks = self.leaks.take();
-        let one = Self { content: self.content.clone(), leaks: leaks.clone(), encoded: self.encoded };
-        (one, Self { content: self.content.take(), leaks, encoded: self.encoded })
+        let one =
+            Self { content: self.content.clone(), leaks: leaks.clone(), encoded: self.encoded, pipe: None };
+        (one, Self { content: self.content.take(), leaks, encoded: self.encoded, pipe: None })
     }
 
     pub fn part(mut self, range: Range<u64>) -> Self {
@@ -59,7 +98,7 @@ impl Body {
             let bytes = slice(&content.bytes, range);
             Content { bytes, ..content }
         });
-        Self { content, leaks, encoded: false }
+        Self { content, leaks, encoded: false, pipe: None }
     }
 
     /// Breaks off at this moment, where its end is not here by then.
@@ -93,11 +132,20 @@ pub fn slice(bytes: &Bytes, range: Range<u64>) -> Bytes {
     bytes.get(start..end).unwrap_or_else(|| panic!("{range:?} of {} bytes", bytes.len())).into()
 }
 
+/// How long somebody reads a body that does not come to its end.
+const READS_FOR: Span = Span::from_secs(600);
+
 /// The whole of a body, once its end is here.
 ///
 /// # Errors
 /// What came, where it broke off.
 pub async fn read(clock: &Rc<Clock>, body: Body) -> Result<Bytes, Bytes> {
+    if let Some(pipe) = &body.pipe {
+        // Whoever reads does so for so long.
+        pipe.signal.raised(clock.sleep(READS_FOR)).await;
+        let bytes = pipe.bytes.borrow().as_slice().into();
+        return if pipe.ended.get() == Some(true) { Ok(bytes) } else { Err(bytes) };
+    }
     let Some(content) = body.take() else { return Ok(Rc::new([])) };
     if content.ends_at > clock.now() {
         clock.until(content.ends_at).await;

@@ -13,7 +13,7 @@ use tidegate::ports::{Loaded, Observed, PortError, Ports};
 use tidegate::record::Delta;
 use tidegate::time::{Span, Timestamp};
 
-use super::body::{self, Body, Bytes, Content};
+use super::body::{self, Body, Bytes, Content, Pipe};
 use super::clock::Signal;
 use super::fault::Helper;
 use super::origin::Asked;
@@ -101,6 +101,7 @@ impl Edge {
 impl Ports for Edge {
     type Body = Body;
     type Bytes = Bytes;
+    type Sink = Rc<Pipe>;
     type Signal = Rc<Signal>;
 
     // Every request of the tests brings its client.
@@ -122,6 +123,22 @@ impl Ports for Edge {
 
     fn defer(&self, work: impl Future<Output = ()> + 'static) {
         self.shared.tasks.spawn(self.isolate, work);
+    }
+
+    fn pipe(&self, bytes: u64) -> (Body, Rc<Pipe>) {
+        Body::pipe(bytes)
+    }
+
+    async fn pour(&self, sink: &Rc<Pipe>, body: Body) -> Result<(), PortError> {
+        let broke = |()| PortError::Failed("the stream broke".into());
+        match body::read(&self.shared.clock, body).await {
+            Ok(bytes) => sink.pour(&bytes).map_err(broke),
+            Err(part) => sink.pour(&part).and(Err(())).map_err(broke),
+        }
+    }
+
+    fn end(&self, sink: &Rc<Pipe>, whole: bool) {
+        sink.end(whole);
     }
 
     fn body(&self, bytes: &Bytes) -> Body {
