@@ -1,13 +1,31 @@
-use super::*;
-use crate::config::Config;
+use std::rc::Rc;
 
-fn table(toml_routes: &str) -> Table {
-    let json = format!(r#"{{"origins":{{"default":{{"url":"http://o.example"}}}},"routes":{toml_routes}}}"#);
-    Config::from_json(&serde_json::from_str(&json).unwrap()).unwrap().compile().table
+use super::*;
+use crate::cache::Policy;
+use crate::route::{Panic, Route};
+
+/// Routes with these names, paths and key rules.
+fn table(routes: &[(&str, &str, KeyRules)]) -> Table {
+    let route = |(name, path, key): &(&str, &str, KeyRules)| Route {
+        name: (*name).into(),
+        matches: serde_json::from_value(serde_json::json!({ "path": path })).unwrap(),
+        pools: Vec::new(),
+        strip_prefix: None,
+        add_prefix: None,
+        cache: Rc::new(Policy { key: key.clone(), ..Policy::default() }),
+        limits: Vec::new(),
+        assets: true,
+        compress: true,
+        retry_safe: false,
+        panic: Panic::Try,
+        hedge: None,
+        static_fallback: None,
+    };
+    Table::new(routes.iter().map(route).collect(), route(&("rest", "/**", KeyRules::default())))
 }
 
 fn plain() -> Table {
-    table(r#"[{"name":"all"}]"#)
+    table(&[("all", "/**", KeyRules::default())])
 }
 
 #[test]
@@ -77,10 +95,9 @@ fn what_is_wrong_is_named_with_its_place_and_what_is_allowed() {
 
 #[test]
 fn a_url_is_hit_in_every_form_in_which_keys_have_it() {
-    let routes = table(
-        r#"[{"name":"all"},{"name":"b","match":{"path":"/b/*"},"cache":{"key":{"drop":["u"]}}},
-            {"name":"c","match":{"path":"/c/*"},"cache":{"key":{"host":false,"scheme":false}}}]"#,
-    );
+    let dropped = serde_json::from_value(serde_json::json!({ "drop": ["u"] })).unwrap();
+    let shared = KeyRules { host: false, scheme: false, ..KeyRules::default() };
+    let routes = table(&[("all", "/**", KeyRules::default()), ("b", "/b/*", dropped), ("c", "/c/*", shared)]);
     let forms =
         |url: &str| Operation { kind: Kind::Url, text: url.into(), mode: Mode::Hard }.stamps(&routes).len();
     assert_eq!(forms("https://a/x"), 2, "with its host and without");
