@@ -11,6 +11,7 @@ mod limits;
 mod origins;
 mod own;
 mod poisoning;
+mod preconditions;
 mod purging;
 mod record;
 mod saas;

@@ -2,24 +2,14 @@ use std::rc::Rc;
 
 use super::*;
 use crate::cache::Policy;
-use crate::route::{Panic, Route};
+use crate::route::Route;
+use crate::route::tests::route;
 
 /// Routes with these names, paths and key rules.
 fn table(routes: &[(&str, &str, KeyRules)]) -> Table {
     let route = |(name, path, key): &(&str, &str, KeyRules)| Route {
-        name: (*name).into(),
-        matches: serde_json::from_value(serde_json::json!({ "path": path })).unwrap(),
-        pools: Vec::new(),
-        strip_prefix: None,
-        add_prefix: None,
         cache: Rc::new(Policy { key: key.clone(), ..Policy::default() }),
-        limits: Vec::new(),
-        assets: true,
-        compress: true,
-        retry_safe: false,
-        panic: Panic::Try,
-        hedge: None,
-        static_fallback: None,
+        ..route(name, serde_json::json!({ "path": path }))
     };
     Table::new(routes.iter().map(route).collect(), route(&("rest", "/**", KeyRules::default())))
 }

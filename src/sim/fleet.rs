@@ -1,7 +1,7 @@
 //! The object that the fleet shares something through, and the KV key that it writes.
 
-use tidegate::fleet::object::{self, AUDIT_ENTRIES_MAX};
-use tidegate::time::{Span, Timestamp};
+use crate::fleet::object::{self, AUDIT_ENTRIES_MAX};
+use crate::time::{Span, Timestamp};
 
 /// KV takes one write a second under one key.
 const WRITES_APART: Span = Span::from_secs(1);
