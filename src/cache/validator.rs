@@ -33,6 +33,11 @@ pub(super) fn has_condition(request: &Fields) -> bool {
     ["if-none-match", "if-modified-since", "if-range"].iter().any(|name| request.contains(name))
 }
 
+/// Whether an origin may have failed the request for a condition of its own (RFC 9110, section 13.2.2).
+pub(super) fn is_precondition(request: &Fields) -> bool {
+    has_condition(request) || request.contains("if-match") || request.contains("if-unmodified-since")
+}
+
 /// The entity tag as it came; also one that lost its quotes, since the origin that sent it will know it again.
 pub(super) fn etag(fields: &Fields) -> Option<&str> {
     fields.get("etag").map(|tag| tag.trim_matches([' ', '\t'])).filter(|tag| !tag.is_empty())
