@@ -16,6 +16,7 @@ use crate::time::{Span, Timestamp};
 use super::body::{self, Body, Bytes, Content, Pipe};
 use super::clock::Signal;
 use super::fault::Helper;
+use super::fleet;
 use super::origin::Asked;
 use super::stores::Kept;
 use super::world::Shared;
@@ -82,7 +83,7 @@ impl Edge {
     }
 
     /// From when on each colo sees what is written here now.
-    fn visible(&self) -> Vec<Timestamp> {
+    pub(super) fn visible(&self) -> Vec<Timestamp> {
         let (now, mut rng) = (self.now(), self.shared.rng.borrow_mut());
         let lag = |_| now + Span::from_millis(rng.u64(..=KV_LAG_MAX.as_millis()));
         let mut visible: Vec<Timestamp> = (0..self.shared.colos_max).map(lag).collect();
@@ -359,32 +360,14 @@ impl Ports for Edge {
     }
 
     async fn fleet(&self, budget: Span) -> Result<Option<String>, PortError> {
-        let shared = &self.shared;
-        shared.counts.borrow_mut().fleet_reads += 1;
-        let read = || Ok(shared.fleet.borrow().seen(self.colo, self.now()));
+        self.shared.counts.borrow_mut().fleet_reads += 1;
+        let read = || Ok(self.shared.fleet.borrow().seen(self.colo, self.now()));
         self.ask(Helper::Kv, budget, read).await
     }
 
-    /// As the object on the platform: it takes the command, and writes KV within a second.
     async fn command(&self, command: &str, budget: Span) -> Result<String, PortError> {
-        let shared = self.shared.clone();
-        shared.counts.borrow_mut().fleet_commands += 1;
-        let take = || {
-            let step = shared.fleet.borrow_mut().take(command, self.now());
-            let step = step.ok_or(PortError::Failed("the command can't be read".into()))?;
-            if let Some(at) = shared.fleet.borrow_mut().writes_at(self.now()) {
-                let edge = self.clone();
-                // No isolate's: the object goes on whoever asked it.
-                shared.tasks.spawn(u64::MAX, async move {
-                    edge.shared.clock.until(at).await;
-                    let (visible, now) = (edge.visible(), edge.now());
-                    edge.shared.counts.borrow_mut().fleet_writes += 1;
-                    edge.shared.fleet.borrow_mut().write(visible, now);
-                });
-            }
-            Ok(step)
-        };
-        self.ask(Helper::Fleet, budget, take).await
+        self.shared.counts.borrow_mut().fleet_commands += 1;
+        self.ask(Helper::Fleet, budget, || fleet::command(self, command)).await
     }
 
     async fn audit(&self, budget: Span) -> Result<String, PortError> {

@@ -1,6 +1,8 @@
 //! The object that the fleet shares something through, and the KV key that it writes.
 
+use super::edge::Edge;
 use crate::fleet::object::{self, AUDIT_ENTRIES_MAX};
+use crate::ports::{PortError, Ports};
 use crate::time::{Span, Timestamp};
 
 /// KV takes one write a second under one key.
@@ -58,4 +60,22 @@ impl Fleet {
         let latest: Vec<&str> = self.audit.iter().rev().map(String::as_str).collect();
         format!("[{}]", latest.join(","))
     }
+}
+
+/// As the object on the platform: it takes the command, and writes KV within a second.
+pub fn command(edge: &Edge, command: &str) -> Result<String, PortError> {
+    let shared = &edge.shared;
+    let answer = shared.fleet.borrow_mut().take(command, edge.now());
+    let answer = answer.ok_or(PortError::Failed("the command can't be read".into()))?;
+    if let Some(at) = shared.fleet.borrow_mut().writes_at(edge.now()) {
+        let edge = edge.clone();
+        // No isolate's: the object goes on whoever asked it.
+        shared.tasks.spawn(u64::MAX, async move {
+            edge.shared.clock.until(at).await;
+            let (visible, now) = (edge.visible(), edge.now());
+            edge.shared.counts.borrow_mut().fleet_writes += 1;
+            edge.shared.fleet.borrow_mut().write(visible, now);
+        });
+    }
+    Ok(answer)
 }
