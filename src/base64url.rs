@@ -61,7 +61,7 @@ pub fn push_number(out: &mut String, number: u64) {
 pub fn read_number(text: &str) -> Option<u64> {
     let mut digits = text.bytes().map(|digit| DIGITS.iter().position(|known| *known == digit));
     let first = digits.next()??;
-    digits.try_fold(first as u64, |number, digit| Some(number.checked_mul(64)?.checked_add(digit? as u64)?))
+    digits.try_fold(first as u64, |number, digit| number.checked_mul(64)?.checked_add(digit? as u64))
 }
 
 #[cfg(test)]
