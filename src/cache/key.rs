@@ -113,6 +113,11 @@ fn push_target(text: &mut String, target: &Target, rules: &KeyRules) {
 }
 
 impl StorageKey {
+    /// Where a newer head lies of the response that is kept here.
+    pub fn beside(&self) -> Self {
+        Self(Sha256::new().chain_update(b"beside\n").chain_update(self.0).finalize().into())
+    }
+
     /// 64 lower-case hexadecimal digits.
     pub fn hex(&self) -> String {
         let mut text = String::with_capacity(64);

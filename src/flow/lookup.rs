@@ -9,9 +9,10 @@ use crate::cache::{Layer, PrimaryKey, Record, StorageKey, StoredHead, VariantInd
 use crate::head::{Message, Method, ResponseHead};
 use crate::ports::{PortError, Ports};
 use crate::record::Incident;
+use crate::time::Timestamp;
 
-use super::slices;
 use super::visit::Visit;
+use super::{beside, slices};
 
 /// A stored body: whole in hand, or a stream that can be handed on once.
 pub enum Content<P: Ports> {
@@ -78,6 +79,17 @@ pub struct Candidate<P: Ports> {
     pub content: Content<P>,
     /// Where it was.
     pub layer: Layer,
+    /// The record that it was read from, where its body stayed in the store.
+    pub place: Option<Place>,
+}
+
+/// A record whose body is not in hand.
+#[derive(Clone, Copy)]
+pub struct Place {
+    /// Where it lies.
+    pub key: StorageKey,
+    /// When the response came that the body is of.
+    pub born: Timestamp,
 }
 
 impl<P: Ports> AsRef<StoredHead> for Candidate<P> {
@@ -90,12 +102,12 @@ impl<P: Ports> Candidate<P> {
     /// What memory holds.
     pub fn held(held: &Held<P::Bytes>) -> Self {
         let content = Content::Bytes(held.body.clone());
-        Self { head: held.head.clone(), content, layer: Layer::Memory }
+        Self { head: held.head.clone(), content, layer: Layer::Memory, place: None }
     }
 
     /// The same once more. A stream is still handed on only once.
     pub fn again(&self) -> Self {
-        Self { head: self.head.clone(), content: self.content.again(), layer: self.layer }
+        Self { head: self.head.clone(), content: self.content.again(), ..*self }
     }
 
     /// The same content under a new head.
@@ -192,7 +204,9 @@ impl<P: Ports> Found<P> {
 pub async fn look<P: Ports>(visit: &Visit<P>, layer: Layer, key: &PrimaryKey, found: &mut Found<P>) {
     match read(visit, layer, &key.storage_key()).await {
         None => {}
-        Some((Record::Response(head), body)) => add(visit, layer, key, head, body, found).await,
+        Some((Record::Response(head), body)) => {
+            add(visit, layer, (key, key.storage_key()), head, body, found).await;
+        }
         Some((Record::Variants(mut index), body)) => {
             visit.ports.discard(body);
             index.variants.retain(|variant| !visit.gate.is_forgotten(key, variant.response_time));
@@ -201,9 +215,10 @@ pub async fn look<P: Ports>(visit: &Visit<P>, layer: Layer, key: &PrimaryKey, fo
             found.learn(index);
             let Some(picked) = picked else { return };
             if let Some((Record::Response(head), body)) = read(visit, layer, &picked).await {
-                add(visit, layer, key, head, body, found).await;
+                add(visit, layer, (key, picked), head, body, found).await;
             }
         }
+        Some((Record::Freshened(..), body)) => visit.ports.discard(body),
     }
 }
 
@@ -211,17 +226,16 @@ pub async fn look<P: Ports>(visit: &Visit<P>, layer: Layer, key: &PrimaryKey, fo
 async fn add<P: Ports>(
     visit: &Visit<P>,
     layer: Layer,
-    key: &PrimaryKey,
+    (primary, key): (&PrimaryKey, StorageKey),
     head: StoredHead,
     body: P::Body,
     found: &mut Found<P>,
 ) {
     visit.caught_up().await;
-    let is_forgotten = visit.gate.is_forgotten(key, head.response_time);
-    match visit.spared(key, head).filter(|_| !is_forgotten) {
-        Some(head) => found.candidates.extend(take(visit, layer, head, body).await),
-        None => visit.ports.discard(body),
+    if visit.gate.is_forgotten(primary, head.response_time) {
+        return visit.ports.discard(body);
     }
+    found.candidates.extend(take(visit, layer, (primary, key), head, body).await);
 }
 
 /// One variant by its storage key, from whichever layer has it.
@@ -235,7 +249,7 @@ pub async fn variant<P: Ports>(
             && let Some((Record::Response(head), body)) = read(visit, layer, key).await
         {
             let mut found = Found { candidates: Vec::new(), index: None };
-            add(visit, layer, primary, head, body, &mut found).await;
+            add(visit, layer, (primary, *key), head, body, &mut found).await;
             if let Some(candidate) = found.candidates.pop() {
                 return Some(candidate);
             }
@@ -273,21 +287,30 @@ pub(super) async fn read<P: Ports>(
     }
 }
 
-/// A small body is read whole, so that memory can keep it too; a body that breaks off is as good as none.
+/// What purges have left of a stored response. A small body is read whole, so that memory can keep it too; a body that
+/// breaks off is as good as none.
 async fn take<P: Ports>(
     visit: &Visit<P>,
     layer: Layer,
+    (primary, key): (&PrimaryKey, StorageKey),
     head: StoredHead,
     body: P::Body,
 ) -> Option<Candidate<P>> {
+    let Some(head) = visit.spared(primary, head) else {
+        visit.ports.discard(body);
+        return None;
+    };
     if !visit.route.cache.takes(Layer::Memory, head.stored_bytes()) {
         let content = Content::stream(&visit.ports, body);
-        return Some(Candidate { head: Rc::new(head), content, layer });
+        let place = Place { key, born: head.response_time };
+        let head = visit.spared(primary, beside::newer(visit, layer, place, head).await)?;
+        return Some(Candidate { head: Rc::new(head), content, layer, place: Some(place) });
     }
     let cap = visit.route.cache.memory_object_bytes_max.bytes();
     match visit.ports.collect(body, cap).await {
         Ok(bytes) if head.stored_bytes().is_none_or(|length| length == visit.ports.len(&bytes)) => {
-            Some(Candidate { head: Rc::new(head), content: Content::Bytes(bytes), layer })
+            let content = Content::Bytes(bytes);
+            Some(Candidate { head: Rc::new(head), content, layer, place: None })
         }
         Ok(_) => None,
         Err(error) => {

@@ -3,6 +3,7 @@
 use crate::cache::purge::Marks;
 use crate::cache::{Fate, PrimaryKey, StoredHead};
 use crate::ports::Ports;
+use crate::time::Timestamp;
 
 use super::visit::Visit;
 
@@ -25,6 +26,11 @@ impl<P: Ports> Visit<P> {
             Fate::Stays => {}
         }
         Some(head)
+    }
+
+    /// Whether a response that was asked for at this moment has been invalidated or purged since: it is not to be stored.
+    pub fn is_gone(&self, key: &PrimaryKey, asked: Timestamp, head: &StoredHead) -> bool {
+        self.gate.is_forgotten(key, asked) || self.fate(key, false, head) == Fate::Gone
     }
 
     /// Whether memory holds something for this key.

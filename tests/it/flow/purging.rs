@@ -304,3 +304,29 @@ fn a_flood_of_purges_writes_kv_once_a_second() {
     assert_eq!(counts.fleet_commands, 500);
     assert!((20..=22).contains(&counts.fleet_writes), "{} writes", counts.fleet_writes);
 }
+
+#[test]
+fn a_body_too_large_for_memory_is_purged_hard_and_soft_where_it_lies() {
+    let world = fleet(1, "");
+    let large = "0123456789".repeat(60_000);
+    let body = large.clone();
+    world.origin(move |asked| match asked.field("if-none-match") {
+        Some(_) => Reply::new(304, "").field("cache-control", "max-age=600").field("etag", "\"a\""),
+        None => Reply::cached(body.clone(), "max-age=600").field("etag", "\"a\""),
+    });
+    let cache = || {
+        let answer = world.get("/x").run();
+        assert!(answer.text() == large);
+        world.pass(secs(2));
+        answer.cache()
+    };
+    cache();
+    assert!(cache().contains("detail=colo"));
+    purge(&world, r#""url":"https://edge.example/x","mode":"soft""#);
+    assert!(cache().starts_with("fwd=stale; fwd-status=304"));
+    assert!(cache().starts_with("hit"), "confirmed after it was purged");
+    purge(&world, r#""url":"https://edge.example/x""#);
+    assert!(cache().starts_with("fwd=uri-miss; fwd-status=200"));
+    assert!(cache().starts_with("hit"));
+    assert_eq!(world.leaks(), 0);
+}
