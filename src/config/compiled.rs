@@ -110,10 +110,14 @@ impl Config {
         let mut policy =
             route.cache.as_ref().map_or_else(|| default.clone(), |setting| setting.policy(default));
         policy.classes = self.cache.classes;
-        let pools = self.chain(route).into_iter().filter_map(|name| self.origins.get(name));
-        let rewrites = pools.map(|pool| (&pool.path, &pool.headers, &pool.secret)).collect::<Vec<_>>();
-        let asked = (&route.origin, &route.strip_prefix, &route.add_prefix, &policy.key, rewrites);
-        let text = serde_json::to_vec(&asked).unwrap_or_default();
+        let asked = (&route.origin, &route.strip_prefix, &route.add_prefix, &policy.key);
+        let mut text = serde_json::to_vec(&asked).unwrap_or_default();
+        for pool in self.chain(route).into_iter().filter_map(|name| self.origins.get(name)) {
+            if pool.path.is_some() || !pool.headers.is_empty() || pool.secret.is_some() {
+                let asked = (&pool.path, &pool.headers, &pool.secret);
+                text.extend(serde_json::to_vec(&asked).unwrap_or_default());
+            }
+        }
         let hash = Sha256::digest(&text);
         policy.key.scope = hex(hash.get(..SCOPE_BYTES).unwrap_or_default()).into();
         policy
