@@ -16,6 +16,7 @@ mod faults;
 mod flow;
 mod histories;
 mod reference;
+mod simulate;
 mod tidy;
 
 use tidegate::sim;
