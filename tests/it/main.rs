@@ -17,5 +17,6 @@ mod flow;
 mod histories;
 mod packed;
 mod reference;
-mod sim;
 mod tidy;
+
+use tidegate::sim;
