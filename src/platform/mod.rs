@@ -32,7 +32,7 @@ enum Worker {
 }
 
 thread_local! {
-    static WORKER: RefCell<Worker> = RefCell::new(Worker::Misconfigured("not started"));
+    static WORKER: RefCell<Worker> = const { RefCell::new(Worker::Misconfigured("not started")) };
 }
 
 /// Takes the config (packed, with its stamp, and as JSON for those who may see it), the deployment's variables (a JSON
