@@ -211,7 +211,7 @@ pub fn run(config: &Config, workload: &Workload) -> Outcome {
         workload,
         world,
     };
-    run.to_its_end()
+    run.finish()
 }
 
 /// The site's own server. Nothing on it changes but by what is sent to it, and then nobody looks.
@@ -239,7 +239,7 @@ fn origin(asked: &Asked, bodies: &[std::rc::Rc<str>; KINDS.len()]) -> Reply {
 }
 
 impl Run<'_> {
-    fn to_its_end(mut self) -> Outcome {
+    fn finish(mut self) -> Outcome {
         let start = self.world.now();
         let mut due_ms = 0.0;
         for _ in 0..self.workload.requests {

@@ -180,9 +180,10 @@ impl World {
 
     /// The same, of a config that was read.
     pub fn with(self, checked: &Config) -> Self {
+        let packed = checked.compile().pack().unwrap();
+        let compiled = Compiled::deployed(&packed, &stamp(&packed)).unwrap_or_else(|wrong| panic!("{wrong}"));
         let text = serde_json::to_string(checked).unwrap();
-        let config = Config::deployed(&text, &stamp(&text)).unwrap_or_else(|wrong| panic!("{wrong}"));
-        *self.0.site.borrow_mut() = Some(Site { compiled: config.compile(), text });
+        *self.0.site.borrow_mut() = Some(Site { compiled, text });
         self
     }
 
