@@ -19,6 +19,7 @@ mod lookup;
 mod origin;
 mod own;
 mod precondition;
+mod queue;
 mod report;
 mod slices;
 mod store;
@@ -157,6 +158,7 @@ fn finish<P: Ports>(
     if let Some(decision) = &decision {
         admit::tell(visit, decision, &mut head);
     }
+    queue::tell(visit, &mut head);
     head.fields.insert("x-request-id", &visit.id);
     let bytes = head.content_length();
     visit.gate.outbox.borrow_mut().add(&visit.event(head.status, bytes));

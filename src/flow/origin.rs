@@ -5,13 +5,14 @@ use crate::head::{Fields, Message, Method, RequestHead, ResponseHead};
 use crate::origin::concurrency::QUEUE_STEP;
 use crate::origin::forward::{Hop, NotForwarded, Rewrite, forward};
 use crate::origin::lies::{LIE_BYTES_MAX, is_lie, needs_body};
-use crate::origin::{Ask, Attempts, Failure, FetchError, Next, Pool, Stop, Try, response, trace};
+use crate::origin::{Ask, Attempts, Cause, Failure, FetchError, Next, Pool, Stop, Try, response, trace};
 use crate::ports::Ports;
 use crate::route::path::PathPrefix;
 use crate::route::{Panic, asset};
 use crate::time::{Span, Timestamp};
 
 use super::hedge::{Made, Sent};
+use super::queue;
 use super::visit::Visit;
 
 /// What came of asking the origins.
@@ -80,7 +81,7 @@ impl<P: Ports> Payload<P> {
     }
 }
 
-/// Asks the route's pool, and where it gives up the pools that it falls back to. `request` is the client's, perhaps
+/// Asks the route's pool, once there is a place, and where it gives up the pools that it falls back to. `request` is the client's, perhaps
 /// with conditions of the cache's own. `spare`: something better than a probable failure is at hand.
 pub async fn ask<P: Ports>(
     visit: &Visit<P>,
@@ -92,6 +93,37 @@ pub async fn ask<P: Ports>(
     if let Some(answered) = ask_cdn(visit, request).await {
         return answered;
     }
+    let start = visit.ports.now();
+    let place = match queue::enter(visit).await {
+        Ok(place) => place,
+        Err(stop) => {
+            let exchange = Exchange { request_time: start, response_time: visit.ports.now() };
+            let failure = Failure { cause: Cause::NoEndpoint, stop, tries: 0, endpoint: None };
+            let pool = visit.route.pools.first().copied().unwrap_or_default();
+            return Asked::Failed(Failed { response: None, failure, pool, exchange });
+        }
+    };
+    let asked = ask_pools(visit, request, body, spare).await;
+    let Some(place) = place else { return asked };
+    match asked {
+        Asked::Answered(message, exchange) => Asked::Answered(place.leave_with(visit, message), exchange),
+        Asked::Failed(Failed { response: Some(message), failure, pool, exchange }) => {
+            let response = Some(place.leave_with(visit, message));
+            Asked::Failed(Failed { response, failure, pool, exchange })
+        }
+        asked => {
+            place.leave(visit);
+            asked
+        }
+    }
+}
+
+async fn ask_pools<P: Ports>(
+    visit: &Visit<P>,
+    request: &RequestHead,
+    body: Option<P::Body>,
+    spare: bool,
+) -> Asked<P::Body> {
     let rng = &mut visit.gate.rng.borrow_mut().fork();
     let way = Way { visit, request, traceparent: trace::traceparent(&request.fields, rng) };
     let pools = &visit.gate.site.pools;

@@ -17,6 +17,7 @@ use super::clock::{Clock, Tasks};
 use super::edge::Edge;
 use super::fault::{Fault, Helper};
 use super::origin::{Asked, Origin, Reply};
+use super::queue::QueueObject;
 use super::stores::{Colos, Kv};
 
 /// When every world begins: 2026-09-10 00:26:40 GMT.
@@ -63,6 +64,7 @@ pub struct Shared {
     pub kv: RefCell<Kv>,
     pub api_keys: RefCell<HashMap<String, String>>,
     pub limiters: RefCell<HashMap<String, Vec<u8>>>,
+    pub queues: RefCell<HashMap<String, QueueObject>>,
     pub metrics: RefCell<Live>,
     pub origin: RefCell<Origin>,
     pub asked: RefCell<Vec<Asked>>,
@@ -138,6 +140,7 @@ impl World {
             kv: RefCell::default(),
             api_keys: RefCell::default(),
             limiters: RefCell::default(),
+            queues: RefCell::default(),
             metrics: RefCell::new(Live::new(START)),
             origin: RefCell::new(Box::new(|_| Reply::ok("hello"))),
             asked: RefCell::default(),

@@ -12,6 +12,7 @@ mod origins;
 mod own;
 mod poisoning;
 mod preconditions;
+mod queue;
 mod record;
 mod saas;
 mod semantics;
