@@ -48,6 +48,8 @@ impl Drop for UnderWay {
 const HANGS_FOR: Span = Span::from_secs(30);
 /// KV keeps nothing for less.
 const KV_KEEPS_MIN: Span = Span::from_secs(60);
+/// The stores count seconds in 31 bits.
+const KEEPS_SECS_MAX: u64 = 2_147_483_647;
 /// KV's promise: a write is seen everywhere after so long.
 const KV_LAG_MAX: Span = Span::from_secs(60);
 
@@ -306,6 +308,9 @@ impl Ports for Edge {
         if length.is_some_and(|length| length != body.len() as u64) {
             return Err(PortError::Failed("FixedLengthStream did not see all expected bytes".into()));
         }
+        if keep.as_secs() > KEEPS_SECS_MAX {
+            return Err(PortError::Failed("Value out of range.".into()));
+        }
         let write = || {
             let keep = if helper == Helper::Kv { keep.max(KV_KEEPS_MIN) } else { keep };
             let kept = Kept { head: record.head, body, until: self.now() + keep };
@@ -342,12 +347,12 @@ impl Ports for Edge {
             let mut objects = shared.limiters.borrow_mut();
             let stored = objects.entry(object.to_owned()).or_default();
             let mut table = StateTable::decode(stored).unwrap_or_default();
-            let takes = batch::read_takes(asks).ok_or(PortError::Failed("unreadable".into()))?;
-            let step = object::step(&mut table, &takes, self.now());
+            let orders = batch::read_orders(asks).ok_or(PortError::Failed("unreadable".into()))?;
+            let step = object::step(&mut table, &orders, self.now());
             if step.changed {
                 *stored = table.encode();
             }
-            Ok(batch::verdicts_text(&step.verdicts))
+            Ok(batch::replies_text(&step.replies))
         };
         self.ask(Helper::Limiter, budget, take).await
     }
