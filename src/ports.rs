@@ -139,7 +139,8 @@ pub trait Ports: Clone + 'static {
         deadline: Span,
     ) -> impl Future<Output = Result<Message<ResponseHead, Self::Body>, FetchError>>;
     /// The same body; `signal` is raised when it has ended, in whatever way. `length` is its length, where that is known.
-    fn ending(&self, body: Self::Body, signal: &Self::Signal, length: Option<u64>) -> Self::Body;
+    /// `lone`: it ends where the client goes away, since nobody else wants it.
+    fn ending(&self, body: Self::Body, signal: &Self::Signal, length: Option<u64>, lone: bool) -> Self::Body;
     /// The same body, which breaks off where nothing comes for so long. `length` is its length, where that is known.
     fn watch(&self, body: Self::Body, idle: Span, length: Option<u64>) -> Self::Body;
 

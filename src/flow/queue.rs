@@ -110,7 +110,9 @@ impl<P: Ports> Place<P> {
             self.leave(visit);
             return Message::new(head, body);
         }
-        let body = visit.ports.ending(body, &self.0, head.content_length());
+        let lone = !visit.route.cache.enabled
+            || visit.request.method != Method::Get && visit.content.get().is_none();
+        let body = visit.ports.ending(body, &self.0, head.content_length(), lone);
         Message::new(head, body)
     }
 }

@@ -221,9 +221,9 @@ export class Call {
 
   /**
    * The same body, which breaks off where nothing comes for so long (0: for ever), and raises the signal, where there is
-   * one, when it has ended. `length` < 0: unknown.
+   * one, when it has ended. `length` < 0: unknown. `lone`: it ends where the client goes away.
    */
-  watch(handle, millis, length, signal) {
+  watch(handle, millis, length, signal, lone) {
     const body = content(handle);
     if (!(body instanceof ReadableStream)) {
       signal?.resolve([]);
@@ -234,7 +234,7 @@ export class Call {
       const reader = body.getReader();
       const writer = writable.getWriter();
       // A client that is gone is told of by this alone: the request lives on for the sake of the signal.
-      if (signal) this.request.signal.addEventListener("abort", () => reader.cancel().catch(() => {}));
+      if (lone) this.request.signal.addEventListener("abort", () => reader.cancel().catch(() => {}));
       try {
         for (;;) {
           // Only the origin's silence counts, not that of a client that does not read.

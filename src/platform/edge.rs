@@ -43,7 +43,7 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn revoke(this: &Call, op: u32);
     #[wasm_bindgen(method)]
-    fn watch(this: &Call, body: &JsValue, millis: f64, length: f64, signal: &JsValue) -> JsValue;
+    fn watch(this: &Call, body: &JsValue, millis: f64, length: f64, signal: &JsValue, lone: bool) -> JsValue;
     #[wasm_bindgen(method)]
     fn gather(this: &Call, op: u32, body: &JsValue, cap: f64);
     #[wasm_bindgen(method)]
@@ -327,11 +327,11 @@ impl Ports for Edge {
     }
 
     fn watch(&self, body: Body, idle: Span, length: Option<u64>) -> Body {
-        Body(self.call.watch(&body.0, millis(idle), known(length), &JsValue::UNDEFINED))
+        Body(self.call.watch(&body.0, millis(idle), known(length), &JsValue::UNDEFINED, false))
     }
 
-    fn ending(&self, body: Body, signal: &JsValue, length: Option<u64>) -> Body {
-        Body(self.call.watch(&body.0, 0.0, known(length), signal))
+    fn ending(&self, body: Body, signal: &JsValue, length: Option<u64>, lone: bool) -> Body {
+        Body(self.call.watch(&body.0, 0.0, known(length), signal, lone))
     }
 
     async fn load(

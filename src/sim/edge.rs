@@ -258,7 +258,7 @@ impl Ports for Edge {
         Ok(Message::new(head, Body::stream(content, &shared.leaks)))
     }
 
-    fn ending(&self, body: Body, signal: &Rc<Signal>, _length: Option<u64>) -> Body {
+    fn ending(&self, body: Body, signal: &Rc<Signal>, _: Option<u64>, _: bool) -> Body {
         let (clock, signal, ends_at) = (self.shared.clock.clone(), signal.clone(), body.ends_at());
         self.defer(async move {
             clock.until(ends_at).await;
