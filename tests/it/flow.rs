@@ -13,6 +13,7 @@ mod origins;
 mod own;
 mod poisoning;
 mod preconditions;
+mod providers;
 mod queue;
 mod record;
 mod saas;

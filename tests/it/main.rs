@@ -17,6 +17,7 @@ mod flow;
 mod histories;
 mod packed;
 mod reference;
+mod simulate;
 mod tidy;
 
 use tidegate::sim;
