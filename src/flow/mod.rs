@@ -10,6 +10,7 @@
 mod admit;
 mod beside;
 mod cached;
+mod cdn;
 mod complete;
 mod fetch;
 mod flight;

@@ -1,7 +1,7 @@
 //! Fetch from origin: the attempts of one pool after another, driven.
 
 use crate::cache::stored::Exchange;
-use crate::head::{Fields, Message, Method, RequestHead, ResponseHead};
+use crate::head::{Message, Method, RequestHead, ResponseHead};
 use crate::origin::concurrency::QUEUE_STEP;
 use crate::origin::forward::{Hop, NotForwarded, Rewrite, forward};
 use crate::origin::lies::{LIE_BYTES_MAX, is_lie, needs_body};
@@ -9,10 +9,11 @@ use crate::origin::rewrite::Secret;
 use crate::origin::{Ask, Attempts, Cause, Failure, FetchError, Next, Pool, Stop, Try, response, trace};
 use crate::ports::Ports;
 use crate::record::Incident;
+use crate::route::Panic;
 use crate::route::path::PathPrefix;
-use crate::route::{Panic, asset};
 use crate::time::{Span, Timestamp};
 
+use super::cdn;
 use super::hedge::{Made, Sent};
 use super::queue;
 use super::visit::Visit;
@@ -92,7 +93,7 @@ pub async fn ask<P: Ports>(
     spare: bool,
 ) -> Asked<P::Body> {
     visit.meet_client();
-    if let Some(answered) = ask_cdn(visit, request).await {
+    if let Some(answered) = cdn::ask(visit, request).await {
         return answered;
     }
     let start = visit.ports.now();
@@ -160,50 +161,6 @@ async fn ask_pools<P: Ports>(
         }
     }
     asked
-}
-
-/// What an asset's other host is told of a request: nothing that says who asks.
-const CDN_FIELDS: [&str; 8] = [
-    "accept",
-    "accept-encoding",
-    "accept-language",
-    "if-modified-since",
-    "if-none-match",
-    "if-range",
-    "range",
-    "user-agent",
-];
-
-/// Asks the host that the config moves this class of assets to. Where it fails or has no such file, the app's own origin
-/// is asked.
-async fn ask_cdn<P: Ports>(visit: &Visit<P>, request: &RequestHead) -> Option<Asked<P::Body>> {
-    if !visit.route.assets {
-        return None;
-    }
-    let url = asset::cdn_url(request, &visit.gate.site.assets)?;
-    let mut head = RequestHead::new(request.method.clone(), &url).ok()?;
-    head.fields = Fields::from_pairs(request.fields.iter().filter(|(name, _)| CDN_FIELDS.contains(name)));
-    head.fields.append("cdn-loop", &visit.gate.site.server.id);
-    let pool = visit.gate.site.pools.get(*visit.route.pools.first()?)?;
-    if !visit.may_fetch() {
-        return None;
-    }
-    let request_time = visit.ports.now();
-    let sent = visit.ports.fetch(&head, P::Body::default(), pool.config.attempt_timeout).await;
-    match sent {
-        Ok(message) if message.head.status != 404 && message.head.status < 500 => {
-            let exchange = Exchange { request_time, response_time: visit.ports.now() };
-            let clean = response::clean(message.head, &visit.gate.site.server.id);
-            Some(Asked::Answered(Message::new(clean, message.body), exchange))
-        }
-        other => {
-            if let Ok(message) = other {
-                visit.ports.discard(message.body);
-            }
-            visit.notes.borrow_mut().failover = true;
-            None
-        }
-    }
 }
 
 /// One request on its way to the origins.
