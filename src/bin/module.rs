@@ -13,10 +13,9 @@ pub fn module(file: &ConfigFile) -> String {
     let compiled = file.config.compile();
     let first_url = |route: &Route| {
         let pool = route.pools.first().and_then(|at| compiled.pools.get(*at))?;
-        pool.endpoints
-            .iter()
-            .min_by_key(|endpoint| endpoint.priority)
-            .map(|endpoint| endpoint.url.to_string())
+        let primary = pool.split.and_then(|split| pool.endpoint(split.primary));
+        let first = || pool.endpoints.iter().min_by_key(|endpoint| endpoint.priority);
+        primary.or_else(first).map(|endpoint| endpoint.url.to_string())
     };
     let passthrough: Vec<Value> =
         compiled.table.iter().filter_map(|route| Some(candidate(route, first_url(route)?))).collect();

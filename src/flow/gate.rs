@@ -10,6 +10,7 @@ use crate::identity::Identity;
 use crate::limit::local::Refusals;
 use crate::list::Dict;
 use crate::origin::PoolState;
+use crate::origin::bookmark::Key;
 use crate::ports::Ports;
 use crate::record::{EndpointReport, EndpointState, Incident, Outbox};
 use crate::time::{Span, Timestamp};
@@ -22,6 +23,8 @@ use super::identify::Keyring;
 pub struct Vars {
     /// `TIDEGATE_ADMIN_TOKEN`; without it the admin endpoints do not exist.
     pub admin_token: Option<String>,
+    /// `TIDEGATE_BOOKMARK_SECRET`; without it the admin token stands in, and without that the config.
+    pub bookmark_secret: Option<String>,
     /// `RATE_LIMIT_ENABLED`: false switches every limit off.
     pub limits: bool,
 }
@@ -32,7 +35,11 @@ impl Vars {
         let off = vars.get("RATE_LIMIT_ENABLED").is_some_and(|text| {
             ["false", "0", "off", "no"].contains(&text.trim().to_ascii_lowercase().as_str())
         });
-        Self { admin_token: vars.get("TIDEGATE_ADMIN_TOKEN").cloned(), limits: !off }
+        Self {
+            admin_token: vars.get("TIDEGATE_ADMIN_TOKEN").cloned(),
+            bookmark_secret: vars.get("TIDEGATE_BOOKMARK_SECRET").cloned(),
+            limits: !off,
+        }
     }
 }
 
@@ -50,6 +57,8 @@ pub struct Gate<P: Ports> {
     pub searches: RefCell<Searches>,
     /// Which cache groups were invalidated.
     pub groups: RefCell<Groups>,
+    /// What bookmarks are signed with.
+    pub bookmark_key: Key,
     /// Who is fetching what.
     pub flights: RefCell<Flights<P::Signal>>,
     /// What was learned of each pool of the site, in its order.
@@ -83,11 +92,14 @@ impl<P: Ports> Gate<P> {
     /// An isolate that has seen nothing. `traps` is how often this one lost its memory before.
     pub fn new(site: Compiled, text: &str, vars: Vars, traps: u32) -> Rc<Self> {
         let start = Timestamp::default();
+        let secrets = [&vars.bookmark_secret, &vars.admin_token];
+        let secret = secrets.into_iter().flatten().find(|secret| !secret.is_empty());
         let pools = site.pools.iter().map(|pool| PoolState::new(pool, start)).collect();
         Rc::new(Self {
             memory: RefCell::new(Memory::new(site.memory_bytes_max)),
             searches: RefCell::default(),
             groups: RefCell::default(),
+            bookmark_key: Key::new(secret.map_or(text, String::as_str)),
             flights: RefCell::default(),
             pools: RefCell::new(pools),
             refusals: RefCell::default(),

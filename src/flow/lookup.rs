@@ -170,6 +170,7 @@ impl<P: Ports> Found<P> {
                     .borrow()
                     .get(&visit.gate.searches.borrow().key(key))
                     .iter()
+                    .filter(|held| visit.is_past(held.head.as_of()))
                     .map(Candidate::held),
             );
         }
@@ -206,7 +207,7 @@ pub async fn look<P: Ports>(visit: &Visit<P>, layer: Layer, key: &PrimaryKey, fo
     }
 }
 
-/// Adds a stored response, unless it is older than what invalidated it.
+/// Adds a stored response, unless it is older than what invalidated it, or than what this client wrote.
 async fn add<P: Ports>(
     visit: &Visit<P>,
     layer: Layer,
@@ -215,7 +216,7 @@ async fn add<P: Ports>(
     body: P::Body,
     found: &mut Found<P>,
 ) {
-    if visit.gate.is_forgotten(key, head.response_time) {
+    if visit.gate.is_forgotten(key, head.as_of()) || !visit.is_past(head.as_of()) {
         return visit.ports.discard(body);
     }
     found.candidates.extend(take(visit, layer, head, body).await);

@@ -20,6 +20,7 @@ mod origin;
 mod own;
 mod report;
 mod slices;
+mod split;
 mod store;
 mod unanswered;
 mod visit;
@@ -76,6 +77,7 @@ pub async fn serve<P: Ports>(
         Settled::Refuse(why) => (gate.anonymous.clone(), Some(why), true),
     };
     let notes = RefCell::new(Notes::default());
+    let bookmark = split::bookmark(&gate, &route, &request, arrived);
     let visit = Rc::new(Visit {
         gate,
         ports,
@@ -85,6 +87,7 @@ pub async fn serve<P: Ports>(
         identity,
         id,
         arrived,
+        bookmark,
         notes,
     });
     if let Some(why) = rejected {
@@ -153,6 +156,7 @@ fn finish<P: Ports>(
     if let Some(decision) = &decision {
         admit::tell(visit, decision, &mut head);
     }
+    split::tell(visit, &mut head);
     head.fields.insert("x-request-id", &visit.id);
     let bytes = head.content_length();
     visit.gate.outbox.borrow_mut().add(&visit.event(head.status, bytes));

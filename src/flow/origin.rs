@@ -146,7 +146,7 @@ async fn ask_cdn<P: Ports>(visit: &Visit<P>, request: &RequestHead) -> Option<As
     let sent = visit.ports.fetch(&head, P::Body::default(), pool.config.attempt_timeout).await;
     match sent {
         Ok(message) if message.head.status != 404 && message.head.status < 500 => {
-            let exchange = Exchange { request_time, response_time: visit.ports.now() };
+            let exchange = Exchange::new(request_time, visit.ports.now());
             let clean = response::clean(message.head, &visit.gate.site.server.id);
             Some(Asked::Answered(Message::new(clean, message.body), exchange))
         }
@@ -181,14 +181,15 @@ impl<P: Ports> Way<'_, P> {
             replayable: payload.replayable(),
             last_resort,
             may_panic: visit.route.panic == Panic::Try,
-            wish: visit.wish(pool),
+            wish: visit.wish(index, pool, &self.request.method),
         };
+        visit.probe(index, pool);
         let start = ports.now();
         let mut attempts = Attempts::new(pool, &self.request.method, ask, start);
         let mut step = match self.start(index, pool, &mut attempts, last_resort).await {
             Some(Ok(step)) => step,
             Some(Err(failure)) => {
-                let exchange = Exchange { request_time: start, response_time: ports.now() };
+                let exchange = Exchange::new(start, ports.now());
                 return Asked::Failed(Failed { response: None, failure, pool: index, exchange });
             }
             None => return Asked::Refused(Refusal::NoPool),
@@ -203,7 +204,8 @@ impl<P: Ports> Way<'_, P> {
             let Made { by, request_time, sent } = made;
             let next =
                 visit.with_pool(index, |state, rng| attempts.report(state, by, &outcome, rng, response_time));
-            let exchange = Exchange { request_time, response_time };
+            let head = sent.as_ref().ok().and_then(|sent| sent.as_ref().ok()).map(|message| &message.head);
+            let exchange = visit.exchange((index, pool), by, head, (request_time, response_time));
             match (next, sent) {
                 (_, Err(refused)) => return Asked::Refused(Refusal::NotForwarded(refused)),
                 (Some(Next::Retry(again)), Ok(sent)) => {

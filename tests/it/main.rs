@@ -16,5 +16,6 @@ mod faults;
 mod flow;
 mod histories;
 mod reference;
+mod replicas;
 mod sim;
 mod tidy;
