@@ -82,7 +82,7 @@ $(BINARY): $(SOURCES)
 	@$(CARGO) build --locked --bin tidegate
 	@cp "$$($(CARGO) metadata --format-version 1 --no-deps --locked | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug/tidegate" $@
 
-$(RULES): $(SOURCES) $(wildcard tests/it/conformance/*.rs tests/it/sim/*.rs examples/plain-cache/*)
+$(RULES): $(SOURCES) $(wildcard tests/it/conformance/*.rs examples/plain-cache/*)
 	@echo "build: the rules of tests/it/conformance -> $@"
 	@mkdir -p build && rm -f $@.new
 	@TIDEGATE_RULES=$(CURDIR)/$@.new $(CARGO) test --locked --quiet --test it conformance:: > /dev/null

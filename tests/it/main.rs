@@ -17,5 +17,6 @@ mod flow;
 mod histories;
 mod reference;
 mod replicas;
-mod sim;
 mod tidy;
+
+use tidegate::sim;

@@ -4,14 +4,14 @@ use std::future::Future;
 use std::ops::Range;
 use std::rc::Rc;
 
-use tidegate::cache::{Layer, StorageKey};
-use tidegate::head::{Client, Message, RequestHead, ResponseHead};
-use tidegate::limit::batch;
-use tidegate::limit::object::{self, StateTable};
-use tidegate::origin::FetchError;
-use tidegate::ports::{Loaded, Observed, PortError, Ports};
-use tidegate::record::Delta;
-use tidegate::time::{Span, Timestamp};
+use crate::cache::{Layer, StorageKey};
+use crate::head::{Client, Message, RequestHead, ResponseHead};
+use crate::limit::batch;
+use crate::limit::object::{self, StateTable};
+use crate::origin::FetchError;
+use crate::ports::{Loaded, Observed, PortError, Ports};
+use crate::record::Delta;
+use crate::time::{Span, Timestamp};
 
 use super::body::{self, Body, Bytes, Content, Pipe};
 use super::clock::Signal;
@@ -47,6 +47,8 @@ impl Drop for UnderWay {
 const HANGS_FOR: Span = Span::from_secs(30);
 /// KV keeps nothing for less.
 const KV_KEEPS_MIN: Span = Span::from_secs(60);
+/// The stores count seconds in 31 bits.
+const KEEPS_SECS_MAX: u64 = 2_147_483_647;
 /// KV's promise: a write is seen everywhere after so long.
 const KV_LAG_MAX: Span = Span::from_secs(60);
 
@@ -295,6 +297,9 @@ impl Ports for Edge {
         let body = read.map_err(|_| PortError::Failed("Network connection lost.".into()))?;
         if length.is_some_and(|length| length != body.len() as u64) {
             return Err(PortError::Failed("FixedLengthStream did not see all expected bytes".into()));
+        }
+        if keep.as_secs() > KEEPS_SECS_MAX {
+            return Err(PortError::Failed("Value out of range.".into()));
         }
         let write = || {
             let keep = if helper == Helper::Kv { keep.max(KV_KEEPS_MIN) } else { keep };
