@@ -92,7 +92,9 @@ fn positions_are_exact() {
     let (pool, mut state) = pool();
     says(&pool, &mut state, 0, "x-replication-position", "16/B374D848");
     says(&pool, &mut state, 1, "x-replication-position", "16/B374D847");
-    let mark = Some(written(NOW, position("16/B374D848"), &pool));
+    let mark = written(NOW, position("16/B374D848"), &pool);
+    let other = Some(Bookmark { pool: 1, ..mark });
+    let mark = Some(mark);
     assert_eq!(readable(&pool, &state, mark, NOW), [0, PRIMARY]);
     assert_eq!(
         readable(&pool, &state, mark, NOW + ms(9999)),
