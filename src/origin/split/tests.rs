@@ -101,7 +101,6 @@ fn positions_are_exact() {
         [0, PRIMARY],
         "the other one says that it is not there"
     );
-    let other = Some(Bookmark { pool: 1, ..mark.unwrap() });
     assert_eq!(
         readable(&pool, &state, other, NOW),
         [PRIMARY],
