@@ -105,7 +105,7 @@ fn check(path: &Path) -> Result<String, String> {
 }
 
 fn build(path: &Path, out: Option<&Path>) -> Result<String, String> {
-    let text = module::module(&ConfigFile::read(path)?);
+    let text = module::module(&ConfigFile::read(path)?)?;
     let Some(out) = out else { return Ok(text) };
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
     folder

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::sections::{Config, ServerConfig};
@@ -17,7 +18,7 @@ use crate::size::Size;
 use crate::time::Span;
 
 /// A checked config, ready for use. Every name that a route gives is there.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Compiled {
     /// `[server]`
     pub server: ServerConfig,
@@ -50,8 +51,8 @@ impl Config {
         RouteConfig::plain("rest")
     }
 
-    /// Ready for use. Meant for a config that [`Config::from_json`] let through: a name that is not there is left
-    /// out.
+    /// Ready for use, natively; the wasm gets what this gives. Meant for a config that [`Config::from_json`] let
+    /// through: a name that is not there is left out.
     pub fn compile(&self) -> Compiled {
         let routes = self.routes_or_default().iter().map(|route| self.compile_route(route)).collect();
         let pools = self.origins.iter().map(|(name, pool)| Rc::new(Pool::new(name, pool.clone()))).collect();

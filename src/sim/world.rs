@@ -157,9 +157,10 @@ impl World {
     pub fn config(self, toml: &str) -> Self {
         let json: Value = toml::from_str(toml).unwrap_or_else(|error| panic!("{error}"));
         let checked = Config::from_json(&json).unwrap_or_else(|problems| panic!("{problems:#?}"));
+        let packed = checked.compile().pack().unwrap();
+        let compiled = Compiled::deployed(&packed, &stamp(&packed)).unwrap_or_else(|wrong| panic!("{wrong}"));
         let text = serde_json::to_string(&checked).unwrap();
-        let config = Config::deployed(&text, &stamp(&text)).unwrap_or_else(|wrong| panic!("{wrong}"));
-        *self.0.site.borrow_mut() = Some(Site { compiled: config.compile(), text });
+        *self.0.site.borrow_mut() = Some(Site { compiled, text });
         self
     }
 
