@@ -78,12 +78,10 @@ pub enum Carrier {
 }
 
 /// The two sides of a pool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Split {
     /// The endpoint that is written to.
     pub primary: usize,
-    /// All others.
-    barred_to_writes: Set,
 }
 
 /// How long what a replica said of its lag is news; after that somebody may ask again.
@@ -117,8 +115,7 @@ impl Split {
         let primary = endpoints.iter().position(is_primary)?;
         let last = endpoints.iter().map(|endpoint| endpoint.priority).max()?;
         endpoints.get_mut(primary)?.priority = last.saturating_add(1);
-        let barred_to_writes = Set::of((0..endpoints.len()).filter(|at| *at != primary));
-        Some(Self { primary, barred_to_writes })
+        Some(Self { primary })
     }
 }
 
@@ -128,7 +125,7 @@ impl PoolState {
     pub fn barred(&self, pool: &Pool, method: &Method, bookmark: Option<&Bookmark>, now: Timestamp) -> Set {
         let (Some(split), Some(config)) = (&pool.split, &pool.config.split) else { return Set::EMPTY };
         if !matches!(method, Method::Get | Method::Head) {
-            return split.barred_to_writes;
+            return Set::of((0..pool.endpoints.len()).filter(|at| *at != split.primary));
         }
         let bookmark = bookmark
             .map(|mark| Bookmark { position: mark.position.filter(|_| mark.pool == pool.hash), ..*mark });
