@@ -23,10 +23,10 @@ use super::identify::Keyring;
 pub struct Vars {
     /// `TIDEGATE_ADMIN_TOKEN`; without it the admin endpoints do not exist.
     pub admin_token: Option<String>,
-    /// `TIDEGATE_BOOKMARK_SECRET`; without it the admin token stands in, and without that the config.
-    pub bookmark_secret: Option<String>,
     /// `RATE_LIMIT_ENABLED`: false switches every limit off.
     pub limits: bool,
+    /// All of them, for the pools' secrets.
+    pub all: Dict<String, String>,
 }
 
 impl Vars {
@@ -35,11 +35,7 @@ impl Vars {
         let off = vars.get("RATE_LIMIT_ENABLED").is_some_and(|text| {
             ["false", "0", "off", "no"].contains(&text.trim().to_ascii_lowercase().as_str())
         });
-        Self {
-            admin_token: vars.get("TIDEGATE_ADMIN_TOKEN").cloned(),
-            bookmark_secret: vars.get("TIDEGATE_BOOKMARK_SECRET").cloned(),
-            limits: !off,
-        }
+        Self { admin_token: vars.get("TIDEGATE_ADMIN_TOKEN").cloned(), limits: !off, all: vars.clone() }
     }
 }
 
@@ -92,8 +88,10 @@ impl<P: Ports> Gate<P> {
     /// An isolate that has seen nothing. `traps` is how often this one lost its memory before.
     pub fn new(site: Compiled, text: &str, vars: Vars, traps: u32) -> Rc<Self> {
         let start = Timestamp::default();
-        let secrets = [&vars.bookmark_secret, &vars.admin_token];
-        let secret = secrets.into_iter().flatten().find(|secret| !secret.is_empty());
+        // Without a secret of their own the admin token stands in, and without that the config.
+        let secrets = ["TIDEGATE_BOOKMARK_SECRET", "TIDEGATE_ADMIN_TOKEN"];
+        let mut secrets = secrets.into_iter().filter_map(|name| vars.all.get(name));
+        let secret = secrets.find(|secret| !secret.is_empty());
         let pools = site.pools.iter().map(|pool| PoolState::new(pool, start)).collect();
         Rc::new(Self {
             memory: RefCell::new(Memory::new(site.memory_bytes_max)),

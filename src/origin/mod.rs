@@ -31,6 +31,7 @@ pub mod pool;
 pub mod quantile;
 pub mod response;
 pub mod retry;
+pub mod rewrite;
 mod score;
 mod select;
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod origins;
 mod own;
 mod poisoning;
 mod preconditions;
+mod providers;
 mod record;
 mod saas;
 mod semantics;

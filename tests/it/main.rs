@@ -18,6 +18,7 @@ mod histories;
 mod packed;
 mod reference;
 mod replicas;
+mod simulate;
 mod tidy;
 
 use tidegate::sim;
