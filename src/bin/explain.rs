@@ -78,7 +78,12 @@ fn origin(out: &mut String, compiled: &Compiled, request: &RequestHead, route: &
     let pools = route.pools.iter().filter_map(|at| compiled.pools.get(*at));
     for (at, pool) in pools.enumerate() {
         let _ = writeln!(out, "{} {}", if at == 0 { "origin    " } else { "  else    " }, pool_line(pool));
-        for endpoint in &pool.endpoints {
+        for (at, endpoint) in pool.endpoints.iter().enumerate() {
+            let part = match pool.split {
+                Some(split) if split.primary == at => " (primary)",
+                Some(_) => " (replica)",
+                None => "",
+            };
             let rewrite = Rewrite {
                 strip_prefix: route.strip_prefix.as_ref().map(|prefix| prefix.as_str()),
                 add_prefix: route.add_prefix.as_ref().map(|prefix| prefix.as_str()),
@@ -91,7 +96,7 @@ fn origin(out: &mut String, compiled: &Compiled, request: &RequestHead, route: &
                 Ok(head) => head.target.url().to_owned(),
                 Err(why) => format!("answered {}: {}", why.status(), why.as_str()),
             };
-            let _ = writeln!(out, "           {}. {asked}", endpoint.priority);
+            let _ = writeln!(out, "           {}. {asked}{part}", endpoint.priority);
         }
     }
 }

@@ -100,7 +100,7 @@ pub async fn ask<P: Ports>(
     let place = match queue::enter(visit).await {
         Ok(place) => place,
         Err(stop) => {
-            let exchange = Exchange { request_time: start, response_time: visit.ports.now() };
+            let exchange = Exchange::new(start, visit.ports.now());
             let failure = Failure { cause: Cause::NoEndpoint, stop, tries: 0, endpoint: None };
             let pool = visit.route.pools.first().copied().unwrap_or_default();
             return Asked::Failed(Failed { response: None, failure, pool, exchange });
@@ -147,7 +147,7 @@ async fn ask_pools<P: Ports>(
             let failure =
                 Failure { cause: Cause::NoEndpoint, stop: Stop::NoSecret, tries: 0, endpoint: None };
             let now = visit.ports.now();
-            let exchange = Exchange { request_time: now, response_time: now };
+            let exchange = Exchange::new(now, now);
             asked = Asked::Failed(Failed { response: None, failure, pool: *index, exchange });
             continue;
         }
@@ -184,14 +184,15 @@ impl<P: Ports> Way<'_, P> {
             replayable: payload.replayable(),
             last_resort,
             may_panic: visit.route.panic == Panic::Try,
-            wish: visit.wish(pool),
+            wish: visit.wish(index, pool, &self.request.method),
         };
+        visit.probe(index, pool);
         let start = ports.now();
         let mut attempts = Attempts::new(pool, &self.request.method, ask, start);
         let mut step = match self.start(index, pool, &mut attempts, last_resort).await {
             Some(Ok(step)) => step,
             Some(Err(failure)) => {
-                let exchange = Exchange { request_time: start, response_time: ports.now() };
+                let exchange = Exchange::new(start, ports.now());
                 return Asked::Failed(Failed { response: None, failure, pool: index, exchange });
             }
             None => return Asked::Refused(Refusal::NoPool),
@@ -206,7 +207,8 @@ impl<P: Ports> Way<'_, P> {
             let Made { by, request_time, sent } = made;
             let next =
                 visit.with_pool(index, |state, rng| attempts.report(state, by, &outcome, rng, response_time));
-            let exchange = Exchange { request_time, response_time };
+            let head = sent.as_ref().ok().and_then(|sent| sent.as_ref().ok()).map(|message| &message.head);
+            let exchange = visit.exchange((index, pool), by, head, (request_time, response_time));
             match (next, sent) {
                 (_, Err(refused)) => return Asked::Refused(Refusal::NotForwarded(refused)),
                 (Some(Next::Retry(again)), Ok(sent)) => {
