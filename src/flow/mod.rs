@@ -10,6 +10,7 @@
 mod admit;
 mod beside;
 mod cached;
+mod cdn;
 mod complete;
 mod fetch;
 mod fleet;
@@ -22,8 +23,10 @@ mod origin;
 mod own;
 mod precondition;
 mod purged;
+mod queue;
 mod report;
 mod slices;
+mod split;
 mod steer;
 mod store;
 mod unanswered;
@@ -81,6 +84,7 @@ pub async fn serve<P: Ports>(
         Settled::Refuse(why) => (gate.anonymous.clone(), Some(why), true),
     };
     let notes = RefCell::new(Notes::default());
+    let bookmark = split::bookmark(&gate, &route, &request, arrived);
     let behind = RefCell::new(fleet::keep_up(&gate, &ports, arrived));
     let visit = Rc::new(Visit {
         gate,
@@ -91,6 +95,7 @@ pub async fn serve<P: Ports>(
         identity,
         id,
         arrived,
+        bookmark,
         behind,
         notes,
     });
@@ -163,6 +168,8 @@ fn finish<P: Ports>(
     if let Some(decision) = &decision {
         admit::tell(visit, decision, &mut head);
     }
+    queue::tell(visit, &mut head);
+    split::tell(visit, &mut head);
     head.fields.insert("x-request-id", &visit.id);
     let bytes = head.content_length();
     visit.gate.outbox.borrow_mut().add(&visit.event(head.status, bytes));

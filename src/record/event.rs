@@ -220,13 +220,15 @@ pub enum Incident {
     MetricsUnreachable,
     /// A pool was left out, since the deployment lacks its secret.
     SecretMissing,
+    /// A replica did not say how far behind it is.
+    ProbeFailed,
     /// What the fleet shares could not be read; the isolate went on with what it knew.
     FleetUnreachable,
 }
 
 impl Incident {
     /// In the order of their index. A new one goes to the end: counters on their way hold the index.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::KvError,
         Self::KvSlow,
         Self::ColoError,
@@ -241,6 +243,7 @@ impl Incident {
         Self::DeferredFailed,
         Self::MetricsUnreachable,
         Self::SecretMissing,
+        Self::ProbeFailed,
         Self::FleetUnreachable,
     ];
 
@@ -261,6 +264,7 @@ impl Incident {
             Self::DeferredFailed => "deferred-failed",
             Self::MetricsUnreachable => "metrics-unreachable",
             Self::SecretMissing => "secret-missing",
+            Self::ProbeFailed => "probe-failed",
             Self::FleetUnreachable => "fleet-unreachable",
         }
     }
@@ -276,6 +280,7 @@ impl Incident {
             | Self::LimiterUnreachable
             | Self::AuthUnavailable
             | Self::Trap
+            | Self::ProbeFailed
             | Self::TruncatedBody
             | Self::DeferredFailed
             | Self::SecretMissing

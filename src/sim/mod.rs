@@ -27,6 +27,7 @@ mod fault;
 mod fleet;
 mod ledger;
 mod origin;
+mod queue;
 mod stores;
 pub mod workload;
 mod world;

@@ -19,6 +19,7 @@ use super::fault::{Fault, Helper};
 use super::fleet::Fleet;
 use super::ledger::Ledger;
 use super::origin::{Asked, Origin, Reply};
+use super::queue::QueueObject;
 use super::stores::{Colos, Kv};
 
 /// When every world begins: 2026-09-10 00:26:40 GMT.
@@ -86,6 +87,7 @@ pub struct Shared {
     pub kv: RefCell<Kv>,
     pub api_keys: RefCell<HashMap<String, String>>,
     pub limiters: RefCell<HashMap<String, Vec<u8>>>,
+    pub queues: RefCell<HashMap<String, QueueObject>>,
     pub metrics: RefCell<Live>,
     pub fleet: RefCell<Fleet>,
     pub origin: RefCell<Origin>,
@@ -163,6 +165,7 @@ impl World {
             kv: RefCell::default(),
             api_keys: RefCell::default(),
             limiters: RefCell::default(),
+            queues: RefCell::default(),
             metrics: RefCell::new(Live::new(START)),
             fleet: RefCell::default(),
             origin: RefCell::new(Box::new(|_| Reply::ok("hello"))),

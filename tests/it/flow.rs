@@ -15,6 +15,7 @@ mod poisoning;
 mod preconditions;
 mod providers;
 mod purging;
+mod queue;
 mod record;
 mod saas;
 mod semantics;

@@ -2,3 +2,4 @@
 export { Fleet } from "./fleet.mjs";
 export { Limiter } from "./limiter.mjs";
 export { Metrics } from "./metrics.mjs";
+export { Queue } from "./queue.mjs";
