@@ -167,6 +167,15 @@ pub trait Ports: Clone + 'static {
         asks: &str,
         budget: Span,
     ) -> impl Future<Output = Result<String, PortError>>;
+    /// Says something to the shield of this key (`cache::shield` has both texts), a record on further lines and its body
+    /// beside it; an answer comes back in the same way.
+    fn shield(
+        &self,
+        key: &StorageKey,
+        said: &str,
+        body: Option<&Self::Bytes>,
+        budget: Span,
+    ) -> impl Future<Output = Result<(String, Option<Self::Bytes>), PortError>>;
     /// The record of an API key, by the key's hash.
     fn api_key(&self, hash: &str, budget: Span) -> impl Future<Output = Result<Option<String>, PortError>>;
     /// Whether a signature holds. `key` is a JWK, or for HMAC the name of the binding that has the secret.

@@ -21,6 +21,7 @@ mod origin;
 mod own;
 mod precondition;
 mod report;
+mod shield;
 mod slices;
 mod store;
 mod unanswered;

@@ -7,8 +7,8 @@ use crate::cache::memory::Held;
 use crate::cache::range::How;
 use crate::cache::stored::Exchange;
 use crate::cache::{
-    CacheStatus, Detail, Fwd, Layer, NotStored, Policy, PrimaryKey, Record, StoredHead, VariantIndex,
-    invalidates, storable,
+    CacheStatus, Collapse, Detail, Fwd, Layer, NotStored, Policy, PrimaryKey, Record, StoredHead,
+    VariantIndex, invalidates, storable,
 };
 use crate::head::{Message, ResponseHead};
 use crate::ports::{Loaded, PortError, Ports};
@@ -21,8 +21,8 @@ use super::complete;
 use super::fetch;
 use super::flight::Lead;
 use super::lookup::{Candidate, Content, Found};
-use super::slices;
 use super::visit::Visit;
+use super::{shield, slices};
 
 /// A response of the origin's own to a request that the cache took part in.
 pub struct Received<B> {
@@ -140,7 +140,8 @@ impl<P: Ports> Filling<P> {
         let policy = &visit.route.cache;
         let small = length.is_none_or(|bytes| bytes <= policy.memory_object_bytes_max.bytes());
         if !small {
-            self.lead.take();
+            // What memory does not keep is not waited for.
+            self.lead.take().into_iter().for_each(Lead::pass);
             return self.stream(head, body, length).await;
         }
         let read = visit.ports.gather(body, policy.memory_object_bytes_max.bytes()).await;
@@ -170,7 +171,9 @@ impl<P: Ports> Filling<P> {
             let key = searches.learn(&self.key, &head);
             memory.insert(&key, head.clone(), bytes.clone(), length, variants_max);
         }
-        self.lead.take();
+        if let Some(lead) = self.lead.take() {
+            lead.share(&head, &bytes);
+        }
         self.save(Layer::Colo, &head, visit.ports.body(&bytes), length).await;
         if self.pays(&head) {
             self.save(Layer::Kv, &head, visit.ports.body(&bytes), length).await;
@@ -317,7 +320,7 @@ pub fn promote<P: Ports>(
         memory.insert(&key, (*candidate.head).clone(), bytes.clone(), length, variants_max);
     }
     drop(lead);
-    if candidate.layer == Layer::Kv && policy.takes(Layer::Colo, Some(length)) {
+    if candidate.layer != Layer::Colo && policy.takes(Layer::Colo, Some(length)) {
         let index = found.index.clone();
         let (key, asked) = (key.clone(), candidate.head.response_time);
         let filling = Filling { visit: visit.clone(), key, index, asked, afresh: false, lead: None };
@@ -369,6 +372,9 @@ const REMOVE_AGAIN_AFTER: Span = Span::from_millis(1100);
 /// Removes every stored response of this key.
 pub fn forget<P: Ports>(visit: &Rc<Visit<P>>, key: PrimaryKey) {
     visit.gate.forget(&key, visit.ports.now());
+    if visit.route.cache.collapse == Collapse::Global {
+        shield::forget(visit, &key);
+    }
     let visit = visit.clone();
     visit.clone().ports.defer(async move { remove(&visit, &key).await });
 }

@@ -371,6 +371,11 @@ export class Call {
     this.settle(op, within(this.env.LIMITER.getByName(name).take(asks, this.trap), millis).then((verdicts) => [verdicts]));
   }
 
+  /** Says something to the shield of a key: a text and perhaps bytes, and so is its answer. */
+  shield(op, key, said, body, millis) {
+    this.settle(op, within(this.env.SHIELD.getByName(key).say(said, body), millis));
+  }
+
   /** Hands counters over. */
   report(op, delta) {
     this.settle(op, this.env.METRICS.getByName("metrics").ingest(delta).then(() => []));

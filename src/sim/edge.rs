@@ -17,6 +17,7 @@ use super::body::{self, Body, Bytes, Content, Pipe};
 use super::clock::Signal;
 use super::fault::Helper;
 use super::origin::Asked;
+use super::shield::Heard;
 use super::stores::Kept;
 use super::world::Shared;
 
@@ -345,6 +346,26 @@ impl Ports for Edge {
             Ok(batch::replies_text(&step.replies))
         };
         self.ask(Helper::Limiter, budget, take).await
+    }
+
+    async fn shield(
+        &self,
+        key: &StorageKey,
+        said: &str,
+        body: Option<&Bytes>,
+        budget: Span,
+    ) -> Result<(String, Option<Bytes>), PortError> {
+        let shared = &self.shared;
+        shared.counts.borrow_mut().shield += 1;
+        let say = || Ok(shared.shields.borrow_mut().entry(*key).or_default().say(said, body, self.now()));
+        match self.ask(Helper::Shield, budget, say).await? {
+            Heard::Answer(verdict, body) => Ok((verdict, body)),
+            Heard::Wait(flight, wait) => {
+                let landed = flight.signal.raised(shared.clock.sleep(wait)).await;
+                let came = landed.then(|| flight.came.borrow().clone()).flatten();
+                Ok(came.unwrap_or_else(|| ("go".into(), None)))
+            }
+        }
     }
 
     async fn api_key(&self, hash: &str, budget: Span) -> Result<Option<String>, PortError> {

@@ -13,6 +13,8 @@ pub enum Helper {
     Limiter,
     /// The object that holds the counters.
     Metrics,
+    /// The object of a key with `collapse = "global"`.
+    Shield,
 }
 
 /// How a helper behaves.

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use crate::cache::StorageKey;
 use crate::config::{Compiled, Config, stamp};
 use crate::flow::{self, Gate, Vars};
 use crate::head::Method;
@@ -17,6 +18,7 @@ use super::clock::{Clock, Tasks};
 use super::edge::Edge;
 use super::fault::{Fault, Helper};
 use super::origin::{Asked, Origin, Reply};
+use super::shield::Shield;
 use super::stores::{Colos, Kv};
 
 /// When every world begins: 2026-09-10 00:26:40 GMT.
@@ -33,6 +35,7 @@ pub struct Counts {
     pub kv_writes: usize,
     pub limiter: usize,
     pub metrics: usize,
+    pub shield: usize,
 }
 
 impl Counts {
@@ -64,6 +67,7 @@ pub struct Shared {
     pub api_keys: RefCell<HashMap<String, String>>,
     pub limiters: RefCell<HashMap<String, Vec<u8>>>,
     pub metrics: RefCell<Live>,
+    pub shields: RefCell<HashMap<StorageKey, Shield>>,
     pub origin: RefCell<Origin>,
     pub asked: RefCell<Vec<Asked>>,
     pub counts: RefCell<Counts>,
@@ -139,6 +143,7 @@ impl World {
             api_keys: RefCell::default(),
             limiters: RefCell::default(),
             metrics: RefCell::new(Live::new(START)),
+            shields: RefCell::default(),
             origin: RefCell::new(Box::new(|_| Reply::ok("hello"))),
             asked: RefCell::default(),
             counts: RefCell::default(),
@@ -250,6 +255,8 @@ impl World {
         let gone = self.0.isolates.borrow_mut().remove(&(colo, isolate));
         if let Some((id, gate)) = gone {
             let leaks = self.0.leaks.get();
+            self.0.tasks.lose(id);
+            // Nor does it do any more what ends with its requests.
             self.0.tasks.lose(id);
             self.0.leaks.set(leaks);
             drop(gate);

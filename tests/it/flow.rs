@@ -16,6 +16,7 @@ mod preconditions;
 mod record;
 mod saas;
 mod semantics;
+mod shield;
 mod slices;
 
 use crate::sim::{Reply, World};
