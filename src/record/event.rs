@@ -218,13 +218,17 @@ pub enum Incident {
     DeferredFailed,
     /// A delta of counters did not reach the metrics object.
     MetricsUnreachable,
+    /// A pool was left out, since the deployment lacks its secret.
+    SecretMissing,
+    /// A replica did not say how far behind it is.
+    ProbeFailed,
     /// A key's shield failed or was slower than its budget.
     ShieldUnreachable,
 }
 
 impl Incident {
     /// In the order of their index. A new one goes to the end: counters on their way hold the index.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::KvError,
         Self::KvSlow,
         Self::ColoError,
@@ -238,6 +242,8 @@ impl Incident {
         Self::TruncatedBody,
         Self::DeferredFailed,
         Self::MetricsUnreachable,
+        Self::SecretMissing,
+        Self::ProbeFailed,
         Self::ShieldUnreachable,
     ];
 
@@ -258,6 +264,8 @@ impl Incident {
             Self::DeferredFailed => "deferred-failed",
             Self::MetricsUnreachable => "metrics-unreachable",
             Self::ShieldUnreachable => "shield-unreachable",
+            Self::SecretMissing => "secret-missing",
+            Self::ProbeFailed => "probe-failed",
         }
     }
 
@@ -273,8 +281,10 @@ impl Incident {
             | Self::ShieldUnreachable
             | Self::AuthUnavailable
             | Self::Trap
+            | Self::ProbeFailed
             | Self::TruncatedBody
-            | Self::DeferredFailed => true,
+            | Self::DeferredFailed
+            | Self::SecretMissing => true,
         }
     }
 }

@@ -17,7 +17,7 @@ use super::body::{self, Body, Bytes, Content, Pipe};
 use super::clock::Signal;
 use super::fault::Helper;
 use super::origin::Asked;
-use super::shield::Heard;
+use super::queue;
 use super::stores::Kept;
 use super::world::Shared;
 
@@ -249,13 +249,22 @@ impl Ports for Edge {
             "HEAD" => Rc::new([]),
             _ if head.is_bodiless() => Rc::new([]),
             _ if reply.breaks => reply.body.as_bytes()[..reply.body.len() / 2].into(),
-            _ => reply.body.as_bytes().into(),
+            _ => reply.body.clone().into(),
         };
         if reply.with_length && !head.is_bodiless() && !head.fields.contains("content-length") {
             head.fields.append("content-length", &reply.body.len().to_string());
         }
         let content = Content { bytes, ends_at: self.now() + reply.takes, breaks: reply.breaks };
         Ok(Message::new(head, Body::stream(content, &shared.leaks)))
+    }
+
+    fn ending(&self, body: Body, signal: &Rc<Signal>, _: Option<u64>, _: bool) -> Body {
+        let (clock, signal, ends_at) = (self.shared.clock.clone(), signal.clone(), body.ends_at());
+        self.defer(async move {
+            clock.until(ends_at).await;
+            signal.raise();
+        });
+        body
     }
 
     fn watch(&self, body: Body, idle: Span, _length: Option<u64>) -> Body {
@@ -342,6 +351,7 @@ impl Ports for Edge {
             let step = object::step(&mut table, &orders, self.now());
             if step.changed {
                 *stored = table.encode();
+                shared.ledger.borrow_mut().kept(object, step.expires_at, self.now());
             }
             Ok(batch::replies_text(&step.replies))
         };
@@ -358,17 +368,18 @@ impl Ports for Edge {
         let shared = &self.shared;
         shared.counts.borrow_mut().shield += 1;
         let say = || Ok(shared.shields.borrow_mut().entry(*key).or_default().say(said, body, self.now()));
-        match self.ask(Helper::Shield, budget, say).await? {
-            Heard::Answer(verdict, body) => Ok((verdict, body)),
-            Heard::Wait(flight, wait) => {
-                let landed = flight.signal.raised(shared.clock.sleep(wait)).await;
-                let came = landed.then(|| flight.came.borrow().clone()).flatten();
-                Ok(came.unwrap_or_else(|| ("go".into(), None)))
-            }
-        }
+        let heard = self.ask(Helper::Shield, budget, say).await?;
+        Ok(heard.told(&shared.clock).await)
+    }
+
+    async fn queue(&self, name: &str, call: &str, patience: Span, budget: Span) -> Result<String, PortError> {
+        let shared = &self.shared;
+        self.ask(Helper::Queue, budget, || Ok(())).await?;
+        queue::turn(&shared.queues, &shared.clock, (name, call), patience).await
     }
 
     async fn api_key(&self, hash: &str, budget: Span) -> Result<Option<String>, PortError> {
+        self.shared.counts.borrow_mut().key_reads += 1;
         let read = || Ok(self.shared.api_keys.borrow().get(hash).cloned());
         self.ask(Helper::Kv, budget, read).await
     }
@@ -385,6 +396,7 @@ impl Ports for Edge {
         let ingest = || {
             let delta = Delta::decode(delta).map_err(|error| PortError::Failed(error.to_string()))?;
             shared.metrics.borrow_mut().ingest(&delta, self.now());
+            shared.ledger.borrow_mut().ingested(self.now());
             Ok(())
         };
         self.ask(Helper::Metrics, HANGS_FOR, ingest).await

@@ -7,7 +7,7 @@ use crate::cache::shield::{self, Verdict};
 use crate::time::{Span, Timestamp};
 
 use super::body::Bytes;
-use super::clock::Signal;
+use super::clock::{Clock, Signal};
 
 type Told = (String, Option<Bytes>);
 
@@ -22,6 +22,19 @@ pub struct Flight {
 pub enum Heard {
     Answer(String, Option<Bytes>),
     Wait(Rc<Flight>, Span),
+}
+
+impl Heard {
+    /// What whoever said it is told, at once or after a while.
+    pub async fn told(self, clock: &Rc<Clock>) -> Told {
+        let (flight, wait) = match self {
+            Self::Answer(text, body) => return (text, body),
+            Self::Wait(flight, wait) => (flight, wait),
+        };
+        let landed = flight.signal.raised(clock.sleep(wait)).await;
+        let came = landed.then(|| flight.came.borrow().clone()).flatten();
+        came.unwrap_or_else(|| ("go".into(), None))
+    }
 }
 
 #[derive(Default)]

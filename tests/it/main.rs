@@ -15,7 +15,10 @@ mod differential;
 mod faults;
 mod flow;
 mod histories;
+mod packed;
 mod reference;
+mod replicas;
+mod simulate;
 mod tidy;
 
 use tidegate::sim;
