@@ -17,6 +17,7 @@ mod flight;
 mod gate;
 mod hedge;
 mod identify;
+mod keep;
 mod lookup;
 mod origin;
 mod own;

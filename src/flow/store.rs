@@ -7,8 +7,8 @@ use crate::cache::memory::Held;
 use crate::cache::range::How;
 use crate::cache::stored::Exchange;
 use crate::cache::{
-    CacheStatus, Collapse, Detail, Fwd, Layer, NotStored, Policy, PrimaryKey, Record, StoredHead,
-    VariantIndex, invalidates, storable,
+    CacheStatus, Collapse, Detail, Fwd, Layer, NotStored, PrimaryKey, Record, StoredHead, VariantIndex,
+    invalidates, storable,
 };
 use crate::head::{Message, ResponseHead};
 use crate::ports::{Loaded, PortError, Ports};
@@ -20,6 +20,7 @@ use super::beside;
 use super::complete;
 use super::fetch;
 use super::flight::Lead;
+use super::keep;
 use super::lookup::{Candidate, Content, Found};
 use super::visit::Visit;
 use super::{shield, slices};
@@ -257,7 +258,7 @@ async fn save<P: Ports>(
     body: P::Body,
     length: u64,
 ) -> Result<(), PortError> {
-    let keep = keep(&visit.route.cache, head);
+    let keep = keep::span(&visit.route.cache, head);
     let primary = key.storage_key();
     let own = head.storage_key(key);
     let record = Loaded::new(Record::Response(head.clone()).encode(), body);
@@ -274,29 +275,6 @@ async fn save<P: Ports>(
         visit.ports.remove(layer, &key).await?;
     }
     Ok(())
-}
-
-/// A stale response with a validator is worth keeping for a while: a 304 is cheaper than a body.
-const KEEP_FOR_VALIDATION: Span = Span::from_secs(3600);
-
-/// The same for one that memory does not keep: its body is written once, however often it is confirmed.
-const KEEP_LARGE_FOR_VALIDATION: Span = Span::from_secs(86_400);
-
-/// Nothing is kept longer, whatever its lifetime: a store counts in seconds of 31 bits.
-const KEEP_MAX: Span = Span::from_secs(31_536_000);
-
-/// How long a store keeps a response: as long as it could be of use.
-pub(super) fn keep(policy: &Policy, head: &StoredHead) -> Span {
-    let stale = head.stale_while_revalidate_secs.max(head.stale_if_error_secs);
-    let validator = head.fields.contains("etag") || head.fields.contains("last-modified");
-    let after = if validator {
-        let small = policy.takes(Layer::Memory, head.stored_bytes());
-        Span::from_secs(stale.into()).max(if small { KEEP_FOR_VALIDATION } else { KEEP_LARGE_FOR_VALIDATION })
-    } else {
-        Span::from_secs(stale.into())
-    };
-    let fresh = Span::from_secs(head.lifetime_secs.saturating_sub(head.initial_age_secs).into());
-    fresh.saturating_add(after).min(KEEP_MAX)
 }
 
 /// How long an index of variants is kept at least.
