@@ -81,16 +81,23 @@ pub struct Lead<P: Ports> {
 
 impl<P: Ports> Lead<P> {
     /// It leads for other isolates too.
-    pub fn for_all(self: Lead<P>, duty: Duty<P>) -> Self {
-        let mut lead = self;
-        lead.duty = Some(duty);
-        lead
+    pub fn for_all(mut self, duty: Duty<P>) -> Self {
+        self.duty = Some(duty);
+        self
     }
 
     /// The answer is in memory: the others may go on.
     pub fn share(mut self, head: &StoredHead, bytes: &P::Bytes) {
         if let Some(duty) = self.duty.take() {
             duty.share(head, bytes);
+        }
+    }
+
+    /// What comes is too large for memory: other isolates are not to wait for it for a while. Those of this one find it
+    /// in the colo.
+    pub fn pass_for_others(mut self) {
+        if let Some(duty) = self.duty.take() {
+            duty.pass();
         }
     }
 
