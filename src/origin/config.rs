@@ -10,9 +10,12 @@ use super::concurrency::Concurrency;
 use super::lies::FailWhen;
 use super::outcome::FetchError;
 use super::quantile::TooSlow;
+use super::rewrite::{PathRewrite, Secret};
 use super::score::ScoreConfig;
+use super::split::SplitConfig;
 use super::url::{OriginUrl, is_host_name};
 use crate::head::Method;
+use crate::list::Dict;
 use crate::size::Size;
 use crate::time::Span;
 
@@ -39,6 +42,9 @@ pub struct PoolConfig {
     /// The endpoints. Not together with `url`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<EndpointConfig>,
+    /// Which endpoint is written to, where the others are only read. Without `endpoints` it has their URLs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split: Option<SplitConfig>,
     /// How one endpoint is chosen among those of the same priority.
     pub selection: Selection,
     /// By what the rendezvous selection keeps requests together.
@@ -73,8 +79,22 @@ pub struct PoolConfig {
     pub breaker: BreakerConfig,
     /// The Host that the origin sees.
     pub host: HostMode,
-    /// The pools that are asked in this order when this one gives up.
+    /// The pools that are asked when this one gives up: this one and they by `priority`, then by `cost`, then in the
+    /// order in which they stand here.
     pub fallback: Vec<Box<str>>,
+    /// Of this pool and those that stand in for one another, the one with the smallest number is asked first.
+    pub priority: u32,
+    /// What a request costs here, in any unit: of pools with the same priority the cheapest is asked first.
+    pub cost: f64,
+    /// The path that its endpoints are asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathRewrite>,
+    /// Fields of the request that are set for its endpoints; an empty value takes one out.
+    #[serde(skip_serializing_if = "Dict::is_empty")]
+    pub headers: Dict<String, String>,
+    /// The secret of the deployment that its endpoints are shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<Secret>,
 }
 
 impl Default for PoolConfig {
@@ -83,6 +103,7 @@ impl Default for PoolConfig {
         Self {
             url: None,
             endpoints: Vec::new(),
+            split: None,
             selection: Selection::Priority,
             affinity: Affinity::default(),
             score: ScoreConfig::default(),
@@ -99,6 +120,11 @@ impl Default for PoolConfig {
             breaker: BreakerConfig::default(),
             host: HostMode::Origin,
             fallback: Vec::new(),
+            priority: 0,
+            cost: 0.0,
+            path: None,
+            headers: Dict::default(),
+            secret: None,
         }
     }
 }
@@ -313,6 +339,15 @@ impl<'de> Deserialize<'de> for PoolConfig {
             };
         }
         Self::deserialize(deserializer)
+    }
+}
+
+impl PoolConfig {
+    /// The endpoints that `split` gives by their URLs.
+    pub(super) fn split_endpoints(&self) -> impl Iterator<Item = EndpointConfig> {
+        let split = self.split.iter().filter(|_| self.url.is_none() && self.endpoints.is_empty());
+        let urls = split.flat_map(|split| split.replicas.iter().chain([&split.primary]));
+        urls.filter_map(|url| url.parse().ok()).map(EndpointConfig::of)
     }
 }
 

@@ -17,6 +17,8 @@ mod flow;
 mod histories;
 mod packed;
 mod reference;
+mod replicas;
+mod simulate;
 mod tidy;
 
 use tidegate::sim;
