@@ -8,7 +8,7 @@
 //! config say `cfg_attr(not(target_arch = "wasm32"), serde(default))`.
 //!
 //! Nothing here tells whether a text was written from other sources: who takes one from elsewhere asks for a stamp first
-//! ([`FORM`]).
+//! ([`FORM`]). Without one, a type that checks what it reads may stop the reading by a panic.
 
 mod read;
 mod write;
