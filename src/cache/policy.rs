@@ -34,7 +34,8 @@ impl Layer {
 
 /// How long the named classes last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), serde(default))]
 pub struct Classes {
     /// `"short"`, default 60s.
     pub short: Span,
@@ -223,7 +224,8 @@ packed_serde!(Negative as Dict<String, Span>);
 
 /// What a route says about caching.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), serde(default))]
 pub struct Policy {
     /// Whether anything is stored or reused at all; default true.
     pub enabled: bool,
