@@ -222,13 +222,15 @@ pub enum Incident {
     SecretMissing,
     /// A replica did not say how far behind it is.
     ProbeFailed,
+    /// A key's shield failed or was slower than its budget.
+    ShieldUnreachable,
     /// What the fleet shares could not be read; the isolate went on with what it knew.
     FleetUnreachable,
 }
 
 impl Incident {
     /// In the order of their index. A new one goes to the end: counters on their way hold the index.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::KvError,
         Self::KvSlow,
         Self::ColoError,
@@ -244,6 +246,7 @@ impl Incident {
         Self::MetricsUnreachable,
         Self::SecretMissing,
         Self::ProbeFailed,
+        Self::ShieldUnreachable,
         Self::FleetUnreachable,
     ];
 
@@ -263,6 +266,7 @@ impl Incident {
             Self::TruncatedBody => "truncated-body",
             Self::DeferredFailed => "deferred-failed",
             Self::MetricsUnreachable => "metrics-unreachable",
+            Self::ShieldUnreachable => "shield-unreachable",
             Self::SecretMissing => "secret-missing",
             Self::ProbeFailed => "probe-failed",
             Self::FleetUnreachable => "fleet-unreachable",
@@ -278,6 +282,7 @@ impl Incident {
             | Self::StoreFailed
             | Self::UnreadableRecord
             | Self::LimiterUnreachable
+            | Self::ShieldUnreachable
             | Self::AuthUnavailable
             | Self::Trap
             | Self::ProbeFailed

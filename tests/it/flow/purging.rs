@@ -330,3 +330,20 @@ fn a_body_too_large_for_memory_is_purged_hard_and_soft_where_it_lies() {
     assert!(cache().starts_with("hit"));
     assert_eq!(world.leaks(), 0);
 }
+
+#[test]
+fn what_another_isolate_got_before_a_purge_answers_nobody_who_knows_of_it() {
+    let config = format!("{PLAIN}cache = {{ collapse = \"global\" }}\n");
+    let world = World::fleet(5, 2).config(&config).var("TIDEGATE_ADMIN_TOKEN", "s3cret");
+    let count = Cell::new(0);
+    world.origin(move |_| {
+        count.set(count.get() + 1);
+        Reply::cached(count.get().to_string(), "max-age=600").after(secs(2))
+    });
+    let leads = world.get("/x").at(1, 0).start();
+    world.pass(secs(1));
+    purge(&world, r#""everything":true"#);
+    let waits = world.get("/x").at(0, 0).start();
+    assert_eq!(world.finish(&leads).text(), "1", "it has not heard of it");
+    assert_eq!(world.finish(&waits).text(), "2");
+}
