@@ -371,6 +371,13 @@ export class Call {
     this.settle(op, within(this.env.LIMITER.getByName(name).take(asks, this.trap), millis).then((verdicts) => [verdicts]));
   }
 
+  /** Asks the object that keeps a pool's changes; with a body it may keep this request. */
+  deliveries(op, pool, ask, body, millis) {
+    const object = this.env.DELIVERIES.getByName(pool);
+    const asked = body ? object.ask(ask, body, pack(this.request), this.client()) : object.ask(ask);
+    this.settle(op, within(asked, millis).then((text) => [text]));
+  }
+
   /** Hands counters over. */
   report(op, delta) {
     this.settle(op, this.env.METRICS.getByName("metrics").ingest(delta).then(() => []));

@@ -220,13 +220,17 @@ pub enum Incident {
     MetricsUnreachable,
     /// A pool was left out, since the deployment lacks its secret.
     SecretMissing,
+    /// The object that keeps changes for their delivery failed or was too slow.
+    DeliveriesUnreachable,
+    /// A change could not be delivered, and is not tried any more.
+    DeadLetter,
     /// A replica did not say how far behind it is.
     ProbeFailed,
 }
 
 impl Incident {
     /// In the order of their index. A new one goes to the end: counters on their way hold the index.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::KvError,
         Self::KvSlow,
         Self::ColoError,
@@ -241,6 +245,8 @@ impl Incident {
         Self::DeferredFailed,
         Self::MetricsUnreachable,
         Self::SecretMissing,
+        Self::DeliveriesUnreachable,
+        Self::DeadLetter,
         Self::ProbeFailed,
     ];
 
@@ -261,6 +267,8 @@ impl Incident {
             Self::DeferredFailed => "deferred-failed",
             Self::MetricsUnreachable => "metrics-unreachable",
             Self::SecretMissing => "secret-missing",
+            Self::DeliveriesUnreachable => "deliveries-unreachable",
+            Self::DeadLetter => "dead-letter",
             Self::ProbeFailed => "probe-failed",
         }
     }
@@ -279,7 +287,9 @@ impl Incident {
             | Self::ProbeFailed
             | Self::TruncatedBody
             | Self::DeferredFailed
-            | Self::SecretMissing => true,
+            | Self::SecretMissing
+            | Self::DeliveriesUnreachable
+            | Self::DeadLetter => true,
         }
     }
 }

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::client::{Answer, Pending, Request};
 use super::clock::{Clock, Tasks};
+use super::deliveries::Kept;
 use super::edge::Edge;
 use super::fault::{Fault, Helper};
 use super::ledger::Ledger;
@@ -80,6 +81,8 @@ pub struct Shared {
     pub api_keys: RefCell<HashMap<String, String>>,
     pub limiters: RefCell<HashMap<String, Vec<u8>>>,
     pub metrics: RefCell<Live>,
+    /// Changes that are delivered later, by pool.
+    pub deliveries: RefCell<HashMap<String, Vec<Kept>>>,
     pub origin: RefCell<Origin>,
     pub asked: RefCell<Vec<Asked>>,
     pub counts: RefCell<Counts>,
@@ -156,6 +159,7 @@ impl World {
             api_keys: RefCell::default(),
             limiters: RefCell::default(),
             metrics: RefCell::new(Live::new(START)),
+            deliveries: RefCell::default(),
             origin: RefCell::new(Box::new(|_| Reply::ok("hello"))),
             asked: RefCell::default(),
             counts: RefCell::default(),
