@@ -50,6 +50,7 @@ pub fn explain(config: &Config, request: &RequestHead) -> String {
     origin(&mut out, &compiled, request, route);
     cache(&mut out, request, route);
     limits(&mut out, config, route);
+    queue(&mut out, route);
     assets(&mut out, &compiled, request, route);
     let compressed = route.compress && compiled.compression.enabled;
     let _ = writeln!(out, "compress   {}", if compressed { "text, where the origin did not" } else { "off" });
@@ -122,6 +123,15 @@ fn cache(out: &mut String, request: &RequestHead, route: &Route) {
     let _ = writeln!(out, "cache      {} in {}", ttl, layers.join(", "));
     let key = PrimaryKey::new(&request.target, &request.fields, &policy.key, &Identity::anonymous());
     let _ = writeln!(out, "  key      {}", key.as_str().escape_debug());
+}
+
+fn queue(out: &mut String, route: &Route) {
+    let Some((name, queue)) = &route.queue else { return };
+    let _ = write!(out, "queue      {name}: {} at once", queue.max_concurrent);
+    if let Some(quota) = queue.quota {
+        let _ = write!(out, ", {quota}");
+    }
+    let _ = writeln!(out, ", up to {} wait for {}", queue.max_length, queue.max_wait);
 }
 
 fn limits(out: &mut String, config: &Config, route: &Route) {

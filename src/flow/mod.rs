@@ -11,6 +11,7 @@ mod admit;
 mod behind;
 mod beside;
 mod cached;
+mod cdn;
 mod complete;
 mod fetch;
 mod flight;
@@ -21,6 +22,7 @@ mod lookup;
 mod origin;
 mod own;
 mod precondition;
+mod queue;
 mod report;
 mod slices;
 mod split;
@@ -167,6 +169,7 @@ fn finish<P: Ports>(
     if let Some(decision) = &decision {
         admit::tell(visit, decision, &mut head);
     }
+    queue::tell(visit, &mut head);
     split::tell(visit, &mut head);
     head.fields.insert("x-request-id", &visit.id);
     let bytes = head.content_length();

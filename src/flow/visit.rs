@@ -14,6 +14,7 @@ use crate::route::Route;
 use crate::time::Timestamp;
 
 use super::gate::Gate;
+use super::queue::Queued;
 
 /// How many subrequests are kept for what follows an answer: storing it in the colo, and letting go of what it changes.
 const SUBREQUESTS_KEPT: u32 = 8;
@@ -67,6 +68,8 @@ pub struct Notes {
     pub position: Option<u64>,
     /// What went wrong in a helper.
     pub incidents: Incidents,
+    /// What the client is told of its queue.
+    pub queued: Option<Queued>,
     /// What is stored was not to be used before the origin confirmed it, and nothing came of asking.
     pub unconfirmed: bool,
 }
@@ -85,6 +88,7 @@ impl Default for Notes {
             endpoint: None,
             position: None,
             incidents: Incidents::default(),
+            queued: None,
             unconfirmed: false,
         }
     }

@@ -2,3 +2,4 @@
 export { Deliveries } from "./deliveries.mjs";
 export { Limiter } from "./limiter.mjs";
 export { Metrics } from "./metrics.mjs";
+export { Queue } from "./queue.mjs";
