@@ -226,11 +226,13 @@ pub enum Incident {
     DeadLetter,
     /// A replica did not say how far behind it is.
     ProbeFailed,
+    /// A key's shield failed or was slower than its budget.
+    ShieldUnreachable,
 }
 
 impl Incident {
     /// In the order of their index. A new one goes to the end: counters on their way hold the index.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::KvError,
         Self::KvSlow,
         Self::ColoError,
@@ -248,6 +250,7 @@ impl Incident {
         Self::DeliveriesUnreachable,
         Self::DeadLetter,
         Self::ProbeFailed,
+        Self::ShieldUnreachable,
     ];
 
     /// As a label and in the log.
@@ -266,6 +269,7 @@ impl Incident {
             Self::TruncatedBody => "truncated-body",
             Self::DeferredFailed => "deferred-failed",
             Self::MetricsUnreachable => "metrics-unreachable",
+            Self::ShieldUnreachable => "shield-unreachable",
             Self::SecretMissing => "secret-missing",
             Self::DeliveriesUnreachable => "deliveries-unreachable",
             Self::DeadLetter => "dead-letter",
@@ -282,6 +286,7 @@ impl Incident {
             | Self::StoreFailed
             | Self::UnreadableRecord
             | Self::LimiterUnreachable
+            | Self::ShieldUnreachable
             | Self::AuthUnavailable
             | Self::Trap
             | Self::ProbeFailed

@@ -2,4 +2,5 @@
 export { Deliveries } from "./deliveries.mjs";
 export { Limiter } from "./limiter.mjs";
 export { Metrics } from "./metrics.mjs";
+export { Shield } from "./shield.mjs";
 export { Queue } from "./queue.mjs";
