@@ -199,6 +199,15 @@ pub trait Ports: Clone + 'static {
         signature: &[u8],
     ) -> impl Future<Output = Result<bool, PortError>>;
 
+    /// Asks the object that keeps a pool's changes (`platform/objects/deliveries.mjs` has the commands); `change` is this
+    /// request as it came, where it is to be kept.
+    fn deliveries(
+        &self,
+        pool: &str,
+        ask: &str,
+        change: Option<(&RequestHead, &Self::Bytes)>,
+        budget: Span,
+    ) -> impl Future<Output = Result<String, PortError>>;
     /// The document that the fleet shares, as KV has it (`fleet::Document`); `None` where there is none yet.
     fn fleet(&self, budget: Span) -> impl Future<Output = Result<Option<String>, PortError>>;
     /// Gives the fleet's object a command (`fleet::object` has both texts).

@@ -20,6 +20,12 @@ pub enum Action<'a> {
     Observe(Observed),
     /// The config that this worker runs, as JSON.
     Config,
+    /// What came of a change that is delivered later: of this pool, accepted under this id.
+    Delivery(&'a str, &'a str),
+    /// The changes that are delivered later, and the dead letters.
+    Deliveries,
+    /// Dead letters are delivered after all; what the query has says which.
+    Replay,
     /// What needs more than an answer.
     Steer(Steer),
     /// On to the page: the prefix was asked for without its slash.
@@ -71,7 +77,10 @@ fn watch(path: &str) -> Action<'_> {
         "health" => Action::Observe(Observed::Health),
         "metrics" => Action::Observe(Observed::Metrics),
         "metrics.json" => Action::Observe(Observed::MetricsJson),
-        file => Action::Asset(file),
+        file => match file.strip_prefix("deliveries/").and_then(|rest| rest.split_once('/')) {
+            Some((pool, id)) => Action::Delivery(pool, id),
+            None => Action::Asset(file),
+        },
     }
 }
 
@@ -80,6 +89,9 @@ fn steer<'a>(request: &RequestHead, path: &str) -> Action<'a> {
         "config" => read_only(request, Action::Config),
         "audit" => read_only(request, Action::Steer(Steer::Audit)),
         "purge" => posted(request, Steer::Purge),
+        "deliveries" => read_only(request, Action::Deliveries),
+        "deliveries/replay" if request.method == Method::Post => Action::Replay,
+        "deliveries/replay" => Action::NotAllowed("POST"),
         _ => Action::NotFound,
     }
 }
@@ -118,6 +130,11 @@ mod tests {
             (Method::Get, "/_tidegate/admin/config", Some("other"), "Unauthorized"),
             (Method::Get, "/_tidegate/admin/config", Some("secret"), "Config"),
             (Method::Get, "/_tidegate/admin/nothing", Some("secret"), "NotFound"),
+            (Method::Get, "/_tidegate/deliveries/default/1f", None, "Delivery(\"default\", \"1f\")"),
+            (Method::Get, "/_tidegate/admin/deliveries", Some("other"), "Unauthorized"),
+            (Method::Get, "/_tidegate/admin/deliveries", Some("secret"), "Deliveries"),
+            (Method::Post, "/_tidegate/admin/deliveries/replay?id=1", Some("secret"), "Replay"),
+            (Method::Get, "/_tidegate/admin/deliveries/replay", Some("secret"), "NotAllowed(\"POST\")"),
             (Method::Post, "/_tidegate/admin/purge", None, "NotFound"),
             (Method::Post, "/_tidegate/admin/purge", Some("other"), "Unauthorized"),
             (Method::Post, "/_tidegate/admin/purge", Some("secret"), "Steer(Purge)"),

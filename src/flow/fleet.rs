@@ -125,12 +125,12 @@ fn read<P: Ports>(gate: &Rc<Gate<P>>, ports: &P, now: Timestamp) {
 impl<P: Ports> Visit<P> {
     /// Whether [`Self::caught_up`] would wait.
     pub fn is_behind(&self) -> bool {
-        self.behind.borrow().is_some()
+        self.unread.borrow().is_some()
     }
 
     /// Waits until this isolate knows what the fleet shares, where it has to and not longer than for a look-up in KV.
     pub async fn caught_up(&self) {
-        let Some(Wait { signal, until }) = self.behind.take() else { return };
+        let Some(Wait { signal, until }) = self.unread.take() else { return };
         let left = until.since(self.ports.now());
         if left == Span::ZERO || !self.ports.raised(&signal, left).await {
             self.incident(Incident::KvSlow, "the fleet's document");

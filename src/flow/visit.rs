@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use crate::head::{Method, RequestHead};
 use crate::identity::Identity;
+use crate::json;
 use crate::origin::affinity::hash;
 use crate::origin::config::Selection;
 use crate::origin::{Affinity, Bookmark, Pool, PoolState, Wish};
@@ -41,7 +42,7 @@ pub struct Visit<P: Ports> {
     /// Its client's last write, where that matters here and the client tells of it.
     pub bookmark: Option<Bookmark>,
     /// What is being read of what the fleet shares, where this isolate is behind.
-    pub behind: RefCell<Option<Wait<P::Signal>>>,
+    pub unread: RefCell<Option<Wait<P::Signal>>>,
     /// For the record.
     pub notes: RefCell<Notes>,
 }
@@ -157,7 +158,7 @@ impl<P: Ports> Visit<P> {
             id: self.id.clone(),
             arrived: self.ports.now(),
             bookmark: self.bookmark,
-            behind: RefCell::default(),
+            unread: RefCell::default(),
             // The platform counts both as one request.
             notes: RefCell::new(Notes { subrequests: self.notes.borrow().subrequests, ..Notes::default() }),
         }
@@ -196,14 +197,13 @@ impl<P: Ports> Visit<P> {
     }
 
     fn log(&self, incident: Incident, detail: &str) {
-        let line = serde_json::json!({
-            "level": "warn",
-            "incident": incident.as_str(),
-            "detail": detail,
-            "request": self.id,
-            "route": &*self.route.name,
-        });
-        self.ports.log(&line.to_string());
+        self.ports.log(&json::object(&[
+            ("level", "warn"),
+            ("incident", incident.as_str()),
+            ("detail", detail),
+            ("request", &self.id),
+            ("route", &self.route.name),
+        ]));
     }
 
     /// The event of this request, answered with this status and so many bytes.

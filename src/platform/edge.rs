@@ -100,6 +100,8 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn audit(this: &Call, op: u32, millis: f64);
     #[wasm_bindgen(method)]
+    fn deliveries(this: &Call, op: u32, pool: &str, ask: &str, body: &JsValue, millis: f64);
+    #[wasm_bindgen(method)]
     fn report(this: &Call, op: u32, delta: &str);
     #[wasm_bindgen(method)]
     fn observe(this: &Call, op: u32, what: &str, millis: f64);
@@ -440,6 +442,18 @@ impl Ports for Edge {
     async fn audit(&self, budget: Span) -> Result<String, PortError> {
         let trail = settled(Operation::new(|op| self.call.audit(op, millis(budget)))).await?;
         Ok(trail.text.unwrap_or_default())
+    }
+
+    async fn deliveries(
+        &self,
+        pool: &str,
+        ask: &str,
+        change: Option<(&RequestHead, &Uint8Array)>,
+        budget: Span,
+    ) -> Result<String, PortError> {
+        let body = change.map_or(JsValue::UNDEFINED, |(_, body)| body.into());
+        let operation = Operation::new(|op| self.call.deliveries(op, pool, ask, &body, millis(budget)));
+        Ok(settled(operation).await?.text.unwrap_or_default())
     }
 
     async fn report(&self, delta: &str) -> Result<(), PortError> {

@@ -14,7 +14,7 @@ use crate::config::Compiled;
 use crate::fleet;
 use crate::flow::{self, Gate, Vars};
 use crate::head::Message;
-use crate::json;
+use crate::json::Value;
 use crate::limit::object::StateTable;
 use crate::limit::queue::{self, Queue};
 use crate::limit::{batch, object};
@@ -43,12 +43,23 @@ thread_local! {
 #[wasm_bindgen]
 pub fn start(packed: &str, checked: &str, config: &str, vars: &str, traps: u32) {
     console_error_panic_hook::set_once();
-    let vars: Dict<String, String> = json::read(vars).unwrap_or_default();
+    let vars = match Value::parse(vars) {
+        Some(Value::Table(vars)) => texts(vars),
+        _ => Dict::default(),
+    };
     let worker = match Compiled::deployed(packed, checked) {
         Ok(site) => Worker::Gate(Gate::new(site, config, Vars::new(&vars), traps)),
         Err(wrong) => Worker::Misconfigured(wrong),
     };
     WORKER.with(|slot| *slot.borrow_mut() = worker);
+}
+
+fn texts(table: Dict<String, Value>) -> Dict<String, String> {
+    let text = |(name, value)| match value {
+        Value::Text(text) => Some((name, text)),
+        _ => None,
+    };
+    table.into_iter().filter_map(text).collect()
 }
 
 /// One request: `packed` as `wire::request` reads it. The answer comes through `Call.respond`, before this returns where
@@ -82,6 +93,27 @@ fn misconfigured(edge: &Edge, wrong: &str) -> Message<crate::head::ResponseHead,
 fn own(edge: &Edge, problem: Problem) -> Message<crate::head::ResponseHead, Body> {
     let Message { head, body } = problem.into_message();
     Message::new(head, edge.body(&edge.bytes(&body)))
+}
+
+/// An attempt to deliver a change that was accepted as `id`: as [`serve`], for the object that keeps it.
+#[wasm_bindgen]
+pub fn deliver(packed: String, body: JsValue, call: Call, id: String, attempts: u32) {
+    let edge = Edge::new(call);
+    let gate = WORKER.with(|slot| match &*slot.borrow() {
+        Worker::Gate(gate) => Some(gate.clone()),
+        Worker::Misconfigured(_) => None,
+    });
+    executor::spawn(async move {
+        let answer = match (gate, wire::request(packed)) {
+            (Some(gate), Ok((head, has_body))) => {
+                let body = has_body.then_some(Body(body));
+                flow::deliver(gate, edge.clone(), head, body, (id, attempts)).await
+            }
+            _ => own(&edge, Problem::reduced_capacity("the gateway is not configured", "")),
+        };
+        edge.respond(answer);
+    });
+    executor::run();
 }
 
 /// The platform's clock has struck: counters and the states of endpoints are handed over.

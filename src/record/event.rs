@@ -220,6 +220,10 @@ pub enum Incident {
     MetricsUnreachable,
     /// A pool was left out, since the deployment lacks its secret.
     SecretMissing,
+    /// The object that keeps changes for their delivery failed or was too slow.
+    DeliveriesUnreachable,
+    /// A change could not be delivered, and is not tried any more.
+    DeadLetter,
     /// A replica did not say how far behind it is.
     ProbeFailed,
     /// A key's shield failed or was slower than its budget.
@@ -230,7 +234,7 @@ pub enum Incident {
 
 impl Incident {
     /// In the order of their index. A new one goes to the end: counters on their way hold the index.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::KvError,
         Self::KvSlow,
         Self::ColoError,
@@ -245,6 +249,8 @@ impl Incident {
         Self::DeferredFailed,
         Self::MetricsUnreachable,
         Self::SecretMissing,
+        Self::DeliveriesUnreachable,
+        Self::DeadLetter,
         Self::ProbeFailed,
         Self::ShieldUnreachable,
         Self::FleetUnreachable,
@@ -268,6 +274,8 @@ impl Incident {
             Self::MetricsUnreachable => "metrics-unreachable",
             Self::ShieldUnreachable => "shield-unreachable",
             Self::SecretMissing => "secret-missing",
+            Self::DeliveriesUnreachable => "deliveries-unreachable",
+            Self::DeadLetter => "dead-letter",
             Self::ProbeFailed => "probe-failed",
             Self::FleetUnreachable => "fleet-unreachable",
         }
@@ -289,7 +297,9 @@ impl Incident {
             | Self::TruncatedBody
             | Self::DeferredFailed
             | Self::SecretMissing
-            | Self::FleetUnreachable => true,
+            | Self::FleetUnreachable
+            | Self::DeliveriesUnreachable
+            | Self::DeadLetter => true,
         }
     }
 }

@@ -24,6 +24,7 @@ pub(crate) fn route(name: &str, matches: serde_json::Value) -> Route {
         panic: Panic::Try,
         hedge: None,
         static_fallback: None,
+        write_behind: None,
     }
 }
 
