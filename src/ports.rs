@@ -178,6 +178,9 @@ pub trait Ports: Clone + 'static {
         signature: &[u8],
     ) -> impl Future<Output = Result<bool, PortError>>;
 
+    /// Tells the object that probes endpoints what was seen of them, and learns what is known (`origin::monitor` has both
+    /// texts).
+    fn health(&self, seen: &str, budget: Span) -> impl Future<Output = Result<String, PortError>>;
     /// Hands counters over.
     fn report(&self, delta: &str) -> impl Future<Output = Result<(), PortError>>;
     /// Asks for the fleet's counters.

@@ -153,6 +153,7 @@ export async function runGate({ config, port: wantedPort = 0, state, env = {}, e
         kvNamespaces: ["KV"],
         durableObjects: {
             LIMITER: { className: "Limiter", useSQLite: true },
+            HEALTH: { className: "Health", useSQLite: true },
             METRICS: { className: "Metrics", useSQLite: true },
         },
         serviceBindings: { ASSETS: "www" },

@@ -13,6 +13,7 @@ mod complete;
 mod fetch;
 mod flight;
 mod gate;
+pub mod health;
 mod hedge;
 mod identify;
 mod lookup;
@@ -125,6 +126,7 @@ pub async fn serve<P: Ports>(
 pub fn tick<P: Ports>(gate: &Rc<Gate<P>>, ports: &P) {
     gate.seed(ports);
     report::tick(gate, ports);
+    health::exchange(gate, ports);
 }
 
 /// The last touches of the client's head, and the record.

@@ -105,6 +105,8 @@ pub struct PoolState {
     pub(super) samples: Samples,
     /// Requests that wait for a place.
     queued: u32,
+    /// Until when what the fleet said of the endpoints holds.
+    told_until: Timestamp,
 }
 
 /// After so long without an attempt, what was seen of an endpoint counts half: one that was slow or failing once would
@@ -117,6 +119,8 @@ const WHOLE: u32 = 1 << 16;
 #[derive(Debug, Clone, Default)]
 pub(super) struct EndpointState {
     pub(super) breaker: Breaker,
+    /// Since when the fleet holds it for ill, where it does.
+    down: Option<Timestamp>,
     /// Of the time until the head of the response, exponentially weighted, in microseconds; 0 where unknown.
     latency_us: u64,
     /// The share of attempts without a response, of [`WHOLE`], exponentially weighted.
@@ -175,6 +179,11 @@ impl EndpointState {
         1.0 - f64::from(self.faded(self.failing, now)) / f64::from(WHOLE)
     }
 
+    /// Whether the fleet holds it for ill.
+    pub(super) fn is_down(&self) -> bool {
+        self.down.is_some()
+    }
+
     /// Whether its last attempts failed, not long ago.
     fn is_shaky(&self, pool: &Pool, now: Timestamp) -> bool {
         self.breaker.failures_in_a_row() > 0 && now.since(self.failed) < pool.config.breaker.ejection
@@ -213,12 +222,14 @@ impl PoolState {
             budget: RetryBudget::new(&pool.config.retry, now),
             samples: Samples::default(),
             queued: 0,
+            told_until: now,
         }
     }
 
     /// As what a request may go to this endpoint, where it may. See [`Breaker::admits`] for `patience`.
     pub(super) fn admits(&self, pool: &Pool, at: usize, patience: Span, now: Timestamp) -> Option<Admission> {
-        self.endpoints.get(at)?.breaker.admits(&pool.config.breaker, patience, now)
+        let state = self.endpoints.get(at).filter(|state| state.down.is_none())?;
+        state.breaker.admits(&pool.config.breaker, patience, now)
     }
 
     /// The endpoints whose breakers are closed.
@@ -233,7 +244,7 @@ impl PoolState {
     }
 
     pub(super) fn is_closed(&self, at: usize) -> bool {
-        self.endpoints.get(at).is_some_and(|state| state.breaker.is_closed())
+        self.endpoints.get(at).is_some_and(|state| state.down.is_none() && state.breaker.is_closed())
     }
 
     /// A request goes to this endpoint, and will have come to something before `expires`.
@@ -255,7 +266,7 @@ impl PoolState {
         now: Timestamp,
     ) {
         let others_ejected =
-            self.endpoints.iter().enumerate().filter(|(i, state)| *i != at && !state.breaker.is_closed());
+            (0..self.endpoints.len()).filter(|other| *other != at && !self.is_closed(*other));
         let may_eject = others_ejected.count() < pool.ejected_max();
         let Some(state) = self.endpoints.get_mut(at) else { return };
         let in_flight = state.in_flight;
@@ -317,6 +328,51 @@ impl PoolState {
         self.queued = self.queued.saturating_sub(1);
     }
 
+    /// What the fleet says of an endpoint, and until when that holds: whether it is well, since when, and how far it is
+    /// behind.
+    pub fn hear(
+        &mut self,
+        at: usize,
+        (well, since): (bool, Timestamp),
+        lag: Option<Span>,
+        until: Timestamp,
+        now: Timestamp,
+    ) {
+        self.told_until = until;
+        let Some(state) = self.endpoints.get_mut(at) else { return };
+        let was_down = state.down.is_some();
+        state.down = (!well).then_some(since);
+        if was_down && well {
+            state.breaker.close(now);
+        }
+        state.lag = lag.or(state.lag);
+    }
+
+    /// What the fleet said long ago holds no more: what the isolate sees itself counts alone.
+    pub(super) fn forget_hearsay(&mut self, now: Timestamp) {
+        if now >= self.told_until {
+            self.endpoints.iter_mut().for_each(|state| state.down = None);
+        }
+    }
+
+    /// An endpoint says itself how far it is behind.
+    pub fn lags(&mut self, at: usize, lag: Span) {
+        if let Some(state) = self.endpoints.get_mut(at) {
+            state.lag = Some(lag);
+        }
+    }
+
+    /// The endpoints whose breakers are open in this isolate, whatever the fleet says.
+    pub fn tripped(&self, now: Timestamp) -> impl Iterator<Item = usize> {
+        let is_open = move |state: &EndpointState| state.breaker.state(now) == BreakerState::Open;
+        self.endpoints.iter().enumerate().filter(move |(_, state)| is_open(state)).map(|(at, _)| at)
+    }
+
+    /// How often breakers have opened so far.
+    pub fn trips(&self) -> u32 {
+        self.endpoints.iter().map(|state| state.breaker.ejections()).sum()
+    }
+
     /// The state of every endpoint, in the pool's order.
     pub fn endpoints<'a>(
         &'a self,
@@ -325,8 +381,8 @@ impl PoolState {
     ) -> impl Iterator<Item = EndpointHealth<'a>> {
         pool.endpoints.iter().zip(&self.endpoints).map(move |(endpoint, state)| EndpointHealth {
             name: &endpoint.name,
-            state: state.breaker.state(now),
-            since: state.breaker.since(now),
+            state: if state.down.is_some() { BreakerState::Open } else { state.breaker.state(now) },
+            since: state.down.unwrap_or_else(|| state.breaker.since(now)),
             failures_in_a_row: state.breaker.failures_in_a_row(),
             ejections: state.breaker.ejections(),
             tries: state.tries,

@@ -34,7 +34,7 @@ impl PathRewrite {
             },
             None => path,
         };
-        if self.keeps_rest { [&*self.to, rest].concat().into() } else { (&*self.to).to_owned().into() }
+        if self.keeps_rest { [&*self.to, rest].concat().into() } else { self.to.to_string().into() }
     }
 }
 

@@ -368,6 +368,11 @@ export class Call {
     this.settle(op, within(this.env.LIMITER.getByName(name).take(asks, this.trap), millis).then((verdicts) => [verdicts]));
   }
 
+  /** What was seen of endpoints goes to the object that probes them, and what is known comes back. */
+  health(op, seen, millis) {
+    this.settle(op, within(this.env.HEALTH.getByName("health").exchange(seen), millis).then((known) => [known]));
+  }
+
   /** Hands counters over. */
   report(op, delta) {
     this.settle(op, this.env.METRICS.getByName("metrics").ingest(delta).then(() => []));

@@ -44,7 +44,7 @@ impl Drop for UnderWay {
 }
 
 /// How long what has no budget may hang: the platform ends deferred work after so long.
-const HANGS_FOR: Span = Span::from_secs(30);
+pub const HANGS_FOR: Span = Span::from_secs(30);
 /// KV keeps nothing for less.
 const KV_KEEPS_MIN: Span = Span::from_secs(60);
 /// KV's promise: a write is seen everywhere after so long.
@@ -351,6 +351,10 @@ impl Ports for Edge {
     async fn verify(&self, _: &str, _: &str, _: &[u8], signature: &[u8]) -> Result<bool, PortError> {
         self.shared.clock.sleep(Span::ZERO).await;
         Ok(signature == b"good")
+    }
+
+    async fn health(&self, seen: &str, budget: Span) -> Result<String, PortError> {
+        self.ask(Helper::Health, budget, || Ok(self.hear(seen))).await
     }
 
     async fn report(&self, delta: &str) -> Result<(), PortError> {

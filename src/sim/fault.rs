@@ -13,6 +13,8 @@ pub enum Helper {
     Limiter,
     /// The object that holds the counters.
     Metrics,
+    /// The object that probes endpoints.
+    Health,
 }
 
 /// How a helper behaves.

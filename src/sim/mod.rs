@@ -24,6 +24,7 @@ mod clock;
 mod edge;
 mod fault;
 mod origin;
+mod probes;
 mod stores;
 mod world;
 

@@ -13,7 +13,7 @@ use crate::time::{Span, Timestamp};
 use serde_json::Value;
 
 use super::client::{Answer, Pending, Request};
-use super::clock::{Clock, Tasks};
+use super::clock::{Clock, Signal, Tasks};
 use super::edge::Edge;
 use super::fault::{Fault, Helper};
 use super::origin::{Asked, Origin, Reply};
@@ -64,6 +64,9 @@ pub struct Shared {
     pub api_keys: RefCell<HashMap<String, String>>,
     pub limiters: RefCell<HashMap<String, Vec<u8>>>,
     pub metrics: RefCell<Live>,
+    /// What the object that probes endpoints holds, and what wakes it before its alarm.
+    pub health: RefCell<String>,
+    pub alarm: RefCell<Option<Rc<Signal>>>,
     pub origin: RefCell<Origin>,
     pub asked: RefCell<Vec<Asked>>,
     pub counts: RefCell<Counts>,
@@ -139,6 +142,8 @@ impl World {
             api_keys: RefCell::default(),
             limiters: RefCell::default(),
             metrics: RefCell::new(Live::new(START)),
+            health: RefCell::default(),
+            alarm: RefCell::default(),
             origin: RefCell::new(Box::new(|_| Reply::ok("hello"))),
             asked: RefCell::default(),
             counts: RefCell::default(),

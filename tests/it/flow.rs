@@ -5,6 +5,7 @@ mod bodies;
 mod caching;
 mod collapse;
 mod guarding;
+mod health;
 mod identity;
 mod layers;
 mod limits;
