@@ -4,6 +4,8 @@ use std::cell::OnceCell;
 use std::fmt;
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 /// A request method (RFC 9110, section 9). Unknown ones are kept as they came; methods are case-sensitive.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Method {
@@ -46,9 +48,14 @@ impl Method {
         }
     }
 
-    /// Whether it is defined as read-only (RFC 9110, section 9.2.1). Unknown methods are not.
+    /// Whether it is defined as read-only, by RFC 9110, section 9.2.1, or in the registry of methods (section 16.1.1).
+    /// Unknown methods are not.
     pub fn is_safe(&self) -> bool {
-        matches!(self, Self::Get | Self::Head | Self::Options | Self::Query | Self::Trace)
+        match self {
+            Self::Get | Self::Head | Self::Options | Self::Query | Self::Trace => true,
+            Self::Other(name) => matches!(&**name, "PROPFIND" | "REPORT" | "SEARCH"),
+            _ => false,
+        }
     }
 
     /// Whether sending it twice is as good as once (RFC 9110, section 9.2.2).
@@ -268,7 +275,7 @@ impl fmt::Debug for Fields {
 
 /// Where a request goes: an absolute `http` or `https` URL in the form the platform hands over (dot segments
 /// resolved, host in lower case, no fragment), and its parts as slices of it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Target {
     url: Box<str>,
     authority: u32,

@@ -10,7 +10,10 @@ use tidegate::route::matcher::HostPattern;
 use crate::file::ConfigFile;
 
 /// The text of the module.
-pub fn module(file: &ConfigFile) -> String {
+///
+/// # Errors
+/// Where the config can't be packed.
+pub fn module(file: &ConfigFile) -> Result<String, String> {
     let compiled = file.config.compile();
     let first = |route: &Route| {
         let pool = route.pools.first().and_then(|at| compiled.pools.get(*at))?;
@@ -23,15 +26,16 @@ pub fn module(file: &ConfigFile) -> String {
         .filter_map(|route| first(route).map(|(url, pool)| candidate(route, url, pool)))
         .collect();
     let server = &file.config.server;
-    let config = serde_json::to_string(&file.config).unwrap_or_default();
+    let packed = compiled.pack().map_err(|_| "the config has a part that can't be packed: a bug\n")?;
     let module = json!({
-        "checked": stamp(&config),
-        "config": config,
+        "checked": stamp(&packed),
+        "packed": packed,
+        "config": serde_json::to_string(&file.config).unwrap_or_default(),
         "passthrough": passthrough,
         "prefix": server.prefix,
         "onTrap": server.on_trap,
     });
-    format!("// Made by `tidegate build`; do not edit.\nexport default {module:#};\n")
+    Ok(format!("// Made by `tidegate build`; do not edit.\nexport default {module:#};\n"))
 }
 
 /// A route as the entry tries it, in the order of precedence, on the URL's path as it came: `host` and `path` are

@@ -35,6 +35,16 @@ pub fn is_conditional(request: &Fields) -> bool {
     request.iter().any(|(name, _)| CLIENT_CONDITIONS.contains(&name))
 }
 
+/// Whether the request asks for something only where it is not what the client has.
+pub(super) fn has_condition(request: &Fields) -> bool {
+    ["if-none-match", "if-modified-since", "if-range"].iter().any(|name| request.contains(name))
+}
+
+/// Whether an origin may have failed the request for a condition of its own (RFC 9110, section 13.2.2).
+pub(super) fn is_precondition(request: &Fields) -> bool {
+    has_condition(request) || request.contains("if-match") || request.contains("if-unmodified-since")
+}
+
 /// The entity tag as it came; also one that lost its quotes, since the origin that sent it will know it again.
 pub(super) fn etag(fields: &Fields) -> Option<&str> {
     fields.get("etag").map(|tag| tag.trim_matches([' ', '\t'])).filter(|tag| !tag.is_empty())
@@ -43,6 +53,16 @@ pub(super) fn etag(fields: &Fields) -> Option<&str> {
 /// The entity tag, where it is a strong one: the same tag is the same bytes (RFC 9110, section 8.8.1).
 pub(super) fn strong_tag(fields: &Fields) -> Option<&str> {
     etag(fields).filter(|tag| tag.len() > 1 && tag.starts_with('"') && tag.ends_with('"'))
+}
+
+/// What tells that two responses are the same bytes (RFC 9110, section 8.8.1): a strong entity tag, or without any tag a
+/// Last-Modified that lies a second or more before Date (section 8.8.2.2).
+pub(super) fn strong(fields: &Fields) -> Option<&str> {
+    if etag(fields).is_some() {
+        return strong_tag(fields);
+    }
+    let (modified, made) = (date::field(fields, "last-modified")?, date::field(fields, "date")?);
+    fields.get("last-modified").filter(|_| modified.as_secs() < made.as_secs())
 }
 
 /// Whether something is there by which a stored response can be validated.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::sections::{Config, ServerConfig};
@@ -18,7 +19,7 @@ use crate::size::Size;
 use crate::time::Span;
 
 /// A checked config, ready for use. Every name that a route gives is there.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Compiled {
     /// `[server]`
     pub server: ServerConfig,
@@ -51,8 +52,8 @@ impl Config {
         RouteConfig::plain("rest")
     }
 
-    /// Ready for use. Meant for a config that [`Config::from_json`] let through: a name that is not there is left
-    /// out.
+    /// Ready for use, natively; the wasm gets what this gives. Meant for a config that [`Config::from_json`] let
+    /// through: a name that is not there is left out.
     pub fn compile(&self) -> Compiled {
         let routes = self.routes_or_default().iter().map(|route| self.compile_route(route)).collect();
         let pools = self.origins.iter().map(|(name, pool)| Rc::new(Pool::new(name, pool.clone()))).collect();
@@ -110,10 +111,14 @@ impl Config {
         let mut policy =
             route.cache.as_ref().map_or_else(|| default.clone(), |setting| setting.policy(default));
         policy.classes = self.cache.classes;
-        let pools = self.chain(route).into_iter().filter_map(|name| self.origins.get(name));
-        let rewrites = pools.map(|pool| (&pool.path, &pool.headers, &pool.secret)).collect::<Vec<_>>();
-        let asked = (&route.origin, &route.strip_prefix, &route.add_prefix, &policy.key, rewrites);
-        let text = serde_json::to_vec(&asked).unwrap_or_default();
+        let asked = (&route.origin, &route.strip_prefix, &route.add_prefix, &policy.key);
+        let mut text = serde_json::to_vec(&asked).unwrap_or_default();
+        for pool in self.chain(route).into_iter().filter_map(|name| self.origins.get(name)) {
+            if pool.path.is_some() || !pool.headers.is_empty() || pool.secret.is_some() {
+                let asked = (&pool.path, &pool.headers, &pool.secret);
+                text.extend(serde_json::to_vec(&asked).unwrap_or_default());
+            }
+        }
         let hash = Sha256::digest(&text);
         policy.key.scope = hex(hash.get(..SCOPE_BYTES).unwrap_or_default()).into();
         policy

@@ -1,6 +1,8 @@
 //! `[origins.NAME]`: what a config says of a pool.
 
-use serde::de::Error;
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::affinity::Affinity;
@@ -283,7 +285,8 @@ impl Default for BreakerConfig {
 }
 
 /// The Host that the origin sees. X-Forwarded-Host and Forwarded carry the client's in any case.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub enum HostMode {
     /// `"origin"`: that of the endpoint's URL.
     Origin,
@@ -293,9 +296,24 @@ pub enum HostMode {
     Name(Box<str>),
 }
 
-impl Serialize for HostMode {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(match self {
+impl FromStr for HostMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "origin" => Ok(Self::Origin),
+            "pass" => Ok(Self::Pass),
+            name if is_host_name(name) => Ok(Self::Name(name.into())),
+            _ => {
+                Err(mistake!("`{text}` is not a host; allowed: \"origin\", \"pass\", or the name of a host"))
+            }
+        }
+    }
+}
+
+impl fmt::Display for HostMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
             Self::Origin => "origin",
             Self::Pass => "pass",
             Self::Name(name) => name,
@@ -303,19 +321,7 @@ impl Serialize for HostMode {
     }
 }
 
-impl<'de> Deserialize<'de> for HostMode {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        match text.as_str() {
-            "origin" => Ok(Self::Origin),
-            "pass" => Ok(Self::Pass),
-            name if is_host_name(name) => Ok(Self::Name(name.into())),
-            _ => Err(D::Error::custom(mistake!(
-                "`{text}` is not a host; allowed: \"origin\", \"pass\", or the name of a host"
-            ))),
-        }
-    }
-}
+text_serde!(HostMode, packed);
 
 impl Serialize for PoolConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -328,7 +334,7 @@ impl<'de> Deserialize<'de> for PoolConfig {
         let config = Self::deserialize(deserializer)?;
         #[cfg(not(target_arch = "wasm32"))]
         if let Some(problem) = config.problem() {
-            return Err(D::Error::custom(problem));
+            return Err(serde::de::Error::custom(problem));
         }
         Ok(config)
     }

@@ -47,6 +47,8 @@ impl Drop for UnderWay {
 pub const HANGS_FOR: Span = Span::from_secs(30);
 /// KV keeps nothing for less.
 const KV_KEEPS_MIN: Span = Span::from_secs(60);
+/// The stores count seconds in 31 bits.
+const KEEPS_SECS_MAX: u64 = 2_147_483_647;
 /// KV's promise: a write is seen everywhere after so long.
 const KV_LAG_MAX: Span = Span::from_secs(60);
 
@@ -246,7 +248,7 @@ impl Ports for Edge {
             "HEAD" => Rc::new([]),
             _ if head.is_bodiless() => Rc::new([]),
             _ if reply.breaks => reply.body.as_bytes()[..reply.body.len() / 2].into(),
-            _ => reply.body.as_bytes().into(),
+            _ => reply.body.clone().into(),
         };
         if reply.with_length && !head.is_bodiless() && !head.fields.contains("content-length") {
             head.fields.append("content-length", &reply.body.len().to_string());
@@ -296,6 +298,9 @@ impl Ports for Edge {
         if length.is_some_and(|length| length != body.len() as u64) {
             return Err(PortError::Failed("FixedLengthStream did not see all expected bytes".into()));
         }
+        if keep.as_secs() > KEEPS_SECS_MAX {
+            return Err(PortError::Failed("Value out of range.".into()));
+        }
         let write = || {
             let keep = if helper == Helper::Kv { keep.max(KV_KEEPS_MIN) } else { keep };
             let kept = Kept { head: record.head, body, until: self.now() + keep };
@@ -332,17 +337,19 @@ impl Ports for Edge {
             let mut objects = shared.limiters.borrow_mut();
             let stored = objects.entry(object.to_owned()).or_default();
             let mut table = StateTable::decode(stored).unwrap_or_default();
-            let takes = batch::read_takes(asks).ok_or(PortError::Failed("unreadable".into()))?;
-            let step = object::step(&mut table, &takes, self.now());
+            let orders = batch::read_orders(asks).ok_or(PortError::Failed("unreadable".into()))?;
+            let step = object::step(&mut table, &orders, self.now());
             if step.changed {
                 *stored = table.encode();
+                shared.ledger.borrow_mut().kept(object, step.expires_at, self.now());
             }
-            Ok(batch::verdicts_text(&step.verdicts))
+            Ok(batch::replies_text(&step.replies))
         };
         self.ask(Helper::Limiter, budget, take).await
     }
 
     async fn api_key(&self, hash: &str, budget: Span) -> Result<Option<String>, PortError> {
+        self.shared.counts.borrow_mut().key_reads += 1;
         let read = || Ok(self.shared.api_keys.borrow().get(hash).cloned());
         self.ask(Helper::Kv, budget, read).await
     }
@@ -363,6 +370,7 @@ impl Ports for Edge {
         let ingest = || {
             let delta = Delta::decode(delta).map_err(|error| PortError::Failed(error.to_string()))?;
             shared.metrics.borrow_mut().ingest(&delta, self.now());
+            shared.ledger.borrow_mut().ingested(self.now());
             Ok(())
         };
         self.ask(Helper::Metrics, HANGS_FOR, ingest).await

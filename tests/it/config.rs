@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use tidegate::config::Config;
+use tidegate::config::{Compiled, Config};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -388,9 +388,10 @@ fn what_is_built_reads_back_as_what_was_checked() {
     let toml = fs::read_to_string("tidegate.toml").unwrap();
     for text in [&*toml, include_str!("../../src/bin/init.toml"), "[origins.default]\nurl = \"http://a\"\n"] {
         let module = built("read-back", text);
-        let [config, checked] = ["config", "checked"].map(|key| module[key].as_str().unwrap());
-        let read = Config::deployed(config, checked).unwrap();
-        assert_eq!(serde_json::to_value(&read).unwrap(), serde_json::from_str::<Value>(config).unwrap());
+        let [packed, checked, config] =
+            ["packed", "checked", "config"].map(|key| module[key].as_str().unwrap());
+        let read = Compiled::deployed(packed, checked).unwrap();
+        assert_eq!(read, serde_json::from_str::<Config>(config).unwrap().compile());
         assert!(read.limits.policies.get("tier").is_some());
     }
 }

@@ -7,6 +7,7 @@ mod collapse;
 mod guarding;
 mod health;
 mod identity;
+mod large;
 mod layers;
 mod limits;
 mod origins;
