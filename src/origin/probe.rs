@@ -151,16 +151,15 @@ impl<'de> Deserialize<'de> for Statuses {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         use serde::de::Error;
         #[cfg(not(target_arch = "wasm32"))]
-        let text = match serde_json::Value::deserialize(deserializer)? {
-            serde_json::Value::String(text) => text,
-            serde_json::Value::Array(list) => list
-                .iter()
-                .map(|one| one.as_str().map_or_else(|| one.to_string(), str::to_owned))
-                .collect::<Vec<_>>()
-                .join(","),
-            other => other.to_string(),
-        };
-        #[cfg(target_arch = "wasm32")]
+        if deserializer.is_human_readable() {
+            let one =
+                |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let text = match serde_json::Value::deserialize(deserializer)? {
+                serde_json::Value::Array(list) => list.iter().map(one).collect::<Vec<_>>().join(","),
+                value => one(&value),
+            };
+            return text.parse().map_err(D::Error::custom);
+        }
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(D::Error::custom)
     }
