@@ -10,6 +10,7 @@ use super::outcome::{FetchError, Outcome};
 use super::quantile::Samples;
 use super::retry::{Class, RetryBudget};
 use super::select::Set;
+use super::split::{Seen, Split};
 use super::url::OriginUrl;
 use crate::head::{Client, RequestHead};
 use crate::time::{Span, Timestamp};
@@ -23,6 +24,10 @@ pub struct Pool {
     pub config: PoolConfig,
     /// The endpoints; an index into them names one. At least one, at most [`super::config::ENDPOINTS_MAX`].
     pub endpoints: Vec<Endpoint>,
+    /// Which of them is written to, where the others are only read.
+    pub split: Option<Split>,
+    /// Of its name, for bookmarks.
+    pub hash: u64,
 }
 
 /// One endpoint of a pool.
@@ -63,8 +68,10 @@ impl Pool {
     /// From a checked config.
     pub fn new(name: &str, config: PoolConfig) -> Self {
         let single = config.url.iter().cloned().map(EndpointConfig::of);
-        let endpoints = single.chain(config.endpoints.iter().cloned()).map(Endpoint::new).collect();
-        Self { name: name.into(), endpoints, config }
+        let named = single.chain(config.endpoints.iter().cloned());
+        let mut endpoints: Vec<Endpoint> = named.chain(config.split_endpoints()).map(Endpoint::new).collect();
+        let split = config.split.as_ref().and_then(|split| Split::new(split, &mut endpoints));
+        Self { name: name.into(), endpoints, split, hash: affinity::hash(name.as_bytes()), config }
     }
 
     /// The endpoint at this index.
@@ -106,7 +113,9 @@ pub struct PoolState {
     /// Requests that wait for a place.
     queued: u32,
     /// Until when what the fleet said of the endpoints holds.
-    told_until: Timestamp,
+    pub(super) told_until: Timestamp,
+    /// When its replicas were asked for their lag.
+    pub(super) probed: Timestamp,
 }
 
 /// After so long without an attempt, what was seen of an endpoint counts half: one that was slow or failing once would
@@ -120,7 +129,7 @@ const WHOLE: u32 = 1 << 16;
 pub(super) struct EndpointState {
     pub(super) breaker: Breaker,
     /// Since when the fleet holds it for ill, where it does.
-    down: Option<Timestamp>,
+    pub(super) down: Option<Timestamp>,
     /// Of the time until the head of the response, exponentially weighted, in microseconds; 0 where unknown.
     latency_us: u64,
     /// The share of attempts without a response, of [`WHOLE`], exponentially weighted.
@@ -131,6 +140,8 @@ pub(super) struct EndpointState {
     learned: Timestamp,
     /// How far it is behind its primary, where that is known.
     pub(super) lag: Option<Span>,
+    /// What it said of that.
+    pub(super) seen: Seen,
     /// When an attempt failed last.
     failed: Timestamp,
     gradient: Gradient,
@@ -223,6 +234,7 @@ impl PoolState {
             samples: Samples::default(),
             queued: 0,
             told_until: now,
+            probed: Timestamp::default(),
         }
     }
 
@@ -326,51 +338,6 @@ impl PoolState {
     /// It does not wait any more.
     pub fn dequeue(&mut self) {
         self.queued = self.queued.saturating_sub(1);
-    }
-
-    /// What the fleet says of an endpoint, and until when that holds: whether it is well, since when, and how far it is
-    /// behind.
-    pub fn hear(
-        &mut self,
-        at: usize,
-        (well, since): (bool, Timestamp),
-        lag: Option<Span>,
-        until: Timestamp,
-        now: Timestamp,
-    ) {
-        self.told_until = until;
-        let Some(state) = self.endpoints.get_mut(at) else { return };
-        let was_down = state.down.is_some();
-        state.down = (!well).then_some(since);
-        if was_down && well {
-            state.breaker.close(now);
-        }
-        state.lag = lag.or(state.lag);
-    }
-
-    /// What the fleet said long ago holds no more: what the isolate sees itself counts alone.
-    pub(super) fn forget_hearsay(&mut self, now: Timestamp) {
-        if now >= self.told_until {
-            self.endpoints.iter_mut().for_each(|state| state.down = None);
-        }
-    }
-
-    /// An endpoint says itself how far it is behind.
-    pub fn lags(&mut self, at: usize, lag: Span) {
-        if let Some(state) = self.endpoints.get_mut(at) {
-            state.lag = Some(lag);
-        }
-    }
-
-    /// The endpoints whose breakers are open in this isolate, whatever the fleet says.
-    pub fn tripped(&self, now: Timestamp) -> impl Iterator<Item = usize> {
-        let is_open = move |state: &EndpointState| state.breaker.state(now) == BreakerState::Open;
-        self.endpoints.iter().enumerate().filter(move |(_, state)| is_open(state)).map(|(at, _)| at)
-    }
-
-    /// How often breakers have opened so far.
-    pub fn trips(&self) -> u32 {
-        self.endpoints.iter().map(|state| state.breaker.ejections()).sum()
     }
 
     /// The state of every endpoint, in the pool's order.

@@ -222,11 +222,13 @@ pub enum Incident {
     SecretMissing,
     /// The object that probes endpoints can't be reached.
     HealthUnreachable,
+    /// A replica did not say how far behind it is.
+    ProbeFailed,
 }
 
 impl Incident {
     /// In the order of their index. A new one goes to the end: counters on their way hold the index.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::KvError,
         Self::KvSlow,
         Self::ColoError,
@@ -242,6 +244,7 @@ impl Incident {
         Self::MetricsUnreachable,
         Self::SecretMissing,
         Self::HealthUnreachable,
+        Self::ProbeFailed,
     ];
 
     /// As a label and in the log.
@@ -262,6 +265,7 @@ impl Incident {
             Self::MetricsUnreachable => "metrics-unreachable",
             Self::SecretMissing => "secret-missing",
             Self::HealthUnreachable => "health-unreachable",
+            Self::ProbeFailed => "probe-failed",
         }
     }
 
@@ -276,6 +280,7 @@ impl Incident {
             | Self::LimiterUnreachable
             | Self::AuthUnavailable
             | Self::Trap
+            | Self::ProbeFailed
             | Self::TruncatedBody
             | Self::DeferredFailed
             | Self::SecretMissing

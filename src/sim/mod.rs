@@ -27,6 +27,7 @@ mod fault;
 mod ledger;
 mod origin;
 mod probes;
+mod queue;
 mod stores;
 pub mod workload;
 mod world;

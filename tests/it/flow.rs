@@ -15,6 +15,7 @@ mod own;
 mod poisoning;
 mod preconditions;
 mod providers;
+mod queue;
 mod record;
 mod saas;
 mod semantics;

@@ -2,3 +2,4 @@
 export { Health } from "./health.mjs";
 export { Limiter } from "./limiter.mjs";
 export { Metrics } from "./metrics.mjs";
+export { Queue } from "./queue.mjs";
