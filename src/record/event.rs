@@ -224,11 +224,13 @@ pub enum Incident {
     HealthUnreachable,
     /// A replica did not say how far behind it is.
     ProbeFailed,
+    /// A key's shield failed or was slower than its budget.
+    ShieldUnreachable,
 }
 
 impl Incident {
     /// In the order of their index. A new one goes to the end: counters on their way hold the index.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::KvError,
         Self::KvSlow,
         Self::ColoError,
@@ -245,6 +247,7 @@ impl Incident {
         Self::SecretMissing,
         Self::HealthUnreachable,
         Self::ProbeFailed,
+        Self::ShieldUnreachable,
     ];
 
     /// As a label and in the log.
@@ -263,6 +266,7 @@ impl Incident {
             Self::TruncatedBody => "truncated-body",
             Self::DeferredFailed => "deferred-failed",
             Self::MetricsUnreachable => "metrics-unreachable",
+            Self::ShieldUnreachable => "shield-unreachable",
             Self::SecretMissing => "secret-missing",
             Self::HealthUnreachable => "health-unreachable",
             Self::ProbeFailed => "probe-failed",
@@ -278,6 +282,7 @@ impl Incident {
             | Self::StoreFailed
             | Self::UnreadableRecord
             | Self::LimiterUnreachable
+            | Self::ShieldUnreachable
             | Self::AuthUnavailable
             | Self::Trap
             | Self::ProbeFailed

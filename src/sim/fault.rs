@@ -17,6 +17,8 @@ pub enum Helper {
     Metrics,
     /// The object that probes endpoints.
     Health,
+    /// The object of a key with `collapse = "global"`.
+    Shield,
 }
 
 /// How a helper behaves.

@@ -28,6 +28,7 @@ mod ledger;
 mod origin;
 mod probes;
 mod queue;
+mod shield;
 mod stores;
 pub mod workload;
 mod world;

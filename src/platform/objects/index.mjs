@@ -2,4 +2,5 @@
 export { Health } from "./health.mjs";
 export { Limiter } from "./limiter.mjs";
 export { Metrics } from "./metrics.mjs";
+export { Shield } from "./shield.mjs";
 export { Queue } from "./queue.mjs";
