@@ -222,6 +222,10 @@ pub enum Incident {
     SecretMissing,
     /// The object that probes endpoints can't be reached.
     HealthUnreachable,
+    /// The object that keeps changes for their delivery failed or was too slow.
+    DeliveriesUnreachable,
+    /// A change could not be delivered, and is not tried any more.
+    DeadLetter,
     /// A replica did not say how far behind it is.
     ProbeFailed,
     /// A key's shield failed or was slower than its budget.
@@ -230,7 +234,7 @@ pub enum Incident {
 
 impl Incident {
     /// In the order of their index. A new one goes to the end: counters on their way hold the index.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::KvError,
         Self::KvSlow,
         Self::ColoError,
@@ -246,6 +250,8 @@ impl Incident {
         Self::MetricsUnreachable,
         Self::SecretMissing,
         Self::HealthUnreachable,
+        Self::DeliveriesUnreachable,
+        Self::DeadLetter,
         Self::ProbeFailed,
         Self::ShieldUnreachable,
     ];
@@ -269,6 +275,8 @@ impl Incident {
             Self::ShieldUnreachable => "shield-unreachable",
             Self::SecretMissing => "secret-missing",
             Self::HealthUnreachable => "health-unreachable",
+            Self::DeliveriesUnreachable => "deliveries-unreachable",
+            Self::DeadLetter => "dead-letter",
             Self::ProbeFailed => "probe-failed",
         }
     }
@@ -290,6 +298,7 @@ impl Incident {
             | Self::DeferredFailed
             | Self::SecretMissing
             | Self::HealthUnreachable => true,
+            Self::DeliveriesUnreachable | Self::DeadLetter => true,
         }
     }
 }
