@@ -17,6 +17,7 @@ mod fetch;
 mod fleet;
 mod flight;
 mod gate;
+pub mod health;
 mod hedge;
 mod identify;
 mod keep;
@@ -143,6 +144,7 @@ pub async fn serve<P: Ports>(
 pub fn tick<P: Ports>(gate: &Rc<Gate<P>>, ports: &P) {
     gate.seed(ports);
     report::tick(gate, ports);
+    health::exchange(gate, ports);
     behind::wake(gate, ports);
 }
 

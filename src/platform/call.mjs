@@ -397,6 +397,11 @@ export class Call {
     this.settle(op, within(this.env.FLEET.getByName("fleet").trail(), millis).then((trail) => [trail]));
   }
 
+  /** What was seen of endpoints goes to the object that probes them, and what is known comes back. */
+  health(op, seen, millis) {
+    this.settle(op, within(this.env.HEALTH.getByName("health").exchange(seen), millis).then((known) => [known]));
+  }
+
   /** Asks the object that keeps a pool's changes; with a body it may keep this request. */
   deliveries(op, pool, ask, body, millis) {
     const object = this.env.DELIVERIES.getByName(pool);

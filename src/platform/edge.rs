@@ -100,6 +100,8 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn audit(this: &Call, op: u32, millis: f64);
     #[wasm_bindgen(method)]
+    fn health(this: &Call, op: u32, seen: &str, millis: f64);
+    #[wasm_bindgen(method)]
     fn deliveries(this: &Call, op: u32, pool: &str, ask: &str, body: &JsValue, millis: f64);
     #[wasm_bindgen(method)]
     fn report(this: &Call, op: u32, delta: &str);
@@ -442,6 +444,11 @@ impl Ports for Edge {
     async fn audit(&self, budget: Span) -> Result<String, PortError> {
         let trail = settled(Operation::new(|op| self.call.audit(op, millis(budget)))).await?;
         Ok(trail.text.unwrap_or_default())
+    }
+
+    async fn health(&self, seen: &str, budget: Span) -> Result<String, PortError> {
+        let known = settled(Operation::new(|op| self.call.health(op, seen, millis(budget)))).await?;
+        Ok(known.text.unwrap_or_default())
     }
 
     async fn deliveries(

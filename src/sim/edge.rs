@@ -47,7 +47,7 @@ impl Drop for UnderWay {
 }
 
 /// How long what has no budget may hang: the platform ends deferred work after so long.
-const HANGS_FOR: Span = Span::from_secs(30);
+pub const HANGS_FOR: Span = Span::from_secs(30);
 /// KV keeps nothing for less.
 const KV_KEEPS_MIN: Span = Span::from_secs(60);
 /// The stores count seconds in 31 bits.
@@ -405,6 +405,10 @@ impl Ports for Edge {
 
     async fn audit(&self, budget: Span) -> Result<String, PortError> {
         self.ask(Helper::Fleet, budget, || Ok(self.shared.fleet.borrow().audit())).await
+    }
+
+    async fn health(&self, seen: &str, budget: Span) -> Result<String, PortError> {
+        self.ask(Helper::Health, budget, || Ok(self.hear(seen))).await
     }
 
     async fn deliveries(

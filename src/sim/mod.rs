@@ -28,6 +28,7 @@ mod fault;
 mod fleet;
 mod ledger;
 mod origin;
+mod probes;
 mod queue;
 mod shield;
 mod stores;
