@@ -331,14 +331,16 @@ export class Call {
 
   /** `length` < 0: unknown. */
   colo_save(op, key, head, handle, length, ttl) {
+    const url = `https://tidegate.invalid/${key}`;
     const headers = {
       // Field values hold no control characters; a stored head has one between its parts.
       "x-tidegate-head": encodeURIComponent(head),
       "cache-control": `public, max-age=${ttl}`,
       "content-type": "application/octet-stream",
     };
-    const response = new Response(fixed(content(handle), length, this.ctx), { headers });
-    this.settle(op, caches.default.put(`https://tidegate.invalid/${key}`, response).then(() => []));
+    const [body, poured] = fixed(content(handle), length, this.ctx);
+    const put = caches.default.put(url, new Response(body, { headers }));
+    this.settle(op, whole(poured, [put], () => caches.default.delete(url)));
   }
 
   colo_remove(op, key) {
@@ -358,11 +360,11 @@ export class Call {
   /** `apart`: the head does not fit into the metadata. */
   kv_save(op, key, head, apart, handle, length, ttl) {
     const expiry = { expirationTtl: Math.max(60, ttl) };
-    const value = fixed(content(handle) ?? "", length, this.ctx);
+    const [value, poured] = fixed(content(handle) ?? "", length, this.ctx);
     const writes = apart
       ? [this.env.KV.put(`head:${key}`, head, expiry), this.env.KV.put(`cache:${key}`, value, expiry)]
       : [this.env.KV.put(`cache:${key}`, value, { metadata: head, ...expiry })];
-    this.settle(op, Promise.all(writes).then(() => []));
+    this.settle(op, whole(poured, writes, () => this.env.KV.delete(`cache:${key}`)));
   }
 
   kv_remove(op, key) {
@@ -432,14 +434,30 @@ export class Call {
   }
 }
 
+/** How late a store may take what it said that it refused, in milliseconds. */
+const STORES_LATE_MS = 250;
+
+/** What was stored of a body that broke off is taken out again: not every store refuses it, or does so at once. */
+async function whole(poured, writes, remove) {
+  const [body, ...done] = await Promise.allSettled([poured, ...writes]);
+  if (body.status === "rejected") {
+    await new Promise((over) => setTimeout(over, STORES_LATE_MS));
+    await remove();
+  }
+  const failed = [body, ...done].find(({ status }) => status === "rejected");
+  if (failed) throw failed.reason;
+  return [];
+}
+
+/** A body that says how long it is, and the Promise of all of it. */
 function fixed(body, length, ctx) {
-  if (!(body instanceof ReadableStream) || length < 0) return body;
+  if (!(body instanceof ReadableStream) || length < 0) return [body];
   const { readable, writable } = new FixedLengthStream(length);
   const poured = made.has(body)
-    ? pump(body, writable.getWriter()).then(() => writable.close(), (error) => writable.abort(error))
+    ? pump(body, writable.getWriter()).then(() => writable.close(), (error) => writable.abort(error).then(() => Promise.reject(error)))
     : body.pipeTo(writable);
   ctx.waitUntil(poured.catch(() => {}));
-  return readable;
+  return [readable, poured];
 }
 
 /** Streams that were made here, and what they were teed into: the platform pipes none of them into another stream. */
