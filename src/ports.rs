@@ -170,6 +170,15 @@ pub trait Ports: Clone + 'static {
         asks: &str,
         budget: Span,
     ) -> impl Future<Output = Result<String, PortError>>;
+    /// Says something to the shield of this key (`cache::shield` has both texts), a record on further lines and its body
+    /// beside it; an answer comes back in the same way.
+    fn shield(
+        &self,
+        key: &StorageKey,
+        said: &str,
+        body: Option<&Self::Bytes>,
+        budget: Span,
+    ) -> impl Future<Output = Result<(String, Option<Self::Bytes>), PortError>>;
     /// Says something to the object of the queue of that name (`limit::queue` has both texts), and where it has to
     /// wait its turn, waits for that at most for `patience`.
     fn queue(
@@ -189,6 +198,19 @@ pub trait Ports: Clone + 'static {
         signed: &[u8],
         signature: &[u8],
     ) -> impl Future<Output = Result<bool, PortError>>;
+
+    /// Tells the object that probes endpoints what was seen of them, and learns what is known (`origin::monitor` has both
+    /// texts).
+    fn health(&self, seen: &str, budget: Span) -> impl Future<Output = Result<String, PortError>>;
+    /// Asks the object that keeps a pool's changes (`platform/objects/deliveries.mjs` has the commands); `change` is this
+    /// request as it came, where it is to be kept.
+    fn deliveries(
+        &self,
+        pool: &str,
+        ask: &str,
+        change: Option<(&RequestHead, &Self::Bytes)>,
+        budget: Span,
+    ) -> impl Future<Output = Result<String, PortError>>;
 
     /// Hands counters over.
     fn report(&self, delta: &str) -> impl Future<Output = Result<(), PortError>>;

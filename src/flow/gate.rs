@@ -16,6 +16,7 @@ use crate::record::{EndpointReport, EndpointState, Incident, Outbox};
 use crate::time::{Span, Timestamp};
 
 use super::flight::Flights;
+use super::health::Health;
 use super::identify::Keyring;
 
 /// What is not in the config file: variables and secrets of the deployment.
@@ -63,12 +64,16 @@ pub struct Gate<P: Ports> {
     pub refusals: RefCell<Refusals>,
     /// API keys and key sets that were read lately.
     pub keyring: RefCell<Keyring>,
+    /// What the fleet knows of the endpoints.
+    pub health: Health<P::Signal>,
     /// Counters that the metrics object has not seen.
     pub outbox: RefCell<Outbox>,
     /// Seeded by the first request.
     pub rng: RefCell<fastrand::Rng>,
     /// A client of which nothing is known.
     pub anonymous: Identity,
+    /// Until when no shield is asked, since one failed.
+    pub shield_rests: Cell<Option<Timestamp>>,
     /// Until when somebody sees to the counters.
     pub reporting: Cell<Option<Timestamp>>,
     stored: RefCell<HashMap<PrimaryKey, (u32, Timestamp)>>,
@@ -102,10 +107,12 @@ impl<P: Ports> Gate<P> {
             pools: RefCell::new(pools),
             refusals: RefCell::default(),
             keyring: RefCell::default(),
+            health: Health::default(),
             outbox: RefCell::new(Outbox::new(0)),
             rng: RefCell::new(fastrand::Rng::with_seed(0)),
             text: text.into(),
             anonymous: Identity::anonymous(),
+            shield_rests: Cell::new(None),
             reporting: Cell::new(None),
             stored: RefCell::default(),
             forgotten: RefCell::default(),

@@ -379,6 +379,23 @@ export class Call {
     this.settle(op, within(this.env.LIMITER.getByName(name).take(asks, this.trap), millis).then((verdicts) => [verdicts]));
   }
 
+  /** What was seen of endpoints goes to the object that probes them, and what is known comes back. */
+  health(op, seen, millis) {
+    this.settle(op, within(this.env.HEALTH.getByName("health").exchange(seen), millis).then((known) => [known]));
+  }
+
+  /** Asks the object that keeps a pool's changes; with a body it may keep this request. */
+  deliveries(op, pool, ask, body, millis) {
+    const object = this.env.DELIVERIES.getByName(pool);
+    const asked = body ? object.ask(ask, body, pack(this.request), this.client()) : object.ask(ask);
+    this.settle(op, within(asked, millis).then((text) => [text]));
+  }
+
+  /** Says something to the shield of a key: a text and perhaps bytes, and so is its answer. */
+  shield(op, key, said, body, millis) {
+    this.settle(op, within(this.env.SHIELD.getByName(key).say(said, body), millis));
+  }
+
   /** Says something to a queue's object, and waits for an answer that is not "wait" for so long. */
   queue(op, name, call, patience, millis) {
     const told = this.env.QUEUE.getByName(name).turn(call, patience);

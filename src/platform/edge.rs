@@ -88,9 +88,15 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn limit(this: &Call, op: u32, object: &str, asks: &str, millis: f64);
     #[wasm_bindgen(method)]
+    fn shield(this: &Call, op: u32, key: &str, said: &str, body: &JsValue, millis: f64);
+    #[wasm_bindgen(method)]
     fn queue(this: &Call, op: u32, name: &str, call: &str, patience: f64, millis: f64);
     #[wasm_bindgen(method)]
     fn verify(this: &Call, op: u32, algorithm: &str, key: &str, signed: &[u8], signature: &[u8]);
+    #[wasm_bindgen(method)]
+    fn health(this: &Call, op: u32, seen: &str, millis: f64);
+    #[wasm_bindgen(method)]
+    fn deliveries(this: &Call, op: u32, pool: &str, ask: &str, body: &JsValue, millis: f64);
     #[wasm_bindgen(method)]
     fn report(this: &Call, op: u32, delta: &str);
     #[wasm_bindgen(method)]
@@ -384,6 +390,20 @@ impl Ports for Edge {
         Ok(verdicts.text.unwrap_or_default())
     }
 
+    async fn shield(
+        &self,
+        key: &StorageKey,
+        said: &str,
+        body: Option<&Uint8Array>,
+        budget: Span,
+    ) -> Result<(String, Option<Uint8Array>), PortError> {
+        let (key, body) = (key.hex(), body.map_or(JsValue::UNDEFINED, Into::into));
+        let operation = Operation::new(|op| self.call.shield(op, &key, said, &body, millis(budget)));
+        let Settled { text, handle } = settled(operation).await?;
+        let bytes = (!handle.is_undefined()).then(|| handle.unchecked_into());
+        Ok((text.unwrap_or_default(), bytes))
+    }
+
     async fn queue(&self, name: &str, call: &str, patience: Span, budget: Span) -> Result<String, PortError> {
         let (patience, budget) = (millis(patience), millis(budget));
         let told = settled(Operation::new(|op| self.call.queue(op, name, call, patience, budget))).await?;
@@ -404,6 +424,23 @@ impl Ports for Edge {
     ) -> Result<bool, PortError> {
         let operation = Operation::new(|op| self.call.verify(op, algorithm, key, signed, signature));
         Ok(settled(operation).await?.text.as_deref() == Some("true"))
+    }
+
+    async fn health(&self, seen: &str, budget: Span) -> Result<String, PortError> {
+        let known = settled(Operation::new(|op| self.call.health(op, seen, millis(budget)))).await?;
+        Ok(known.text.unwrap_or_default())
+    }
+
+    async fn deliveries(
+        &self,
+        pool: &str,
+        ask: &str,
+        change: Option<(&RequestHead, &Uint8Array)>,
+        budget: Span,
+    ) -> Result<String, PortError> {
+        let body = change.map_or(JsValue::UNDEFINED, |(_, body)| body.into());
+        let operation = Operation::new(|op| self.call.deliveries(op, pool, ask, &body, millis(budget)));
+        Ok(settled(operation).await?.text.unwrap_or_default())
     }
 
     async fn report(&self, delta: &str) -> Result<(), PortError> {

@@ -220,13 +220,21 @@ pub enum Incident {
     MetricsUnreachable,
     /// A pool was left out, since the deployment lacks its secret.
     SecretMissing,
+    /// The object that probes endpoints can't be reached.
+    HealthUnreachable,
+    /// The object that keeps changes for their delivery failed or was too slow.
+    DeliveriesUnreachable,
+    /// A change could not be delivered, and is not tried any more.
+    DeadLetter,
     /// A replica did not say how far behind it is.
     ProbeFailed,
+    /// A key's shield failed or was slower than its budget.
+    ShieldUnreachable,
 }
 
 impl Incident {
     /// In the order of their index. A new one goes to the end: counters on their way hold the index.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 19] = [
         Self::KvError,
         Self::KvSlow,
         Self::ColoError,
@@ -241,7 +249,11 @@ impl Incident {
         Self::DeferredFailed,
         Self::MetricsUnreachable,
         Self::SecretMissing,
+        Self::HealthUnreachable,
+        Self::DeliveriesUnreachable,
+        Self::DeadLetter,
         Self::ProbeFailed,
+        Self::ShieldUnreachable,
     ];
 
     /// As a label and in the log.
@@ -260,7 +272,11 @@ impl Incident {
             Self::TruncatedBody => "truncated-body",
             Self::DeferredFailed => "deferred-failed",
             Self::MetricsUnreachable => "metrics-unreachable",
+            Self::ShieldUnreachable => "shield-unreachable",
             Self::SecretMissing => "secret-missing",
+            Self::HealthUnreachable => "health-unreachable",
+            Self::DeliveriesUnreachable => "deliveries-unreachable",
+            Self::DeadLetter => "dead-letter",
             Self::ProbeFailed => "probe-failed",
         }
     }
@@ -274,12 +290,15 @@ impl Incident {
             | Self::StoreFailed
             | Self::UnreadableRecord
             | Self::LimiterUnreachable
+            | Self::ShieldUnreachable
             | Self::AuthUnavailable
             | Self::Trap
             | Self::ProbeFailed
             | Self::TruncatedBody
             | Self::DeferredFailed
-            | Self::SecretMissing => true,
+            | Self::SecretMissing
+            | Self::HealthUnreachable => true,
+            Self::DeliveriesUnreachable | Self::DeadLetter => true,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use crate::cache::StorageKey;
 use crate::config::{Compiled, Config, stamp};
 use crate::flow::{self, Gate, Vars};
 use crate::head::Method;
@@ -13,12 +14,14 @@ use crate::time::{Span, Timestamp};
 use serde_json::Value;
 
 use super::client::{Answer, Pending, Request};
-use super::clock::{Clock, Tasks};
+use super::clock::{Clock, Signal, Tasks};
+use super::deliveries::Kept;
 use super::edge::Edge;
 use super::fault::{Fault, Helper};
 use super::ledger::Ledger;
 use super::origin::{Asked, Origin, Reply};
 use super::queue::QueueObject;
+use super::shield::Shield;
 use super::stores::{Colos, Kv};
 
 /// When every world begins: 2026-09-10 00:26:40 GMT.
@@ -43,6 +46,8 @@ pub struct Counts {
     pub limiter: usize,
     /// The object that holds the counters.
     pub metrics: usize,
+    /// The objects of keys with `collapse = "global"`.
+    pub shield: usize,
 }
 
 impl Counts {
@@ -53,7 +58,7 @@ impl Counts {
 
     /// Calls of Durable Objects.
     pub fn object_requests(&self) -> usize {
-        self.limiter + self.metrics
+        self.limiter + self.metrics + self.shield
     }
 
     /// Counts a write.
@@ -82,6 +87,12 @@ pub struct Shared {
     pub limiters: RefCell<HashMap<String, Vec<u8>>>,
     pub queues: RefCell<HashMap<String, QueueObject>>,
     pub metrics: RefCell<Live>,
+    /// What the object that probes endpoints holds, and what wakes it before its alarm.
+    pub health: RefCell<String>,
+    pub alarm: RefCell<Option<Rc<Signal>>>,
+    pub shields: RefCell<HashMap<StorageKey, Shield>>,
+    /// Changes that are delivered later, by pool.
+    pub deliveries: RefCell<HashMap<String, Vec<Kept>>>,
     pub origin: RefCell<Origin>,
     pub asked: RefCell<Vec<Asked>>,
     pub counts: RefCell<Counts>,
@@ -159,6 +170,10 @@ impl World {
             limiters: RefCell::default(),
             queues: RefCell::default(),
             metrics: RefCell::new(Live::new(START)),
+            health: RefCell::default(),
+            alarm: RefCell::default(),
+            shields: RefCell::default(),
+            deliveries: RefCell::default(),
             origin: RefCell::new(Box::new(|_| Reply::ok("hello"))),
             asked: RefCell::default(),
             counts: RefCell::default(),
@@ -277,6 +292,8 @@ impl World {
         let gone = self.0.isolates.borrow_mut().remove(&(colo, isolate));
         if let Some((id, gate)) = gone {
             let leaks = self.0.leaks.get();
+            self.0.tasks.lose(id);
+            // Nor does it do any more what ends with its requests.
             self.0.tasks.lose(id);
             self.0.leaks.set(leaks);
             drop(gate);

@@ -1,10 +1,12 @@
 //! A request's whole way, on a virtual clock.
 
 mod assets;
+mod behind;
 mod bodies;
 mod caching;
 mod collapse;
 mod guarding;
+mod health;
 mod identity;
 mod large;
 mod layers;
@@ -18,6 +20,7 @@ mod queue;
 mod record;
 mod saas;
 mod semantics;
+mod shield;
 mod slices;
 
 use crate::sim::{Reply, World};
