@@ -61,9 +61,9 @@ pub async fn answer<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>) -> Re
                 alone = true;
                 break None;
             }
-            Role::Follow(signal) => {
+            Role::Follow(leader) => {
                 // Whoever waited too long goes alone.
-                visit.ports.raised(&signal, policy.collapse_wait).await;
+                flight::follow(&visit.ports, &leader, policy.collapse_wait).await;
                 waited = true;
             }
         }
@@ -180,7 +180,10 @@ async fn from_elsewhere<P: Ports>(
         && !matches!(decide(visit, &found), Reuse::OnlyIfCachedMiss)
         && let Some(own) = lead.take()
     {
-        match shield::turn(visit, key).await {
+        own.asks_by(visit.ports.now() + shield::within(policy.collapse_wait));
+        let turn = shield::turn(visit, key).await;
+        own.asks_by(visit.ports.now());
+        match turn {
             Turn::Lead(duty) => lead = Some(own.for_all(duty)),
             Turn::Alone => lead = Some(own),
             Turn::Pass => own.pass(),
