@@ -222,6 +222,8 @@ pub enum Incident {
     SecretMissing,
     /// The object that probes endpoints can't be reached.
     HealthUnreachable,
+    /// The file of a static fallback could not be had.
+    FallbackMissing,
     /// A replica did not say how far behind it is.
     ProbeFailed,
     /// A key's shield failed or was slower than its budget.
@@ -230,7 +232,7 @@ pub enum Incident {
 
 impl Incident {
     /// In the order of their index. A new one goes to the end: counters on their way hold the index.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::KvError,
         Self::KvSlow,
         Self::ColoError,
@@ -246,6 +248,7 @@ impl Incident {
         Self::MetricsUnreachable,
         Self::SecretMissing,
         Self::HealthUnreachable,
+        Self::FallbackMissing,
         Self::ProbeFailed,
         Self::ShieldUnreachable,
     ];
@@ -269,6 +272,7 @@ impl Incident {
             Self::ShieldUnreachable => "shield-unreachable",
             Self::SecretMissing => "secret-missing",
             Self::HealthUnreachable => "health-unreachable",
+            Self::FallbackMissing => "fallback-missing",
             Self::ProbeFailed => "probe-failed",
         }
     }
@@ -289,6 +293,7 @@ impl Incident {
             | Self::TruncatedBody
             | Self::DeferredFailed
             | Self::SecretMissing
+            | Self::FallbackMissing
             | Self::HealthUnreachable => true,
         }
     }
