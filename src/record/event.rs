@@ -224,6 +224,10 @@ pub enum Incident {
     HealthUnreachable,
     /// The file of a static fallback could not be had.
     FallbackMissing,
+    /// The object that keeps changes for their delivery failed or was too slow.
+    DeliveriesUnreachable,
+    /// A change could not be delivered, and is not tried any more.
+    DeadLetter,
     /// A replica did not say how far behind it is.
     ProbeFailed,
     /// A key's shield failed or was slower than its budget.
@@ -232,7 +236,7 @@ pub enum Incident {
 
 impl Incident {
     /// In the order of their index. A new one goes to the end: counters on their way hold the index.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::KvError,
         Self::KvSlow,
         Self::ColoError,
@@ -249,6 +253,8 @@ impl Incident {
         Self::SecretMissing,
         Self::HealthUnreachable,
         Self::FallbackMissing,
+        Self::DeliveriesUnreachable,
+        Self::DeadLetter,
         Self::ProbeFailed,
         Self::ShieldUnreachable,
     ];
@@ -273,6 +279,8 @@ impl Incident {
             Self::SecretMissing => "secret-missing",
             Self::HealthUnreachable => "health-unreachable",
             Self::FallbackMissing => "fallback-missing",
+            Self::DeliveriesUnreachable => "deliveries-unreachable",
+            Self::DeadLetter => "dead-letter",
             Self::ProbeFailed => "probe-failed",
         }
     }
@@ -295,6 +303,7 @@ impl Incident {
             | Self::SecretMissing
             | Self::FallbackMissing
             | Self::HealthUnreachable => true,
+            Self::DeliveriesUnreachable | Self::DeadLetter => true,
         }
     }
 }

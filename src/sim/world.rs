@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::client::{Answer, Pending, Request};
 use super::clock::{Clock, Signal, Tasks};
+use super::deliveries::Kept;
 use super::edge::Edge;
 use super::fault::{Fault, Helper};
 use super::ledger::Ledger;
@@ -90,6 +91,8 @@ pub struct Shared {
     pub health: RefCell<String>,
     pub alarm: RefCell<Option<Rc<Signal>>>,
     pub shields: RefCell<HashMap<StorageKey, Shield>>,
+    /// Changes that are delivered later, by pool.
+    pub deliveries: RefCell<HashMap<String, Vec<Kept>>>,
     pub origin: RefCell<Origin>,
     pub asked: RefCell<Vec<Asked>>,
     pub counts: RefCell<Counts>,
@@ -170,6 +173,7 @@ impl World {
             health: RefCell::default(),
             alarm: RefCell::default(),
             shields: RefCell::default(),
+            deliveries: RefCell::default(),
             origin: RefCell::new(Box::new(|_| Reply::ok("hello"))),
             asked: RefCell::default(),
             counts: RefCell::default(),
