@@ -222,6 +222,8 @@ pub enum Incident {
     SecretMissing,
     /// The object that probes endpoints can't be reached.
     HealthUnreachable,
+    /// The file of a static fallback could not be had.
+    FallbackMissing,
     /// The object that keeps changes for their delivery failed or was too slow.
     DeliveriesUnreachable,
     /// A change could not be delivered, and is not tried any more.
@@ -236,7 +238,7 @@ pub enum Incident {
 
 impl Incident {
     /// In the order of their index. A new one goes to the end: counters on their way hold the index.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::KvError,
         Self::KvSlow,
         Self::ColoError,
@@ -252,6 +254,7 @@ impl Incident {
         Self::MetricsUnreachable,
         Self::SecretMissing,
         Self::HealthUnreachable,
+        Self::FallbackMissing,
         Self::DeliveriesUnreachable,
         Self::DeadLetter,
         Self::ProbeFailed,
@@ -278,6 +281,7 @@ impl Incident {
             Self::ShieldUnreachable => "shield-unreachable",
             Self::SecretMissing => "secret-missing",
             Self::HealthUnreachable => "health-unreachable",
+            Self::FallbackMissing => "fallback-missing",
             Self::DeliveriesUnreachable => "deliveries-unreachable",
             Self::DeadLetter => "dead-letter",
             Self::ProbeFailed => "probe-failed",
@@ -302,6 +306,7 @@ impl Incident {
             | Self::DeferredFailed
             | Self::SecretMissing
             | Self::FleetUnreachable
+            | Self::FallbackMissing
             | Self::HealthUnreachable => true,
             Self::DeliveriesUnreachable | Self::DeadLetter => true,
         }
