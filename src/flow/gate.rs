@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::cache::{Groups, Memory, PrimaryKey, Searches};
 use crate::config::Compiled;
 use crate::identity::Identity;
-use crate::limit::local::Refusals;
+use crate::limit::local::Local;
 use crate::list::Dict;
 use crate::origin::PoolState;
 use crate::ports::Ports;
@@ -54,8 +54,10 @@ pub struct Gate<P: Ports> {
     pub flights: RefCell<Flights<P::Signal>>,
     /// What was learned of each pool of the site, in its order.
     pub pools: RefCell<Vec<PoolState>>,
-    /// Who is known to be over its quota.
-    pub refusals: RefCell<Refusals>,
+    /// Who is known to be over its quota, and what is held on lease.
+    pub local: RefCell<Local>,
+    /// Until when somebody sees to the leases.
+    pub tended: Cell<Timestamp>,
     /// API keys and key sets that were read lately.
     pub keyring: RefCell<Keyring>,
     /// Counters that the metrics object has not seen.
@@ -90,7 +92,8 @@ impl<P: Ports> Gate<P> {
             groups: RefCell::default(),
             flights: RefCell::default(),
             pools: RefCell::new(pools),
-            refusals: RefCell::default(),
+            local: RefCell::default(),
+            tended: Cell::default(),
             keyring: RefCell::default(),
             outbox: RefCell::new(Outbox::new(0)),
             rng: RefCell::new(fastrand::Rng::with_seed(0)),

@@ -15,6 +15,7 @@ mod flight;
 mod gate;
 mod hedge;
 mod identify;
+mod lease;
 mod lookup;
 mod origin;
 mod own;

@@ -119,6 +119,11 @@ impl Account {
         }
     }
 
+    /// Whether a request that is refused would be admitted if nothing were on lease.
+    pub fn is_early(&self, policy: &QuotaPolicy, cost: NonZeroU32, now: Timestamp) -> bool {
+        !self.leases.is_empty() && policy.peek(&self.state, cost, now).admitted
+    }
+
     /// Takes units, whatever is left.
     pub fn debit(&mut self, policy: &QuotaPolicy, units: u32, now: Timestamp) {
         self.state.debit(policy, units, now);

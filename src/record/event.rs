@@ -189,6 +189,41 @@ impl Verdict {
     }
 }
 
+/// What the limiter did to count requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimiterEvent {
+    /// A limiter's object was called.
+    Call,
+    /// A call was saved: a lease was spent, or a refusal was known.
+    Saved,
+    /// A lease was granted.
+    Lease,
+    /// A unit went out on lease.
+    Leased,
+    /// A unit came back unspent.
+    GivenBack,
+    /// A request was refused that there was room for, since isolates hold it on lease.
+    Early,
+}
+
+impl LimiterEvent {
+    /// In the order of their index. A new one goes to the end: counters on their way hold the index.
+    pub const ALL: [Self; 6] =
+        [Self::Call, Self::Saved, Self::Lease, Self::Leased, Self::GivenBack, Self::Early];
+
+    /// As a label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Saved => "call-saved",
+            Self::Lease => "lease",
+            Self::Leased => "unit-leased",
+            Self::GivenBack => "unit-given-back",
+            Self::Early => "refused-early",
+        }
+    }
+}
+
 /// Something that went wrong in a helper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Incident {
@@ -321,6 +356,9 @@ mod tests {
     fn an_index_is_its_place_in_the_list() {
         for (at, incident) in Incident::ALL.into_iter().enumerate() {
             assert_eq!(incident as usize, at, "{}", incident.as_str());
+        }
+        for (at, event) in LimiterEvent::ALL.into_iter().enumerate() {
+            assert_eq!(event as usize, at, "{}", event.as_str());
         }
         for (at, refusal) in Refusal::ALL.into_iter().enumerate() {
             assert_eq!(refusal as usize, at, "{}", refusal.as_str());
