@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::limit::account::MAX_LIFETIME;
 use crate::limit::batch::{self, Batch};
 use crate::limit::decision::{Answer, Checked};
 use crate::limit::{Ask, Order, Reply};
@@ -15,7 +16,7 @@ use super::visit::Visit;
 /// How long a call may take that no request waits for.
 const BACKGROUND_BUDGET: Span = Span::from_secs(2);
 /// How long one request's deferred work sees to the leases of the isolate; the platform ends it after 30 s.
-const TENDED_FOR: Span = Span::from_secs(25);
+const TENDED_FOR: Span = Span::from_secs(29);
 /// It looks no more often than this.
 const TENDED_EVERY: Span = Span::from_millis(250);
 /// How many objects get something back in one go.
@@ -99,10 +100,11 @@ pub fn renew<P: Ports>(visit: &Visit<P>, batch: &Batch, now: Timestamp) {
     });
 }
 
-/// Gives back what is left of leases when they end: by this request's deferred work, unless another one's is at it.
+/// Gives back what is left of leases when they end: by this request's deferred work, unless another one's is at it for
+/// long enough.
 fn tend<P: Ports>(gate: &Rc<Gate<P>>, ports: &P) {
     let begin = ports.now();
-    if gate.tended.get() > begin {
+    if gate.tended.get() >= begin + MAX_LIFETIME {
         return;
     }
     let until = begin + TENDED_FOR;
@@ -113,11 +115,10 @@ fn tend<P: Ports>(gate: &Rc<Gate<P>>, ports: &P) {
             ports_later.sleep(wait).await;
             give_back(&gate, &ports_later).await;
         }
-        gate.tended.set(Timestamp::default());
     });
 }
 
-/// How long it is until a lease is to be given back; `None` where there is none, or a later request's work has to do it.
+/// How long it is until a lease is to be given back; `None` where there is none, or a later request's work sees to it.
 fn next<P: Ports>(gate: &Gate<P>, now: Timestamp, until: Timestamp) -> Option<Span> {
     let ends = gate.local.borrow().ends().filter(|ends| *ends <= until && now < until)?;
     Some(ends.since(now).max(TENDED_EVERY))

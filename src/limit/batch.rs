@@ -5,7 +5,8 @@
 //!
 //! - `w20`: how many units are wanted on lease,
 //! - `s-1@1789000000123`: one unit that was taken at that moment is given back; above 0 as many are taken besides,
-//! - `r1789000007000:5:2`: of this lease 5 units are held from now on, and 2 are given back.
+//! - `r1789000007000:5:2:1200:3`: of this lease 5 units are held from now on, 2 are given back, and 3 were spent 1200 ms
+//!   ago; pairs of an age and units may follow.
 //!
 //! Back: a line for each reply, `admitted limit remaining reset-ms retry-ms at-ms`, such as
 //! `0 20 0 12000 12000 1789000000123`, with `-` for no retry, `e` for a refusal that is early, and after it
@@ -71,10 +72,14 @@ pub fn orders_text(orders: &[Order]) -> String {
             push_number(&mut text, if *units < 0 { " s-" } else { " s" }, units.unsigned_abs().into());
             push_number(&mut text, "@", at.as_millis());
         }
-        for Report { id, held, back } in reports.iter().take(MAX_REPORTS) {
+        for Report { id, held, back, spent } in reports.iter().take(MAX_REPORTS) {
             push_number(&mut text, " r", *id);
             push_number(&mut text, ":", (*held).into());
             push_number(&mut text, ":", (*back).into());
+            for (age, units) in spent {
+                push_number(&mut text, ":", age.as_millis());
+                push_number(&mut text, ":", (*units).into());
+            }
         }
         text.push('\n');
     }
@@ -109,7 +114,11 @@ fn read_order(line: &str) -> Option<Order> {
                 let mut parts = rest.split(':');
                 let id = parts.next()?.parse().ok()?;
                 let (held, back) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-                order.reports.push(Report { id, held, back });
+                let mut spent = Vec::new();
+                while let Some(age) = parts.next() {
+                    spent.push((Span::from_millis(age.parse().ok()?), parts.next()?.parse().ok()?));
+                }
+                order.reports.push(Report { id, held, back, spent });
             }
             _ => return None,
         }
@@ -226,13 +235,21 @@ mod tests {
             cost: None,
             want: 20,
             settle: Some(Settle { units: -3, at }),
-            reports: vec![Report { id: 1, held: 5, back: 2 }, Report { id: 2, held: 0, back: 0 }],
+            reports: vec![
+                Report {
+                    id: 1,
+                    held: 5,
+                    back: 2,
+                    spent: vec![(Span::from_millis(1200), 3), (Span::ZERO, 4)],
+                },
+                Report { id: 2, held: 0, back: 0, spent: Vec::new() },
+            ],
         };
         let more = Order { settle: Some(Settle { units: 7, at }), ..Order::take(policy, NonZeroU32::MIN) };
         let text = orders_text(&[order.clone(), more.clone()]);
         assert_eq!(
             text,
-            "minute 100 60 gcra 3 0 0 w20 s-3@1789000000123 r1:5:2 r2:0:0\nminute 100 60 gcra 3 0 1 s7@1789000000123\n"
+            "minute 100 60 gcra 3 0 0 w20 s-3@1789000000123 r1:5:2:1200:3:0:4 r2:0:0\nminute 100 60 gcra 3 0 1 s7@1789000000123\n"
         );
         assert_eq!(read_orders(&text), Some(vec![order, more]));
 

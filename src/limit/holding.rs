@@ -5,11 +5,13 @@ use super::policy::{QuotaPolicy, Verdict};
 use crate::time::{Span, Timestamp};
 
 /// How soon one request has to follow another so that the client counts as busy here.
-const BUSY_GAP: Span = Span::from_secs(1);
+const BUSY_GAP: Span = Span::from_secs(3);
 /// How many requests have to be that close for a lease.
 const BUSY_FROM: u32 = 3;
 /// The first lease, in requests.
 const FIRST: u32 = 4;
+/// How much larger than the last one a lease may be.
+const GROWS_BY: u32 = 4;
 /// A lease is renewed when this part of it is left, if any.
 const LOW_PART: u32 = 4;
 /// Where less remains, another lease is not asked for in the background.
@@ -21,8 +23,13 @@ const MAX_HELD: usize = 4;
 /// So long before its end a lease is given back that is hardly used.
 const GIVEN_BACK_BEFORE: Span = Span::from_secs(1);
 
+/// What is spent within so long of each other is reported as one.
+const SPENT_TOGETHER: Span = Span::from_secs(1);
+/// The most moments of one lease that are told apart.
+const MAX_SPENT: usize = 16;
+
 /// A lease, as its isolate knows it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Held {
     id: u64,
     unspent: u32,
@@ -30,6 +37,43 @@ struct Held {
     reported: u32,
     /// Counted from when it was asked for, which was before it was granted.
     until: Timestamp,
+    /// What was spent since the last report: from when to when, and how much.
+    spent: Vec<(Timestamp, Timestamp, u32)>,
+}
+
+impl Held {
+    fn spend(&mut self, units: u32, now: Timestamp) {
+        self.unspent -= units;
+        let full = self.spent.len() == MAX_SPENT;
+        match self.spent.last_mut() {
+            Some((from, to, spent)) if full || now.since(*from) < SPENT_TOGETHER => {
+                (*to, *spent) = (now, spent.saturating_add(units));
+            }
+            _ => self.spent.push((now, now, units)),
+        }
+    }
+
+    /// Takes units back. Of what was spent first, so that what is reported is not older than it is.
+    fn unspend(&mut self, units: u32) {
+        self.unspent += units;
+        let mut rest = units;
+        for (_, _, spent) in &mut self.spent {
+            let back = rest.min(*spent);
+            *spent -= back;
+            rest -= back;
+        }
+        self.spent.retain(|(_, _, spent)| *spent > 0);
+    }
+
+    /// What the object is to know, where it does not yet: so much is held from now on.
+    fn report(&mut self, held: u32, now: Timestamp) -> Option<Report> {
+        if held == self.reported {
+            return None;
+        }
+        self.reported = held;
+        let spent = self.spent.drain(..).map(|(_, to, units)| (now.since(to), units)).collect();
+        Some(Report { id: self.id, held, back: self.unspent.saturating_sub(held), spent })
+    }
 }
 
 /// Leases, and what they are sized by.
@@ -82,8 +126,10 @@ impl Holding {
         let mut missing = units;
         for lease in self.leases.iter_mut().filter(|lease| lease.until > now) {
             let spent = missing.min(lease.unspent);
-            lease.unspent -= spent;
             missing -= spent;
+            if spent > 0 {
+                lease.spend(spent, now);
+            }
         }
         self.seen(now);
         self.spent = self.spent.saturating_add(units);
@@ -100,7 +146,7 @@ impl Holding {
     pub(super) fn unspend(&mut self, units: u32) {
         let fits = |lease: &&mut Held| lease.unspent.saturating_add(units) <= lease.reported;
         if let Some(lease) = self.leases.iter_mut().find(fits) {
-            lease.unspent += units;
+            lease.unspend(units);
             self.spent = self.spent.saturating_sub(units);
         }
     }
@@ -120,10 +166,7 @@ impl Holding {
         let mut reports = Vec::new();
         self.leases.retain_mut(|lease| {
             let held = if lease.until > now { lease.unspent } else { 0 };
-            if held < lease.reported {
-                reports.push(Report { id: lease.id, held, back: lease.unspent - held });
-            }
-            lease.reported = held;
+            reports.extend(lease.report(held, now));
             held > 0
         });
         reports
@@ -140,11 +183,11 @@ impl Holding {
         if self.granted == 0 {
             return first;
         }
-        // So much that at the pace since the last one it lasts for two thirds of its life.
-        let lasts = u64::from(self.spent) * self.lifetime.as_millis() * 2 / 3;
+        // So much that at the pace since the last one it lasts for three quarters of its life.
+        let lasts = u64::from(self.spent) * self.lifetime.as_millis() * 3 / 4;
         let paced = lasts / now.since(self.granted_at).as_millis().max(1);
-        let doubled = self.granted.max(first).saturating_mul(2);
-        u32::try_from(paced).unwrap_or(u32::MAX).clamp(first, doubled)
+        let most = self.granted.max(first).saturating_mul(GROWS_BY);
+        u32::try_from(paced).unwrap_or(u32::MAX).clamp(first, most)
     }
 
     /// Whether so little is left that the next lease should be asked for.
@@ -174,7 +217,7 @@ impl Holding {
         if let Some(Grant { id, units, lifetime }) = grant {
             self.lifetime = lifetime.min(MAX_LIFETIME);
             let until = sent + self.lifetime;
-            self.leases.push(Held { id, unspent: units, reported: units, until });
+            self.leases.push(Held { id, unspent: units, reported: units, until, spent: Vec::new() });
         }
         self.tell(verdict, now)
     }
@@ -193,10 +236,10 @@ impl Holding {
     /// Lets go of leases that are about to end: what is given back. What is used up ends by itself.
     pub(super) fn over(&mut self, now: Timestamp) -> Vec<Report> {
         let mut reports = Vec::new();
-        self.leases.retain(|lease| {
+        self.leases.retain_mut(|lease| {
             let ends = lease.until.before(GIVEN_BACK_BEFORE) <= now;
             if ends && lease.unspent > 0 {
-                reports.push(Report { id: lease.id, held: 0, back: lease.unspent });
+                reports.extend(lease.report(0, now));
             }
             !ends
         });

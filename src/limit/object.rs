@@ -128,7 +128,7 @@ impl StateTable {
         };
         let mut changed = account.expire(policy, now);
         for report in &order.reports {
-            account.report(policy, *report, now);
+            account.report(policy, report, now);
             changed = true;
         }
         if let Some(Settle { units, at }) = order.settle {
