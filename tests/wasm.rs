@@ -11,7 +11,7 @@ use tidegate::cache::stored::Exchange;
 use tidegate::cache::{
     CacheStatus, Detail, Fwd, Layer, Policy, PrimaryKey, Record, StoredHead, reuse, storable,
 };
-use tidegate::config::{Config, stamp};
+use tidegate::config::{Compiled, Config, stamp};
 use tidegate::head::{Fields, Method, RequestHead, ResponseHead, Target};
 use tidegate::identity::{Identity, hex};
 use tidegate::limit::batch;
@@ -34,7 +34,7 @@ fn response(fields: &[(&str, &str)]) -> ResponseHead {
 fn stored(fields: &[(&str, &str)]) -> StoredHead {
     let (request, response, policy) = (get("https://a.example/x", &[]), response(fields), Policy::default());
     let lifetime = storable(&request, &response, &policy, &Identity::anonymous(), NOW).unwrap();
-    let exchange = Exchange { request_time: NOW, response_time: NOW };
+    let exchange = Exchange::new(NOW, NOW);
     StoredHead::new(&request, &response, &lifetime, &policy, exchange)
 }
 
@@ -159,12 +159,13 @@ const CONFIG: &str = r#"{"origins":{"default":{"url":"https://app.example"}},"ca
 
 #[test]
 fn a_config_is_read_and_compiled_the_same_way() {
-    let site = Config::deployed(CONFIG, &stamp(CONFIG)).unwrap().compile();
+    let packed = serde_json::from_str::<Config>(CONFIG).unwrap().compile().pack().unwrap();
+    let site = Compiled::deployed(&packed, &stamp(&packed)).unwrap();
     let route = site.table.classify(&get("https://edge.example/api/x", &[])).unwrap();
     assert_eq!((&*route.name, route.limits.len(), route.pools.len()), ("api", 1, 1));
     // A change of this leaves all that is stored behind.
     assert_eq!(&*route.cache.key.scope, "2c32abb5009d");
     assert_eq!(site.kv_budget.as_millis(), 50);
     assert_eq!(&*site.table.classify(&get("https://edge.example/x", &[])).unwrap().name, "rest");
-    assert!(Config::deployed(CONFIG, "other").is_err());
+    assert!(Compiled::deployed(&packed, "other").is_err());
 }

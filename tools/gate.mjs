@@ -154,6 +154,7 @@ export async function runGate({ config, port: wantedPort = 0, state, env = {}, e
         durableObjects: {
             LIMITER: { className: "Limiter", useSQLite: true },
             METRICS: { className: "Metrics", useSQLite: true },
+            QUEUE: { className: "Queue", useSQLite: true },
         },
         serviceBindings: { ASSETS: "www" },
     };

@@ -59,7 +59,7 @@ impl Default for Classes {
 
 /// A lifetime as the config writes it: a class by name, or a duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(remote = "Self")]
 pub enum Ttl {
     /// `"short"`
     Short,
@@ -114,6 +114,8 @@ impl From<Ttl> for String {
     }
 }
 
+packed_serde!(Ttl as String);
+
 /// Whether the route's lifetime gives way to the origin's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -158,20 +160,27 @@ pub enum SetCookie {
 pub enum KvAdmission {
     /// Every time it is stored.
     Always,
-    /// When it was asked for twice in its window, or lives for an hour or longer.
+    /// When it was asked for twice in its window, or at once where it lives long and is not tiny.
     #[default]
     SecondRequest,
 }
 
-/// A lifetime shorter than this is not worth a KV write, which KV would keep for a minute anyway.
+/// A lifetime shorter than this is never worth a KV write, which KV would keep for a minute anyway.
 const KV_LIFETIME_SECS_MIN: u32 = 60;
 
-/// A lifetime from which on a KV write pays without waiting for a second request.
+/// Nor is one shorter than this, unless it is to be written every time: others see a write after up to a minute, and
+/// have to have something of it.
+const KV_LIFETIME_SECS_PAYS: u32 = 120;
+
+/// A lifetime from which on a KV write pays without waiting for a second request, ...
 const KV_LIFETIME_SECS_LONG: u32 = 3600;
+
+/// ... where the origin would have to send so much again.
+const KV_BYTES_MIN: u64 = 2 << 10;
 
 /// Lifetimes for statuses about which the origin said nothing: `{"404" = "1m", "410" = "5m"}`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(try_from = "Dict<String, Span>", into = "Dict<String, Span>")]
+#[serde(remote = "Self")]
 pub struct Negative(Vec<(u16, Span)>);
 
 impl Negative {
@@ -198,6 +207,8 @@ impl From<Negative> for Dict<String, Span> {
         table.0.into_iter().map(|(status, span)| (status.to_string(), span)).collect()
     }
 }
+
+packed_serde!(Negative as Dict<String, Span>);
 
 /// What a route says about caching.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -311,13 +322,49 @@ impl Policy {
         }
     }
 
-    /// Whether a response with this lifetime, asked for so many times in its window, is worth a KV write.
-    pub fn kv_pays(&self, lifetime_secs: u32, requests: u32) -> bool {
-        lifetime_secs >= KV_LIFETIME_SECS_MIN
-            && match self.kv_admission {
-                KvAdmission::Always => true,
-                KvAdmission::SecondRequest => requests >= 2 || lifetime_secs >= KV_LIFETIME_SECS_LONG,
+    /// Whether a response with this lifetime and a body of so many bytes, asked for so many times in its window, is worth
+    /// a KV write.
+    pub fn kv_pays(&self, lifetime_secs: u32, body_bytes: u64, requests: u32) -> bool {
+        let at_once = || lifetime_secs >= KV_LIFETIME_SECS_LONG && body_bytes >= KV_BYTES_MIN;
+        self.kv_may_pay(lifetime_secs)
+            && (self.kv_admission == KvAdmission::Always || requests >= 2 || at_once())
+    }
+
+    /// Whether a response with this lifetime is ever worth one.
+    pub fn kv_may_pay(&self, lifetime_secs: u32) -> bool {
+        lifetime_secs
+            >= match self.kv_admission {
+                KvAdmission::Always => KV_LIFETIME_SECS_MIN,
+                KvAdmission::SecondRequest => KV_LIFETIME_SECS_PAYS,
             }
+    }
+}
+
+/// A policy with what only the compiled config says of it, which no file may.
+pub mod whole {
+    use std::rc::Rc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{Classes, Policy};
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(policy: &Rc<Policy>, serializer: S) -> Result<S::Ok, S::Error> {
+        (&**policy, &policy.classes, &policy.key.scope).serialize(serializer)
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Those of the deserializer.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Rc<Policy>, D::Error> {
+        let (mut policy, classes, scope) = <(Policy, Classes, Box<str>)>::deserialize(deserializer)?;
+        policy.classes = classes;
+        policy.key.scope = scope;
+        Ok(Rc::new(policy))
     }
 }
 

@@ -46,12 +46,13 @@ pub fn freshen<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey, candidate: &Can
     // Where the body came from the colo, KV has it as well only if that paid at the first request.
     let from_kv = candidate.layer == Layer::Kv;
     let requests = if from_kv { visit.gate.stored_again(key, visit.ports.now()) } else { 1 };
-    let pays = policy.takes(Layer::Kv, head.stored_bytes()) && policy.kv_pays(head.lifetime_secs, requests);
+    let pays = policy.takes(Layer::Kv, head.stored_bytes())
+        && policy.kv_pays(head.lifetime_secs, head.stored_bytes().unwrap_or(0), requests);
     let layers = [Some(Layer::Colo), pays.then_some(Layer::Kv)];
     let (visit, key) = (visit.clone(), key.clone());
     visit.clone().ports.defer(async move {
         for layer in layers.into_iter().flatten().filter(|layer| visit.route.cache.layers.contains(layer)) {
-            if visit.gate.is_forgotten(&key, head.response_time) {
+            if visit.gate.is_forgotten(&key, head.as_of()) {
                 return;
             }
             let record = Record::Freshened(place.born, (*head).clone()).encode();

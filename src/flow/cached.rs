@@ -44,7 +44,7 @@ pub async fn answer<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>) -> Re
         }
         visit.ports.discard(body);
     }
-    let mut waited = false;
+    let (mut waited, mut alone) = (false, false);
     let lead = loop {
         if let Some(mut reply) = from_memory(visit, &key) {
             mark_collapsed(visit, &mut reply, waited);
@@ -55,7 +55,10 @@ pub async fn answer<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>) -> Re
         }
         match flight::role(&visit.gate, &visit.ports, &visit.gate.key_in_memory(&key)) {
             Role::Lead(lead) => break Some(lead),
-            Role::Alone => break None,
+            Role::Alone => {
+                alone = true;
+                break None;
+            }
             Role::Follow(signal) => {
                 // Whoever waited too long goes alone.
                 visit.ports.raised(&signal, COLLAPSE_WAIT).await;
@@ -63,7 +66,7 @@ pub async fn answer<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>) -> Re
             }
         }
     };
-    from_elsewhere(visit, &key, lead).await
+    from_elsewhere(visit, &key, lead, alone).await
 }
 
 /// What becomes of the content of a request that is to be part of its key.
@@ -127,6 +130,9 @@ fn from_memory<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey) -> Option<Reply
     }
     let memory = visit.gate.memory.borrow();
     let held = memory.get(&visit.gate.searches.borrow().key(key));
+    if !held.iter().all(|held| visit.is_past(held.head.as_of())) {
+        return None;
+    }
     let groups = &visit.gate.groups.borrow();
     let (policy, identity) = (&visit.route.cache, &visit.identity);
     match reuse(&visit.request, held, None, groups, policy, identity, visit.ports.now()) {
@@ -138,15 +144,19 @@ fn from_memory<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey) -> Option<Reply
     }
 }
 
-/// The answer out of the other layers, or from the origin.
+/// The answer out of the other layers, or from the origin. What of late could not be stored (`alone`) is not looked for
+/// in KV, nor is what is never written there: a look-up costs time and money.
 async fn from_elsewhere<P: Ports>(
     visit: &Rc<Visit<P>>,
     key: &PrimaryKey,
     lead: Option<Lead<P>>,
+    alone: bool,
 ) -> Reply<P::Body> {
+    let policy = &visit.route.cache;
     let mut found = Found::in_memory(visit, key);
     for layer in [Layer::Colo, Layer::Kv] {
-        if !visit.route.cache.layers.contains(&layer) {
+        let is_idle = layer == Layer::Kv && (alone || !found.may_be_in_kv(policy));
+        if !policy.layers.contains(&layer) || is_idle {
             continue;
         }
         lookup::look(visit, layer, key, &mut found).await;
@@ -213,12 +223,32 @@ fn refresh<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey, stale: &Candidate<P
     let conditions = stale.head.conditions();
     let asked = Revalidate { which: Some(0), fwd: Fwd::Stale, conditions, stale_until: None };
     let found = Found { candidates: vec![stale.again()], index: None };
+    let layer = stale.layer;
     let visit = Rc::new(visit.in_background(request));
     let key = key.clone();
     visit.clone().ports.defer(async move {
+        if layer == Layer::Memory && is_refreshed(&visit, &key).await {
+            return drop(guard);
+        }
         let reply = revalidate(&visit, &key, &found, asked, None).await;
         // Nobody reads it; what is to be stored has been teed off.
         visit.ports.discard(reply.message.body);
         drop(guard);
     });
+}
+
+/// Whether another isolate of this colo has refreshed it; then memory holds what came of it.
+async fn is_refreshed<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey) -> bool {
+    if !visit.route.cache.layers.contains(&Layer::Colo) {
+        return false;
+    }
+    let mut found = Found { candidates: Vec::new(), index: None };
+    lookup::look(visit, Layer::Colo, key, &mut found).await;
+    match decide(visit, &found) {
+        Reuse::Serve(Serve { refresh: false, which, .. }) => {
+            let newer = found.candidates.get(which);
+            newer.inspect(|candidate| store::promote(visit, key, &found, candidate, None)).is_some()
+        }
+        _ => false,
+    }
 }

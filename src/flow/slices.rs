@@ -201,7 +201,7 @@ impl<P: Ports> Slices<P> {
         let (bytes, key) = (slice.bytes(), self.head.slice_key(&self.key, number));
         for layer in layers.iter().copied().filter(|layer| policy.takes(*layer, Some(bytes))) {
             let requests = || visit.gate.stored_again(&self.key.part(number), now);
-            if layer == Layer::Kv && !policy.kv_pays(self.head.lifetime_secs, requests()) {
+            if layer == Layer::Kv && !policy.kv_pays(self.head.lifetime_secs, bytes, requests()) {
                 continue;
             }
             visit.notes.borrow_mut().subrequests += u32::from(layer == Layer::Colo);

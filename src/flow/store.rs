@@ -2,8 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::cache::combine::Combined;
-use crate::cache::memory::Held;
+use crate::cache::policy::KvAdmission;
 use crate::cache::range::How;
 use crate::cache::stored::Exchange;
 use crate::cache::{
@@ -73,7 +72,7 @@ pub fn receive<P: Ports>(
     }
     cache.stored = true;
     let (theirs, ours) = visit.ports.tee(body);
-    let (asked, afresh) = (exchange.request_time, fwd == Fwd::Method);
+    let (asked, afresh) = (exchange.as_of(), fwd == Fwd::Method);
     if afresh {
         visit.gate.forget(key, asked);
     }
@@ -83,8 +82,8 @@ pub fn receive<P: Ports>(
     }
     let cut = complete.is_some() && how != How::NotModified;
     let whole = cut.then(|| Rc::new(stored.clone()));
-    let (primary, index) = (key.clone(), found.index.clone());
-    let filling = Filling { visit: visit.clone(), key: primary, index, asked, afresh, lead };
+    let (primary, index, crowded) = (key.clone(), found.index.clone(), found.is_lately_stale(now));
+    let filling = Filling { visit: visit.clone(), key: primary, index, asked, afresh, crowded, lead };
     visit.ports.defer(filling.fill(stored, ours, length));
     if let Some(whole) = whole {
         let mut message = slices::answer_first(visit, key, whole, theirs, &how);
@@ -127,6 +126,8 @@ struct Filling<P: Ports> {
     asked: Timestamp,
     /// What the layers hold for this key is to go first.
     afresh: bool,
+    /// The others are likely to fetch the same just now.
+    crowded: bool,
     lead: Option<Lead<P>>,
 }
 
@@ -161,7 +162,7 @@ impl<P: Ports> Filling<P> {
             return;
         }
         head.count(visit.ports.len(&bytes));
-        let bytes = self.combine(&mut head, bytes);
+        let bytes = complete::with_memory(&visit, &self.key, &mut head, bytes);
         let length = visit.ports.len(&bytes);
         if policy.layers.contains(&Layer::Memory) {
             let variants_max = policy.vary.variants_max;
@@ -172,33 +173,8 @@ impl<P: Ports> Filling<P> {
         }
         self.lead.take();
         self.save(Layer::Colo, &head, visit.ports.body(&bytes), length).await;
-        if self.pays(&head) {
+        if self.pays(&head, length) {
             self.save(Layer::Kv, &head, visit.ports.body(&bytes), length).await;
-        }
-    }
-
-    /// A part is put together with what memory holds of the same response; tells the body that the new head is of.
-    fn combine(&self, head: &mut StoredHead, bytes: P::Bytes) -> P::Bytes {
-        let (gate, ports) = (&self.visit.gate, &self.visit.ports);
-        if head.incomplete().is_none() {
-            return bytes;
-        }
-        let memory = gate.memory.borrow();
-        let held = memory.get(&gate.searches.borrow().key(&self.key));
-        let fits = |held: &&Held<P::Bytes>| {
-            let whole = Combined::new(&held.head, head);
-            whole.is_some_and(|whole| self.visit.route.cache.takes(Layer::Memory, whole.head.stored_bytes()))
-        };
-        let both = held
-            .iter()
-            .find(fits)
-            .and_then(|held| complete::combine(ports, (&held.head, &held.body), (head, bytes.clone())));
-        match both {
-            Some((whole, bytes)) => {
-                *head = whole;
-                bytes
-            }
-            None => bytes,
         }
     }
 
@@ -210,7 +186,7 @@ impl<P: Ports> Filling<P> {
             return ports.discard(body);
         };
         head.count(bytes);
-        match (fits(Layer::Colo), fits(Layer::Kv) && self.pays(&head)) {
+        match (fits(Layer::Colo), fits(Layer::Kv) && self.pays(&head, bytes)) {
             (true, true) => {
                 let (one, other) = ports.tee(body);
                 let kv = self.save(Layer::Kv, &head, other, bytes);
@@ -227,10 +203,15 @@ impl<P: Ports> Filling<P> {
         self.visit.gate.is_forgotten(&self.key, self.asked)
     }
 
-    fn pays(&self, head: &StoredHead) -> bool {
-        let requests = self.visit.gate.stored_again(&self.key, self.visit.ports.now());
+    /// Whether KV is to have it too. Where what was stored has only just become stale it has everywhere: one of a few is
+    /// enough to write what all of them fetch.
+    fn pays(&self, head: &StoredHead, bytes: u64) -> bool {
+        let (gate, policy) = (&self.visit.gate, &self.visit.route.cache);
+        let requests = gate.stored_again(&self.key, self.visit.ports.now());
         // KV takes one write a second under one key, and where it was cleared that was it.
-        !self.afresh && self.visit.route.cache.kv_pays(head.lifetime_secs, requests)
+        let pays = !self.afresh && policy.kv_pays(head.lifetime_secs, bytes, requests);
+        let is_left_to_others = || policy.kv_admission == KvAdmission::SecondRequest && self.crowded;
+        pays && !(is_left_to_others() && gate.rng.borrow_mut().u8(..CROWD) > 0)
     }
 
     async fn save(&self, layer: Layer, head: &StoredHead, body: P::Body, length: u64) {
@@ -272,6 +253,9 @@ async fn save<P: Ports>(
     }
     Ok(())
 }
+
+/// Of so many that fetch the same at the same time, one writes it to KV.
+const CROWD: u8 = 4;
 
 /// A stale response with a validator is worth keeping for a while: a 304 is cheaper than a body.
 const KEEP_FOR_VALIDATION: Span = Span::from_secs(3600);
@@ -319,8 +303,9 @@ pub fn promote<P: Ports>(
     drop(lead);
     if candidate.layer == Layer::Kv && policy.takes(Layer::Colo, Some(length)) {
         let index = found.index.clone();
-        let (key, asked) = (key.clone(), candidate.head.response_time);
-        let filling = Filling { visit: visit.clone(), key, index, asked, afresh: false, lead: None };
+        let (key, asked) = (key.clone(), candidate.head.as_of());
+        let filling =
+            Filling { visit: visit.clone(), key, index, asked, afresh: false, crowded: false, lead: None };
         let (head, body) = (candidate.head.clone(), visit.ports.body(bytes));
         visit.ports.defer(async move { filling.save(Layer::Colo, &head, body, length).await });
     }
@@ -336,8 +321,8 @@ pub fn freshen<P: Ports>(
     lead: Option<Lead<P>>,
 ) {
     let Content::Bytes(bytes) = &candidate.content else { return beside::freshen(visit, key, candidate) };
-    let (key, index) = (key.clone(), found.index.clone());
-    let filling = Filling { visit: visit.clone(), key, index, asked, afresh: false, lead };
+    let (key, index, crowded) = (key.clone(), found.index.clone(), found.is_lately_stale(asked));
+    let filling = Filling { visit: visit.clone(), key, index, asked, afresh: false, crowded, lead };
     let length = visit.ports.len(bytes);
     visit.ports.defer(filling.fill((*candidate.head).clone(), visit.ports.body(bytes), Some(length)));
 }

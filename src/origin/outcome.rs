@@ -102,13 +102,26 @@ pub enum Stop {
     BudgetSpent,
     /// The endpoints that are left asked for a longer wait than this request makes.
     RetryAfter,
+    /// The deployment lacks the secret that the pool shows its endpoints.
+    NoSecret,
     /// Every endpoint has as many requests as it may have at once.
     Full,
     /// Every endpoint's breaker is open.
     BreakerOpen,
+    /// Too many wait before it for a place.
+    QueueFull,
+    /// Its turn did not come in time.
+    QueueSlow,
+    /// The queue can't be reached, and its config says to refuse then.
+    QueueUnreachable,
 }
 
 impl Stop {
+    /// Whether the origin has enough to do.
+    pub fn is_capacity(self) -> bool {
+        matches!(self, Self::Full | Self::QueueFull | Self::QueueSlow)
+    }
+
     /// In words, for Proxy-Status and the log.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -121,8 +134,12 @@ impl Stop {
             Self::DeadlineSpent => "deadline spent",
             Self::BudgetSpent => "budget spent",
             Self::RetryAfter => "asked to wait",
+            Self::NoSecret => "no secret",
             Self::Full => "all busy",
             Self::BreakerOpen => "breaker open",
+            Self::QueueFull => "queue full",
+            Self::QueueSlow => "no turn in time",
+            Self::QueueUnreachable => "queue unreachable",
         }
     }
 }
@@ -149,6 +166,7 @@ impl Failure {
             Cause::Fetch(FetchError::Timeout) => 504,
             Cause::Fetch(FetchError::OverCap) => 503,
             Cause::Fetch(_) => 502,
+            Cause::NoEndpoint if self.stop == Stop::NoSecret => 500,
             Cause::NoEndpoint => 503,
         }
     }
@@ -163,7 +181,8 @@ impl Failure {
         let (error, received_status) = match self.cause {
             Cause::Status(status) => (None, Some(status)),
             Cause::Fetch(error) => (Some(error.as_str()), None),
-            Cause::NoEndpoint if self.stop == Stop::Full => (Some("connection_limit_reached"), None),
+            Cause::NoEndpoint if self.stop.is_capacity() => (Some("connection_limit_reached"), None),
+            Cause::NoEndpoint if self.stop == Stop::NoSecret => (Some("proxy_configuration_error"), None),
             Cause::NoEndpoint => (Some("destination_unavailable"), None),
         };
         let next_hop = self.endpoint.and_then(|at| pool.endpoint(at)).map(|endpoint| &*endpoint.name);

@@ -9,11 +9,12 @@ use std::rc::Rc;
 
 use wasm_bindgen::prelude::*;
 
-use crate::config::Config;
+use crate::config::Compiled;
 use crate::flow::{self, Gate, Vars};
 use crate::head::Message;
 use crate::json;
 use crate::limit::object::StateTable;
+use crate::limit::queue::{self, Queue};
 use crate::limit::{batch, object};
 use crate::list::Dict;
 use crate::ports::Ports;
@@ -28,22 +29,22 @@ enum Worker {
     /// A gate.
     Gate(Rc<Gate<Edge>>),
     /// The config is wrong: 503, with the list in the log.
-    Misconfigured(Rc<str>),
+    Misconfigured(&'static str),
 }
 
 thread_local! {
-    static WORKER: RefCell<Worker> = RefCell::new(Worker::Misconfigured("not started".into()));
+    static WORKER: RefCell<Worker> = const { RefCell::new(Worker::Misconfigured("not started")) };
 }
 
-/// Takes the config (JSON) and its stamp, the deployment's variables (a JSON object of texts), and how often this
-/// isolate's wasm has died before.
+/// Takes the config (packed, with its stamp, and as JSON for those who may see it), the deployment's variables (a JSON
+/// object of texts), and how often this isolate's wasm has died before.
 #[wasm_bindgen]
-pub fn start(config: &str, checked: &str, vars: &str, traps: u32) {
+pub fn start(packed: &str, checked: &str, config: &str, vars: &str, traps: u32) {
     console_error_panic_hook::set_once();
     let vars: Dict<String, String> = json::read(vars).unwrap_or_default();
-    let worker = match Config::deployed(config, checked) {
-        Ok(read) => Worker::Gate(Gate::new(read.compile(), config, Vars::new(&vars), traps)),
-        Err(problems) => Worker::Misconfigured(problems.into()),
+    let worker = match Compiled::deployed(packed, checked) {
+        Ok(site) => Worker::Gate(Gate::new(site, config, Vars::new(&vars), traps)),
+        Err(wrong) => Worker::Misconfigured(wrong),
     };
     WORKER.with(|slot| *slot.borrow_mut() = worker);
 }
@@ -55,11 +56,11 @@ pub fn serve(packed: String, request: JsValue, call: Call) {
     let edge = Edge::new(call);
     let worker = WORKER.with(|slot| match &*slot.borrow() {
         Worker::Gate(gate) => Ok(gate.clone()),
-        Worker::Misconfigured(problems) => Err(problems.clone()),
+        Worker::Misconfigured(wrong) => Err(*wrong),
     });
     executor::spawn(async move {
         let answer = match (worker, wire::request(packed)) {
-            (Err(problems), _) => misconfigured(&edge, &problems),
+            (Err(wrong), _) => misconfigured(&edge, wrong),
             (_, Err(wrong)) => own(&edge, Problem::plain(400, wrong, "")),
             (Ok(gate), Ok((head, has_body))) => {
                 let body = has_body.then_some(Body(request));
@@ -71,8 +72,8 @@ pub fn serve(packed: String, request: JsValue, call: Call) {
     executor::run();
 }
 
-fn misconfigured(edge: &Edge, problems: &str) -> Message<crate::head::ResponseHead, Body> {
-    edge.log(&["tidegate: the configuration is wrong: ", problems].concat());
+fn misconfigured(edge: &Edge, wrong: &str) -> Message<crate::head::ResponseHead, Body> {
+    edge.log(&["tidegate: the configuration is wrong: ", wrong].concat());
     own(edge, Problem::reduced_capacity("the gateway is not configured; its log says why", ""))
 }
 
@@ -127,6 +128,23 @@ pub fn limiter_expire(state: &[u8], now: f64) -> js_sys::Array {
     let rings = object::expire(&mut table, Timestamp::from_millis(now as u64));
     let kept = js_sys::Uint8Array::from(&*table.encode());
     js_sys::Array::of2(&kept.into(), &rings.map_or(0.0, |at| at.as_millis() as f64).into())
+}
+
+/// A queue object's step: its stored form, what it is told, the time in milliseconds. Returns what to store, what the
+/// caller is told, what others are told (a line for each), when to look again, and when nothing is left (0: never).
+#[wasm_bindgen]
+pub fn queue_turn(state: &[u8], call: &str, now: f64) -> Result<js_sys::Array, JsError> {
+    let mut queue = Queue::decode(state).unwrap_or_default();
+    let call = queue::Call::read(call).ok_or_else(|| JsError::new("the call can't be read"))?;
+    let turn = queue.turn(&call, Timestamp::from_millis(now as u64));
+    let moment = |at: Option<Timestamp>| at.map_or(0.0, |at| at.as_millis() as f64);
+    Ok(js_sys::Array::of5(
+        &js_sys::Uint8Array::from(&*queue.encode()).into(),
+        &turn.answer.map(queue::Answer::text).unwrap_or_default().into(),
+        &queue::told_text(&turn.told).into(),
+        &moment(turn.wakes_at).into(),
+        &moment(turn.expires_at).into(),
+    ))
 }
 
 fn live(state: &str, now: Timestamp) -> Live {

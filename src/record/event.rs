@@ -253,11 +253,15 @@ pub enum Incident {
     DeferredFailed,
     /// A delta of counters did not reach the metrics object.
     MetricsUnreachable,
+    /// A pool was left out, since the deployment lacks its secret.
+    SecretMissing,
+    /// A replica did not say how far behind it is.
+    ProbeFailed,
 }
 
 impl Incident {
     /// In the order of their index. A new one goes to the end: counters on their way hold the index.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::KvError,
         Self::KvSlow,
         Self::ColoError,
@@ -271,6 +275,8 @@ impl Incident {
         Self::TruncatedBody,
         Self::DeferredFailed,
         Self::MetricsUnreachable,
+        Self::SecretMissing,
+        Self::ProbeFailed,
     ];
 
     /// As a label and in the log.
@@ -289,6 +295,8 @@ impl Incident {
             Self::TruncatedBody => "truncated-body",
             Self::DeferredFailed => "deferred-failed",
             Self::MetricsUnreachable => "metrics-unreachable",
+            Self::SecretMissing => "secret-missing",
+            Self::ProbeFailed => "probe-failed",
         }
     }
 
@@ -303,8 +311,10 @@ impl Incident {
             | Self::LimiterUnreachable
             | Self::AuthUnavailable
             | Self::Trap
+            | Self::ProbeFailed
             | Self::TruncatedBody
-            | Self::DeferredFailed => true,
+            | Self::DeferredFailed
+            | Self::SecretMissing => true,
         }
     }
 }

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cache;
 use crate::head::RequestHead;
+use crate::limit::queue::QueueConfig;
 use crate::limit::{PolicyConfig, PolicyName};
 use crate::list::sort_short;
 use crate::origin::Hedge;
@@ -77,7 +78,7 @@ fn plain_text() -> String {
 }
 
 /// One route, ready for use.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Route {
     /// Its name, for people, metrics and the `route` part of a partition.
     pub name: Rc<str>,
@@ -91,9 +92,12 @@ pub struct Route {
     /// Put in front of the path before the origin gets it.
     pub add_prefix: Option<PathPrefix>,
     /// What it says about caching; `enabled = false` where it is off.
+    #[serde(with = "cache::policy::whole")]
     pub cache: Rc<cache::Policy>,
     /// The policies that limit it. Empty: counted, not limited.
     pub limits: Vec<(PolicyName, Rc<PolicyConfig>)>,
+    /// The queue in which its requests wait for the origin.
+    pub queue: Option<(PolicyName, Rc<QueueConfig>)>,
     /// Whether the asset classes hold here.
     pub assets: bool,
     /// Whether text may be compressed here.
@@ -129,7 +133,7 @@ impl fmt::Display for AmbiguousPath {
 }
 
 /// All routes, in the order of their precedence.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Table {
     routes: Vec<Rc<Route>>,
     fallback: Rc<Route>,

@@ -17,6 +17,7 @@ use super::body::{self, Body, Bytes, Content, Pipe};
 use super::clock::Signal;
 use super::fault::Helper;
 use super::origin::Asked;
+use super::queue;
 use super::stores::Kept;
 use super::world::Shared;
 
@@ -248,13 +249,22 @@ impl Ports for Edge {
             "HEAD" => Rc::new([]),
             _ if head.is_bodiless() => Rc::new([]),
             _ if reply.breaks => reply.body.as_bytes()[..reply.body.len() / 2].into(),
-            _ => reply.body.as_bytes().into(),
+            _ => reply.body.clone().into(),
         };
         if reply.with_length && !head.is_bodiless() && !head.fields.contains("content-length") {
             head.fields.append("content-length", &reply.body.len().to_string());
         }
         let content = Content { bytes, ends_at: self.shared.clock.now() + reply.takes, breaks: reply.breaks };
         Ok(Message::new(head, Body::stream(content, &shared.leaks)))
+    }
+
+    fn ending(&self, body: Body, signal: &Rc<Signal>, _: Option<u64>, _: bool) -> Body {
+        let (clock, signal, ends_at) = (self.shared.clock.clone(), signal.clone(), body.ends_at());
+        self.defer(async move {
+            clock.until(ends_at).await;
+            signal.raise();
+        });
+        body
     }
 
     fn watch(&self, body: Body, idle: Span, _length: Option<u64>) -> Body {
@@ -341,13 +351,21 @@ impl Ports for Edge {
             let step = object::step(&mut table, &orders, self.shared.clock.now());
             if step.changed {
                 *stored = table.encode();
+                shared.ledger.borrow_mut().kept(object, step.expires_at, self.shared.clock.now());
             }
             Ok(batch::replies_text(&step.replies))
         };
         self.ask(Helper::Limiter, budget, take).await
     }
 
+    async fn queue(&self, name: &str, call: &str, patience: Span, budget: Span) -> Result<String, PortError> {
+        let shared = &self.shared;
+        self.ask(Helper::Queue, budget, || Ok(())).await?;
+        queue::turn(&shared.queues, &shared.clock, (name, call), patience).await
+    }
+
     async fn api_key(&self, hash: &str, budget: Span) -> Result<Option<String>, PortError> {
+        self.shared.counts.borrow_mut().key_reads += 1;
         let read = || Ok(self.shared.api_keys.borrow().get(hash).cloned());
         self.ask(Helper::Kv, budget, read).await
     }
@@ -364,6 +382,7 @@ impl Ports for Edge {
         let ingest = || {
             let delta = Delta::decode(delta).map_err(|error| PortError::Failed(error.to_string()))?;
             shared.metrics.borrow_mut().ingest(&delta, self.shared.clock.now());
+            shared.ledger.borrow_mut().ingested(self.shared.clock.now());
             Ok(())
         };
         self.ask(Helper::Metrics, HANGS_FOR, ingest).await

@@ -16,7 +16,9 @@ use super::client::{Answer, Pending, Request};
 use super::clock::{Clock, Tasks};
 use super::edge::Edge;
 use super::fault::{Fault, Helper};
+use super::ledger::Ledger;
 use super::origin::{Asked, Origin, Reply};
+use super::queue::QueueObject;
 use super::stores::{Colos, Kv};
 
 /// When every world begins: 2026-09-10 00:26:40 GMT.
@@ -25,21 +27,36 @@ pub const START: Timestamp = Timestamp::from_secs(1_789_000_000);
 /// How often something was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
+    /// Origins.
     pub origin: usize,
+    /// The Cache API.
     pub colo_reads: usize,
+    /// Deletes too.
     pub colo_writes: usize,
+    /// KV, for stored responses.
     pub kv_reads: usize,
     /// Deletes too: they cost the same.
     pub kv_writes: usize,
+    /// Records of API keys that were read from KV.
+    pub key_reads: usize,
+    /// The objects that hold quotas.
     pub limiter: usize,
+    /// The object that holds the counters.
     pub metrics: usize,
 }
 
 impl Counts {
+    /// Counts a read of colo or KV.
     pub fn reads(&mut self, helper: Helper) {
         *(if helper == Helper::Kv { &mut self.kv_reads } else { &mut self.colo_reads }) += 1;
     }
 
+    /// Calls of Durable Objects.
+    pub fn object_requests(&self) -> usize {
+        self.limiter + self.metrics
+    }
+
+    /// Counts a write.
     pub fn writes(&mut self, helper: Helper) {
         *(if helper == Helper::Kv { &mut self.kv_writes } else { &mut self.colo_writes }) += 1;
     }
@@ -63,10 +80,12 @@ pub struct Shared {
     pub kv: RefCell<Kv>,
     pub api_keys: RefCell<HashMap<String, String>>,
     pub limiters: RefCell<HashMap<String, Vec<u8>>>,
+    pub queues: RefCell<HashMap<String, QueueObject>>,
     pub metrics: RefCell<Live>,
     pub origin: RefCell<Origin>,
     pub asked: RefCell<Vec<Asked>>,
     pub counts: RefCell<Counts>,
+    pub ledger: RefCell<Ledger>,
     pub log: RefCell<Vec<String>>,
     pub leaks: Rc<Cell<u32>>,
     /// Fetches that were dropped before they had an answer.
@@ -152,10 +171,12 @@ impl World {
             kv: RefCell::default(),
             api_keys: RefCell::default(),
             limiters: RefCell::default(),
+            queues: RefCell::default(),
             metrics: RefCell::new(Live::new(START)),
             origin: RefCell::new(Box::new(|_| Reply::ok("hello"))),
             asked: RefCell::default(),
             counts: RefCell::default(),
+            ledger: RefCell::default(),
             log: RefCell::default(),
             leaks: Rc::default(),
             revoked: Cell::default(),
@@ -173,9 +194,15 @@ impl World {
     pub fn config(self, toml: &str) -> Self {
         let json: Value = toml::from_str(toml).unwrap_or_else(|error| panic!("{error}"));
         let checked = Config::from_json(&json).unwrap_or_else(|problems| panic!("{problems:#?}"));
-        let text = serde_json::to_string(&checked).unwrap();
-        let config = Config::deployed(&text, &stamp(&text)).unwrap_or_else(|wrong| panic!("{wrong}"));
-        *self.0.site.borrow_mut() = Some(Site { compiled: config.compile(), text });
+        self.with(&checked)
+    }
+
+    /// The same, of a config that was read.
+    pub fn with(self, checked: &Config) -> Self {
+        let packed = checked.compile().pack().unwrap();
+        let compiled = Compiled::deployed(&packed, &stamp(&packed)).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let text = serde_json::to_string(checked).unwrap();
+        *self.0.site.borrow_mut() = Some(Site { compiled, text });
         self
     }
 

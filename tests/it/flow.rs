@@ -13,6 +13,8 @@ mod origins;
 mod own;
 mod poisoning;
 mod preconditions;
+mod providers;
+mod queue;
 mod record;
 mod saas;
 mod semantics;

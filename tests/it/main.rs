@@ -16,7 +16,10 @@ mod faults;
 mod flow;
 mod histories;
 mod leases;
+mod packed;
 mod reference;
+mod replicas;
+mod simulate;
 mod tidy;
 
 use tidegate::sim;

@@ -12,7 +12,7 @@ const LAYERS: [&[&str]; 8] = [
     &["limit", "cache", "origin"],
     &["identity"],
     &["base64url", "head", "json", "path", "time", "size"],
-    &["list", "text"],
+    &["list", "packed", "text"],
 ];
 
 /// What rooms of one layer see of each other all the same: the admin's actions are asked of the ports.
@@ -21,7 +21,8 @@ const NEIGHBOURS: [(&str, &str); 1] = [("admin", "ports")];
 const LINES_MAX: usize = 400;
 
 /// What may be longer: the plain types of a message, which are read together; the platform's side of every port.
-const LONGER: [(&str, usize); 2] = [("src/head.rs", 500), ("src/platform/edge.rs", 450)];
+const LONGER: [(&str, usize); 3] =
+    [("src/head.rs", 500), ("src/platform/edge.rs", 550), ("src/sim/edge.rs", 550)];
 
 fn sources() -> Vec<(String, PathBuf)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
