@@ -170,6 +170,15 @@ pub trait Ports: Clone + 'static {
         asks: &str,
         budget: Span,
     ) -> impl Future<Output = Result<String, PortError>>;
+    /// Says something to the shield of this key (`cache::shield` has both texts), a record on further lines and its body
+    /// beside it; an answer comes back in the same way.
+    fn shield(
+        &self,
+        key: &StorageKey,
+        said: &str,
+        body: Option<&Self::Bytes>,
+        budget: Span,
+    ) -> impl Future<Output = Result<(String, Option<Self::Bytes>), PortError>>;
     /// Says something to the object of the queue of that name (`limit::queue` has both texts), and where it has to
     /// wait its turn, waits for that at most for `patience`.
     fn queue(

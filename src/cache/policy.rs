@@ -34,7 +34,8 @@ impl Layer {
 
 /// How long the named classes last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), serde(default))]
 pub struct Classes {
     /// `"short"`, default 60s.
     pub short: Span,
@@ -154,6 +155,17 @@ pub enum SetCookie {
     Store,
 }
 
+/// Among whom one request to the origin answers all that ask for the same at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Collapse {
+    /// Those of one isolate.
+    #[default]
+    Isolate,
+    /// All of them, by an object for each key.
+    Global,
+}
+
 /// When a response is worth a write to KV, which costs as much as ten reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -212,7 +224,8 @@ packed_serde!(Negative as Dict<String, Span>);
 
 /// What a route says about caching.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), serde(default))]
 pub struct Policy {
     /// Whether anything is stored or reused at all; default true.
     pub enabled: bool,
@@ -254,6 +267,10 @@ pub struct Policy {
     pub object_bytes_max: Size,
     /// When a KV write pays; default `"second_request"`.
     pub kv_admission: KvAdmission,
+    /// Among whom one request to the origin answers all; default `"isolate"`.
+    pub collapse: Collapse,
+    /// How long a request waits for another one's answer before it asks the origin itself; default 5s.
+    pub collapse_wait: Span,
     /// Whether a part of a response (206) may be stored, for requests of what lies in it; default false.
     pub partial: bool,
     /// Large responses are fetched and stored in aligned slices of this size; default none: as they are.
@@ -287,6 +304,8 @@ impl Default for Policy {
             memory_object_bytes_max: Size::from_kib(256),
             object_bytes_max: Size::from_mib(20),
             kv_admission: KvAdmission::SecondRequest,
+            collapse: Collapse::Isolate,
+            collapse_wait: Span::from_secs(5),
             partial: false,
             slice: None,
             classes: Classes::default(),

@@ -7,8 +7,8 @@ use crate::cache::{Layer, PrimaryKey, Record, StoredHead};
 use crate::ports::{Loaded, Ports};
 use crate::record::Incident;
 
+use super::keep;
 use super::lookup::{self, Candidate, Place};
-use super::store;
 use super::visit::Visit;
 
 /// The newest head of a body that lies here, in this layer or one that is asked before it.
@@ -57,7 +57,7 @@ pub fn freshen<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey, candidate: &Can
             }
             let record = Record::Freshened(place.born, (*head).clone()).encode();
             let record = Loaded::new(record, P::Body::default());
-            let keep = store::keep(&visit.route.cache, &head);
+            let keep = keep::span(&visit.route.cache, &head);
             let saved = visit.ports.save(layer, &place.key.beside(), record, Some(0), keep).await;
             if let Err(error) = saved {
                 visit.late_incident(

@@ -4,23 +4,22 @@ use std::rc::Rc;
 
 use crate::cache::reuse::{Forward, Revalidate, Serve};
 use crate::cache::validator::{self, remove_conditions};
-use crate::cache::{CacheStatus, Detail, Fwd, Layer, PrimaryKey, Reuse, content, reuse};
+use crate::cache::{
+    CacheStatus, Collapse, Detail, Fwd, Layer, PrimaryKey, Reuse, StoredHead, content, reuse,
+};
 use crate::head::Method;
 use crate::ports::Ports;
 use crate::record::{AnsweredBy, Staleness};
 use crate::respond::Problem;
-use crate::time::Span;
 
 use super::complete::complete;
 use super::fetch::{fetch, pass, revalidate};
 use super::flight::{self, Lead, Role};
-use super::lookup::{self, Candidate, Found};
+use super::lookup::{self, Candidate, Content, Found};
 use super::origin::Refusal;
+use super::shield::{self, Turn};
 use super::visit::Visit;
 use super::{Reply, store, unanswered};
-
-/// How long a request waits for another one's answer before it fetches for itself.
-const COLLAPSE_WAIT: Span = Span::from_secs(5);
 
 /// The answer of an admitted request.
 pub async fn answer<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>) -> Reply<P::Body> {
@@ -61,7 +60,7 @@ pub async fn answer<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>) -> Re
             }
             Role::Follow(signal) => {
                 // Whoever waited too long goes alone.
-                visit.ports.raised(&signal, COLLAPSE_WAIT).await;
+                visit.ports.raised(&signal, policy.collapse_wait).await;
                 waited = true;
             }
         }
@@ -149,7 +148,7 @@ fn from_memory<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey) -> Option<Reply
 async fn from_elsewhere<P: Ports>(
     visit: &Rc<Visit<P>>,
     key: &PrimaryKey,
-    lead: Option<Lead<P>>,
+    mut lead: Option<Lead<P>>,
     alone: bool,
 ) -> Reply<P::Body> {
     let policy = &visit.route.cache;
@@ -167,6 +166,20 @@ async fn from_elsewhere<P: Ports>(
             return serve_stored(visit, key, candidate, &serve);
         }
     }
+    if policy.collapse == Collapse::Global
+        && !matches!(decide(visit, &found), Reuse::OnlyIfCachedMiss)
+        && let Some(own) = lead.take()
+    {
+        match shield::turn(visit, key).await {
+            Turn::Lead(duty) => lead = Some(own.for_all(duty)),
+            Turn::Alone => lead = Some(own),
+            Turn::Pass => own.pass(),
+            Turn::Have(head, bytes) => match from_another(visit, key, &mut found, (head, bytes), own) {
+                Ok(reply) => return reply,
+                Err(own) => lead = Some(own),
+            },
+        }
+    }
     match decide(visit, &found) {
         Reuse::Revalidate(asked) => revalidate(visit, key, &found, asked, lead).await,
         Reuse::Complete(asked) => complete(visit, key, &found, asked, lead).await,
@@ -175,6 +188,30 @@ async fn from_elsewhere<P: Ports>(
         // Memory said no a moment ago, so this can't come; the origin is never wrong.
         Reuse::Serve(_) => fetch(visit, key, &found, Fwd::Miss, lead).await,
     }
+}
+
+/// The answer out of what another isolate got; `Err` where that does not answer this request.
+fn from_another<P: Ports>(
+    visit: &Rc<Visit<P>>,
+    key: &PrimaryKey,
+    found: &mut Found<P>,
+    (head, bytes): (StoredHead, P::Bytes),
+    lead: Lead<P>,
+) -> Result<Reply<P::Body>, Lead<P>> {
+    if visit.gate.is_forgotten(key, head.as_of()) {
+        return Err(lead);
+    }
+    let content = Content::Bytes(bytes);
+    found.candidates.push(Candidate { head: Rc::new(head), content, layer: Layer::Memory, place: None });
+    let Reuse::Serve(serve) = decide(visit, found) else { return Err(lead) };
+    let Some(candidate) = found.candidates.get(serve.which) else { return Err(lead) };
+    store::promote(visit, key, found, candidate, Some(lead));
+    let mut reply = serve_stored(visit, key, candidate, &serve);
+    mark_collapsed(visit, &mut reply, true);
+    if let Some(status) = &mut reply.cache {
+        status.detail = Some(Detail::Shield);
+    }
+    Ok(reply)
 }
 
 fn decide<P: Ports>(visit: &Visit<P>, found: &Found<P>) -> Reuse {

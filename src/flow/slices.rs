@@ -10,6 +10,7 @@ use crate::head::{Message, Method, ResponseHead};
 use crate::ports::{Loaded, PortError, Ports};
 use crate::record::Incident;
 
+use super::keep;
 use super::lookup::{self, Candidate, Content};
 use super::origin::{self, Asked};
 use super::store::{self, Received};
@@ -208,7 +209,7 @@ impl<P: Ports> Slices<P> {
             let (theirs, ours) = visit.ports.tee(body);
             body = theirs;
             let record = Loaded::new(Record::Response(self.head.slice_head(slice)).encode(), ours);
-            let (visit, keep) = (visit.clone(), store::keep(policy, &self.head));
+            let (visit, keep) = (visit.clone(), keep::span(policy, &self.head));
             visit.clone().ports.defer(async move {
                 match visit.ports.save(layer, &key, record, Some(bytes), keep).await {
                     Err(PortError::Failed(why)) => visit.late_incident(Incident::StoreFailed, &why),

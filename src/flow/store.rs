@@ -6,7 +6,7 @@ use crate::cache::policy::KvAdmission;
 use crate::cache::range::How;
 use crate::cache::stored::Exchange;
 use crate::cache::{
-    CacheStatus, Detail, Fwd, Layer, NotStored, Policy, PrimaryKey, Record, StoredHead, VariantIndex,
+    CacheStatus, Collapse, Detail, Fwd, Layer, NotStored, PrimaryKey, Record, StoredHead, VariantIndex,
     invalidates, storable,
 };
 use crate::head::{Message, ResponseHead};
@@ -19,9 +19,10 @@ use super::beside;
 use super::complete;
 use super::fetch;
 use super::flight::Lead;
+use super::keep;
 use super::lookup::{Candidate, Content, Found};
-use super::slices;
 use super::visit::Visit;
+use super::{shield, slices};
 
 /// A response of the origin's own to a request that the cache took part in.
 pub struct Received<B> {
@@ -141,7 +142,7 @@ impl<P: Ports> Filling<P> {
         let policy = &visit.route.cache;
         let small = length.is_none_or(|bytes| bytes <= policy.memory_object_bytes_max.bytes());
         if !small {
-            self.lead.take();
+            self.lead.take().into_iter().for_each(Lead::pass_for_others);
             return self.stream(head, body, length).await;
         }
         let read = visit.ports.gather(body, policy.memory_object_bytes_max.bytes()).await;
@@ -171,7 +172,9 @@ impl<P: Ports> Filling<P> {
             let key = searches.learn(&self.key, &head);
             memory.insert(&key, head.clone(), bytes.clone(), length, variants_max);
         }
-        self.lead.take();
+        if let Some(lead) = self.lead.take() {
+            lead.share(&head, &bytes);
+        }
         self.save(Layer::Colo, &head, visit.ports.body(&bytes), length).await;
         if self.pays(&head, length) {
             self.save(Layer::Kv, &head, visit.ports.body(&bytes), length).await;
@@ -235,7 +238,7 @@ async fn save<P: Ports>(
     body: P::Body,
     length: u64,
 ) -> Result<(), PortError> {
-    let keep = keep(&visit.route.cache, head);
+    let keep = keep::span(&visit.route.cache, head);
     let primary = key.storage_key();
     let own = head.storage_key(key);
     let record = Loaded::new(Record::Response(head.clone()).encode(), body);
@@ -256,29 +259,6 @@ async fn save<P: Ports>(
 
 /// Of so many that fetch the same at the same time, one writes it to KV.
 const CROWD: u8 = 4;
-
-/// A stale response with a validator is worth keeping for a while: a 304 is cheaper than a body.
-const KEEP_FOR_VALIDATION: Span = Span::from_secs(3600);
-
-/// The same for one that memory does not keep: its body is written once, however often it is confirmed.
-const KEEP_LARGE_FOR_VALIDATION: Span = Span::from_secs(86_400);
-
-/// Nothing is kept longer, whatever its lifetime: a store counts in seconds of 31 bits.
-const KEEP_MAX: Span = Span::from_secs(31_536_000);
-
-/// How long a store keeps a response: as long as it could be of use.
-pub(super) fn keep(policy: &Policy, head: &StoredHead) -> Span {
-    let stale = head.stale_while_revalidate_secs.max(head.stale_if_error_secs);
-    let validator = head.fields.contains("etag") || head.fields.contains("last-modified");
-    let after = if validator {
-        let small = policy.takes(Layer::Memory, head.stored_bytes());
-        Span::from_secs(stale.into()).max(if small { KEEP_FOR_VALIDATION } else { KEEP_LARGE_FOR_VALIDATION })
-    } else {
-        Span::from_secs(stale.into())
-    };
-    let fresh = Span::from_secs(head.lifetime_secs.saturating_sub(head.initial_age_secs).into());
-    fresh.saturating_add(after).min(KEEP_MAX)
-}
 
 /// How long an index of variants is kept at least.
 const INDEX_FOR: Span = Span::from_secs(86_400);
@@ -301,7 +281,7 @@ pub fn promote<P: Ports>(
         memory.insert(&key, (*candidate.head).clone(), bytes.clone(), length, variants_max);
     }
     drop(lead);
-    if candidate.layer == Layer::Kv && policy.takes(Layer::Colo, Some(length)) {
+    if candidate.layer != Layer::Colo && policy.takes(Layer::Colo, Some(length)) {
         let index = found.index.clone();
         let (key, asked) = (key.clone(), candidate.head.as_of());
         let filling =
@@ -354,6 +334,9 @@ const REMOVE_AGAIN_AFTER: Span = Span::from_millis(1100);
 /// Removes every stored response of this key.
 pub fn forget<P: Ports>(visit: &Rc<Visit<P>>, key: PrimaryKey) {
     visit.gate.forget(&key, visit.ports.now());
+    if visit.route.cache.collapse == Collapse::Global {
+        shield::forget(visit, &key);
+    }
     let visit = visit.clone();
     visit.clone().ports.defer(async move { remove(&visit, &key).await });
 }
