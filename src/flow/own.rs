@@ -6,6 +6,7 @@ use crate::ports::{Observed, Ports};
 use crate::respond::{self, Problem};
 use crate::time::Span;
 
+use super::behind;
 use super::gate::Gate;
 
 /// How long to wait for the metrics object.
@@ -24,6 +25,9 @@ pub async fn answer<P: Ports>(
         Action::Asset(path) => return page(ports, path, id).await,
         Action::Observe(what) => observe(ports, what, id).await,
         Action::Config => respond::text(200, "application/json", &*gate.text),
+        Action::Delivery(pool, delivery) => behind::tell(gate, ports, (pool, delivery), id).await,
+        Action::Deliveries => behind::list(gate, ports, id).await,
+        Action::Replay => behind::replay(gate, ports, request.target.query(), id).await,
         Action::ToPage => to_page(request),
         Action::Unauthorized => {
             let mut message = Problem::plain(401, "the admin token is missing or wrong", id).into_message();

@@ -28,6 +28,9 @@ pub struct Counters {
     /// By the reason for which the cache forwarded (RFC 9211): requests.
     #[serde(rename = "f", skip_serializing_if = "Named::is_empty")]
     pub forwards: Named<u64>,
+    /// By what came of them: changes that were accepted for delivery, and attempts to deliver them.
+    #[serde(rename = "d", skip_serializing_if = "Named::is_empty")]
+    pub deliveries: Named<u64>,
     /// By who answered ([`AnsweredBy::as_str`]): how long requests took.
     #[serde(rename = "l", skip_serializing_if = "Named::is_empty")]
     pub answers: Named<Histogram>,
@@ -124,6 +127,7 @@ impl Counters {
         self.policies.merge(&other.policies);
         self.endpoints.merge(&other.endpoints);
         self.forwards.merge(&other.forwards);
+        self.deliveries.merge(&other.deliveries);
         self.answers.merge(&other.answers);
         self.incidents.merge(&other.incidents);
         self.limiter.merge(&other.limiter);

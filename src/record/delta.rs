@@ -67,6 +67,11 @@ impl Outbox {
         self.counters.add_limiter(what, times);
     }
 
+    /// Counts what came of a change that is delivered later.
+    pub fn add_delivery(&mut self, result: &str) {
+        self.counters.deliveries.add(result, &1);
+    }
+
     /// How long to wait until the next delta may go; `None` where there is nothing to send.
     pub fn due_in(&self, now: Timestamp) -> Option<Span> {
         if self.counters.is_empty() {
