@@ -13,7 +13,7 @@ use crate::cache::shield;
 use crate::config::Compiled;
 use crate::flow::{self, Gate, Vars};
 use crate::head::Message;
-use crate::json;
+use crate::json::Value;
 use crate::limit::object::StateTable;
 use crate::limit::queue::{self, Queue};
 use crate::limit::{batch, object};
@@ -42,12 +42,23 @@ thread_local! {
 #[wasm_bindgen]
 pub fn start(packed: &str, checked: &str, config: &str, vars: &str, traps: u32) {
     console_error_panic_hook::set_once();
-    let vars: Dict<String, String> = json::read(vars).unwrap_or_default();
+    let vars = match Value::parse(vars) {
+        Some(Value::Table(vars)) => texts(vars),
+        _ => Dict::default(),
+    };
     let worker = match Compiled::deployed(packed, checked) {
         Ok(site) => Worker::Gate(Gate::new(site, config, Vars::new(&vars), traps)),
         Err(wrong) => Worker::Misconfigured(wrong),
     };
     WORKER.with(|slot| *slot.borrow_mut() = worker);
+}
+
+fn texts(table: Dict<String, Value>) -> Dict<String, String> {
+    let text = |(name, value)| match value {
+        Value::Text(text) => Some((name, text)),
+        _ => None,
+    };
+    table.into_iter().filter_map(text).collect()
 }
 
 /// One request: `packed` as `wire::request` reads it. The answer comes through `Call.respond`, before this returns where

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::endpoints::{EndpointState, EndpointView};
 use super::event::{AnsweredBy, Incident, Staleness};
 use super::live::Live;
+use crate::json;
 use crate::time::Timestamp;
 
 /// How tidegate is.
@@ -131,7 +132,7 @@ impl Health {
 
     /// As JSON.
     pub fn to_json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
+        json::write(self)
     }
 }
 
