@@ -217,7 +217,9 @@ fn a_lease_of_a_fixed_window_ends_before_it() {
     let mut partition = partition(Algorithm::FixedWindow, 100, 60);
     let ends = super::fixed_window::end(partition.policy.quota, START);
     let want = Order { want: 20, ..partition.order() };
-    for (before, lifetime) in [(20_000, Some(15_000)), (5000, Some(4000)), (1500, None)] {
+    for (before, lifetime) in
+        [(40_000, Some(25_000)), (20_000, Some(19_000)), (5000, Some(4000)), (1500, None)]
+    {
         partition.now = ends.before(Span::from_millis(before));
         let grant = partition.step(want.clone()).grant;
         assert_eq!(grant.map(|grant| grant.lifetime.as_millis()), lifetime, "{before} ms before");

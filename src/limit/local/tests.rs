@@ -130,7 +130,7 @@ fn a_busy_client_costs_few_calls_and_gets_all_of_its_quota_and_no_more() {
 
 #[test]
 fn who_asks_seldom_and_small_quotas_are_counted_one_by_one() {
-    for (quota, gap) in [("1000/1m", 1500), ("99/1m", 10)] {
+    for (quota, gap) in [("1000/1m", 3500), ("99/1m", 10)] {
         let (mut pair, asks) = (Pair::new(), [ask("a", quota, 1)]);
         for nth in 0..30 {
             pair.request(&asks, NOW + Span::from_millis(nth * gap));
