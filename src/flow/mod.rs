@@ -16,6 +16,7 @@ mod complete;
 mod fetch;
 mod flight;
 mod gate;
+pub mod health;
 mod hedge;
 mod identify;
 mod keep;
@@ -139,6 +140,7 @@ pub async fn serve<P: Ports>(
 pub fn tick<P: Ports>(gate: &Rc<Gate<P>>, ports: &P) {
     gate.seed(ports);
     report::tick(gate, ports);
+    health::exchange(gate, ports);
     behind::wake(gate, ports);
 }
 

@@ -379,6 +379,11 @@ export class Call {
     this.settle(op, within(this.env.LIMITER.getByName(name).take(asks, this.trap), millis).then((verdicts) => [verdicts]));
   }
 
+  /** What was seen of endpoints goes to the object that probes them, and what is known comes back. */
+  health(op, seen, millis) {
+    this.settle(op, within(this.env.HEALTH.getByName("health").exchange(seen), millis).then((known) => [known]));
+  }
+
   /** Asks the object that keeps a pool's changes; with a body it may keep this request. */
   deliveries(op, pool, ask, body, millis) {
     const object = this.env.DELIVERIES.getByName(pool);

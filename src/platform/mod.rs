@@ -118,11 +118,7 @@ pub fn deliver(packed: String, body: JsValue, call: Call, id: String, attempts: 
 /// The platform's clock has struck: counters and the states of endpoints are handed over.
 #[wasm_bindgen]
 pub fn scheduled(call: Call) {
-    let gate = WORKER.with(|slot| match &*slot.borrow() {
-        Worker::Gate(gate) => Some(gate.clone()),
-        Worker::Misconfigured(_) => None,
-    });
-    if let Some(gate) = gate {
+    if let Some(gate) = gate() {
         flow::tick(&gate, &Edge::new(call));
     }
     executor::run();
@@ -138,6 +134,52 @@ pub fn settle(operation: u32, text: Option<String>, handle: JsValue) {
 #[wasm_bindgen]
 pub fn fail(operation: u32, message: String) {
     executor::settle(operation, Err(message));
+}
+
+fn gate() -> Option<Rc<Gate<Edge>>> {
+    WORKER.with(|slot| match &*slot.borrow() {
+        Worker::Gate(gate) => Some(gate.clone()),
+        Worker::Misconfigured(_) => None,
+    })
+}
+
+/// A moment in milliseconds; 0 is none.
+fn rings(at: Option<Timestamp>) -> JsValue {
+    at.map_or(0.0, |at| at.as_millis() as f64).into()
+}
+
+/// The health object's step: its state, what an isolate has seen, the time in milliseconds. Returns the state, what is known,
+/// and when its alarm should ring (0: never).
+#[wasm_bindgen]
+pub fn health_exchange(state: &str, seen: &str, now: f64) -> js_sys::Array {
+    let Some(gate) = gate() else { return js_sys::Array::of3(&"".into(), &"".into(), &0.into()) };
+    let (state, known, next) = flow::health::hear(&gate, state, seen, Timestamp::from_millis(now as u64));
+    js_sys::Array::of3(&state.into(), &known.into(), &rings(next))
+}
+
+/// The health object's alarm: sends the probes that are due; what came of them is the text of the answer.
+#[wasm_bindgen]
+pub fn health_probe(state: String, call: Call) {
+    let edge = Edge::new(call);
+    executor::spawn(async move {
+        let probed = match gate() {
+            Some(gate) => {
+                gate.seed(&edge);
+                flow::health::probe(&gate, &edge, &state).await
+            }
+            None => String::new(),
+        };
+        edge.respond(Message::new(crate::head::ResponseHead::new(200), edge.body(&edge.bytes(&probed))));
+    });
+    executor::run();
+}
+
+/// What came of probes, added to the health object's state. Returns the state, and when its alarm should ring next.
+#[wasm_bindgen]
+pub fn health_note(state: &str, probed: &str, now: f64) -> js_sys::Array {
+    let Some(gate) = gate() else { return js_sys::Array::of2(&"".into(), &0.into()) };
+    let (state, next) = flow::health::note(&gate, state, probed, Timestamp::from_millis(now as u64));
+    js_sys::Array::of2(&state.into(), &rings(next))
 }
 
 /// A limiter object's step: its stored table, the asks as text, the time in milliseconds. Returns the table to store (or

@@ -52,6 +52,11 @@ impl Outbox {
         Self { isolate, counters: Counters::default(), sent: None }
     }
 
+    /// The isolate's number.
+    pub fn isolate(&self) -> u64 {
+        self.isolate
+    }
+
     /// Counts one request.
     pub fn add(&mut self, event: &Event) {
         self.counters.add(event);

@@ -6,6 +6,7 @@ mod bodies;
 mod caching;
 mod collapse;
 mod guarding;
+mod health;
 mod identity;
 mod large;
 mod layers;
