@@ -98,12 +98,8 @@ fn own(edge: &Edge, problem: Problem) -> Message<crate::head::ResponseHead, Body
 #[wasm_bindgen]
 pub fn deliver(packed: String, body: JsValue, call: Call, id: String, attempts: u32) {
     let edge = Edge::new(call);
-    let gate = WORKER.with(|slot| match &*slot.borrow() {
-        Worker::Gate(gate) => Some(gate.clone()),
-        Worker::Misconfigured(_) => None,
-    });
     executor::spawn(async move {
-        let answer = match (gate, wire::request(packed)) {
+        let answer = match (gate(), wire::request(packed)) {
             (Some(gate), Ok((head, has_body))) => {
                 let body = has_body.then_some(Body(body));
                 flow::deliver(gate, edge.clone(), head, body, (id, attempts)).await
@@ -192,17 +188,16 @@ pub fn limiter_take(state: &[u8], asks: &str, now: f64) -> Result<js_sys::Array,
     let kept =
         if step.changed { js_sys::Uint8Array::from(&*table.encode()).into() } else { JsValue::UNDEFINED };
     let replies = batch::replies_text(&step.replies);
-    let expires = step.expires_at.map_or(0.0, |at| at.as_millis() as f64);
-    Ok(js_sys::Array::of3(&kept, &replies.into(), &expires.into()))
+    Ok(js_sys::Array::of3(&kept, &replies.into(), &rings(step.expires_at)))
 }
 
 /// A limiter object's alarm: as [`limiter_take`], without asks.
 #[wasm_bindgen]
 pub fn limiter_expire(state: &[u8], now: f64) -> js_sys::Array {
     let mut table = StateTable::decode(state).unwrap_or_default();
-    let rings = object::expire(&mut table, Timestamp::from_millis(now as u64));
+    let expires = object::expire(&mut table, Timestamp::from_millis(now as u64));
     let kept = js_sys::Uint8Array::from(&*table.encode());
-    js_sys::Array::of2(&kept.into(), &rings.map_or(0.0, |at| at.as_millis() as f64).into())
+    js_sys::Array::of2(&kept.into(), &rings(expires))
 }
 
 /// A shield's step: its state and what is said, as texts. Returns its state and the verdict.
@@ -219,13 +214,12 @@ pub fn queue_turn(state: &[u8], call: &str, now: f64) -> Result<js_sys::Array, J
     let mut queue = Queue::decode(state).unwrap_or_default();
     let call = queue::Call::read(call).ok_or_else(|| JsError::new("the call can't be read"))?;
     let turn = queue.turn(&call, Timestamp::from_millis(now as u64));
-    let moment = |at: Option<Timestamp>| at.map_or(0.0, |at| at.as_millis() as f64);
     Ok(js_sys::Array::of5(
         &js_sys::Uint8Array::from(&*queue.encode()).into(),
         &turn.answer.map(queue::Answer::text).unwrap_or_default().into(),
         &queue::told_text(&turn.told).into(),
-        &moment(turn.wakes_at).into(),
-        &moment(turn.expires_at).into(),
+        &rings(turn.wakes_at),
+        &rings(turn.expires_at),
     ))
 }
 
