@@ -42,7 +42,11 @@ pub async fn admit<P: Ports>(visit: &Visit<P>) -> Option<Decision> {
                 spent.push(batch);
                 answers
             }
-            None => lease::ask(visit, batch).await,
+            None => {
+                let (answers, from_lease) = lease::ask(visit, &batch).await;
+                spent.extend(from_lease.then_some(batch));
+                answers
+            }
         };
         checked.extend(answers);
         let so_far = Decision { tier: tier.clone(), checked };

@@ -40,22 +40,30 @@ async fn call<P: Ports>(
     replies.ok_or_else(|| PortError::Failed("the answer can't be read".into()))
 }
 
-/// Asks one object about a request.
-pub async fn ask<P: Ports>(visit: &Visit<P>, batch: Batch) -> Vec<Checked> {
+/// Asks one object about a request. Tells, too, whether it was spent from a lease in the end: one that came while the object
+/// was asked has room for what the object refused because of it.
+pub async fn ask<P: Ports>(visit: &Visit<P>, batch: &Batch) -> (Vec<Checked>, bool) {
     let (gate, ports) = (&visit.gate, &visit.ports);
     let sent = ports.now();
     let orders = gate.local.borrow_mut().orders(&batch.asks, sent);
     let answer = call(gate, ports, &batch.object, &orders, batch.budget()).await;
+    let checked = |ask: &Ask, answer| Checked { ask: ask.clone(), answer };
     match answer {
         Ok(replies) => {
+            let early = replies.iter().any(|reply| reply.early);
             let answers = learn(gate, ports, &batch.asks, &orders, replies, sent);
-            let counted = |(ask, verdict)| Checked { ask, answer: Answer::Counted(verdict) };
-            batch.asks.into_iter().zip(answers).map(counted).collect()
+            let spent = early.then(|| gate.local.borrow_mut().spend(&batch.asks, ports.now())).flatten();
+            if let Some(spent) = spent {
+                return (spent, true);
+            }
+            count(gate, LimiterEvent::Early, early.into());
+            let counted = |(ask, verdict)| checked(ask, Answer::Counted(verdict));
+            (batch.asks.iter().zip(answers).map(counted).collect(), false)
         }
         Err(error) => {
             visit.incident(Incident::LimiterUnreachable, &error.to_string());
             gate.local.borrow_mut().lost(&batch.asks);
-            batch.asks.into_iter().map(|ask| Checked { ask, answer: Answer::Unreachable }).collect()
+            (batch.asks.iter().map(|ask| checked(ask, Answer::Unreachable)).collect(), false)
         }
     }
 }
@@ -75,7 +83,6 @@ fn learn<P: Ports>(
     for ((ask, order), reply) in asks.iter().zip(orders).zip(replies) {
         leased += reply.grant.map_or(0, |grant| u64::from(grant.units));
         count(gate, LimiterEvent::Lease, reply.grant.is_some().into());
-        count(gate, LimiterEvent::Early, reply.early.into());
         verdicts.push(gate.local.borrow_mut().learn(ask, order, reply, sent, now));
     }
     if leased > 0 {

@@ -20,6 +20,8 @@ use crate::time::{Span, Timestamp};
 pub const MAX_PARTITIONS: usize = 4096;
 /// How long a refusal is remembered at most, so that a partition that a person resets is soon free everywhere.
 pub const REMEMBERED_AT_MOST: Span = Span::from_secs(60);
+/// How long one that is due to leases is remembered: what is left of them comes back.
+const EARLY_REMEMBERED: Span = Span::from_secs(2);
 
 /// What is known, by partition. Isolates differ in it, and it is only ever what an object said.
 #[derive(Debug, Default)]
@@ -56,6 +58,9 @@ impl Known {
 
     fn refusal(&self, cost: u32, now: Timestamp) -> Option<Refusal> {
         let refused = self.refused.as_ref().filter(|refused| refused.cost == cost && refused.until > now)?;
+        if self.holding.has(cost, now) {
+            return None;
+        }
         let passed = now.since(refused.at);
         let verdict = Verdict {
             reset: refused.verdict.reset.saturating_sub(passed),
@@ -196,7 +201,7 @@ impl Local {
             && !policy.shadow
             && let Some(known) = self.entry(&ask.object, policy, now)
         {
-            let until = now + wait.min(REMEMBERED_AT_MOST);
+            let until = now + wait.min(if early { EARLY_REMEMBERED } else { REMEMBERED_AT_MOST });
             let cost = ask.take.cost.get();
             known.refused = Some(Refused { cost, verdict, early, at: now, until });
         }

@@ -152,6 +152,22 @@ fn under_steady_load_leases_save_calls_and_hardly_refuse_early() {
     }
 }
 
+#[test]
+fn one_isolate_gets_all_of_a_quota_from_many_requests_at_once() {
+    for (quota, at_once) in [(100, 20), (150, 7), (400, 20), (1000, 33)] {
+        for seed in seeds(2, 40) {
+            let world = fleet(seed, quota, "sliding-window");
+            world.fault(Helper::Limiter, Fault::Takes(ms(20)));
+            let mut admitted = 0;
+            for _ in 0..(quota + 40).div_ceil(at_once) {
+                let sent: Vec<Pending> = (0..at_once).map(|_| world.get("/x").start()).collect();
+                admitted += sent.iter().filter(|one| world.finish(one).status == 200).count();
+            }
+            assert_eq!(admitted, quota, "{at_once} at once, seed {seed}");
+        }
+    }
+}
+
 /// Isolates that join, die with what they hold and have clocks of their own, calls that fail, hang and are slow, bursts
 /// and pauses, objects that forget what is not stored.
 fn storm(seed: u64, algorithm: &str) -> (usize, usize, usize) {
