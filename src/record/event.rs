@@ -257,6 +257,8 @@ pub enum Incident {
     SecretMissing,
     /// The object that probes endpoints can't be reached.
     HealthUnreachable,
+    /// The file of a static fallback could not be had.
+    FallbackMissing,
     /// The object that keeps changes for their delivery failed or was too slow.
     DeliveriesUnreachable,
     /// A change could not be delivered, and is not tried any more.
@@ -269,7 +271,7 @@ pub enum Incident {
 
 impl Incident {
     /// In the order of their index. A new one goes to the end: counters on their way hold the index.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::KvError,
         Self::KvSlow,
         Self::ColoError,
@@ -285,6 +287,7 @@ impl Incident {
         Self::MetricsUnreachable,
         Self::SecretMissing,
         Self::HealthUnreachable,
+        Self::FallbackMissing,
         Self::DeliveriesUnreachable,
         Self::DeadLetter,
         Self::ProbeFailed,
@@ -310,6 +313,7 @@ impl Incident {
             Self::ShieldUnreachable => "shield-unreachable",
             Self::SecretMissing => "secret-missing",
             Self::HealthUnreachable => "health-unreachable",
+            Self::FallbackMissing => "fallback-missing",
             Self::DeliveriesUnreachable => "deliveries-unreachable",
             Self::DeadLetter => "dead-letter",
             Self::ProbeFailed => "probe-failed",
@@ -332,6 +336,7 @@ impl Incident {
             | Self::TruncatedBody
             | Self::DeferredFailed
             | Self::SecretMissing
+            | Self::FallbackMissing
             | Self::HealthUnreachable => true,
             Self::DeliveriesUnreachable | Self::DeadLetter => true,
         }
