@@ -189,6 +189,41 @@ impl Verdict {
     }
 }
 
+/// What the limiter did to count requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimiterEvent {
+    /// A limiter's object was called.
+    Call,
+    /// A call was saved: a lease was spent, or a refusal was known.
+    Saved,
+    /// A lease was granted.
+    Lease,
+    /// A unit went out on lease.
+    Leased,
+    /// A unit came back unspent.
+    GivenBack,
+    /// A request was refused that there was room for, since isolates hold it on lease.
+    Early,
+}
+
+impl LimiterEvent {
+    /// In the order of their index. A new one goes to the end: counters on their way hold the index.
+    pub const ALL: [Self; 6] =
+        [Self::Call, Self::Saved, Self::Lease, Self::Leased, Self::GivenBack, Self::Early];
+
+    /// As a label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Saved => "call-saved",
+            Self::Lease => "lease",
+            Self::Leased => "unit-leased",
+            Self::GivenBack => "unit-given-back",
+            Self::Early => "refused-early",
+        }
+    }
+}
+
 /// Something that went wrong in a helper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Incident {
@@ -353,39 +388,4 @@ impl FromIterator<Incident> for Incidents {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_index_is_its_place_in_the_list() {
-        for (at, incident) in Incident::ALL.into_iter().enumerate() {
-            assert_eq!(incident as usize, at, "{}", incident.as_str());
-        }
-        for (at, refusal) in Refusal::ALL.into_iter().enumerate() {
-            assert_eq!(refusal as usize, at, "{}", refusal.as_str());
-        }
-        for (at, class) in MethodClass::ALL.into_iter().enumerate() {
-            assert_eq!(class as usize, at, "{}", class.as_str());
-        }
-        assert_eq!(Verdict::LABELS[Verdict::Degraded.index()], "degraded");
-    }
-
-    #[test]
-    fn a_set_of_incidents_holds_what_was_put_in() {
-        let set: Incidents = [Incident::Trap, Incident::KvSlow, Incident::Trap].into_iter().collect();
-        assert_eq!(set.iter().collect::<Vec<_>>(), [Incident::KvSlow, Incident::Trap]);
-        assert!(!set.contains(Incident::KvError) && Incidents::new().is_empty());
-    }
-
-    #[test]
-    fn methods_fall_into_classes() {
-        for (name, class) in [
-            ("GET", MethodClass::Read),
-            ("QUERY", MethodClass::Read),
-            ("DELETE", MethodClass::Write),
-            ("PURGE", MethodClass::Other),
-        ] {
-            assert_eq!(MethodClass::of(&name.into()), class, "{name}");
-        }
-    }
-}
+mod tests;

@@ -65,14 +65,14 @@ impl Fleet {
 /// As the object on the platform: it takes the command, and writes KV within a second.
 pub fn command(edge: &Edge, command: &str) -> Result<String, PortError> {
     let shared = &edge.shared;
-    let answer = shared.fleet.borrow_mut().take(command, edge.now());
+    let answer = shared.fleet.borrow_mut().take(command, shared.clock.now());
     let answer = answer.ok_or(PortError::Failed("the command can't be read".into()))?;
-    if let Some(at) = shared.fleet.borrow_mut().writes_at(edge.now()) {
+    if let Some(at) = shared.fleet.borrow_mut().writes_at(shared.clock.now()) {
         let edge = edge.clone();
         // No isolate's: the object goes on whoever asked it.
         shared.tasks.spawn(u64::MAX, async move {
             edge.shared.clock.until(at).await;
-            let (visible, now) = (edge.visible(), edge.now());
+            let (visible, now) = (edge.visible(), edge.shared.clock.now());
             edge.shared.counts.borrow_mut().fleet_writes += 1;
             edge.shared.fleet.borrow_mut().write(visible, now);
         });
