@@ -1,6 +1,6 @@
 //! What the platform takes for what a world did. CPU time is not in it: nothing here measures it.
 
-use super::world::Counts;
+use super::counts::Counts;
 
 /// Where the prices are from: the platform's price lists for a paid plan, beyond what it includes.
 pub const PRICES_FROM: &str = "developers.cloudflare.com, November 2026: /workers/platform/pricing, \

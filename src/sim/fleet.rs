@@ -2,7 +2,7 @@
 
 use super::edge::Edge;
 use crate::fleet::object::{self, AUDIT_ENTRIES_MAX};
-use crate::ports::{PortError, Ports};
+use crate::ports::PortError;
 use crate::time::{Span, Timestamp};
 
 /// KV takes one write a second under one key.

@@ -22,6 +22,7 @@ mod body;
 mod client;
 mod clock;
 pub mod cost;
+mod counts;
 mod deliveries;
 mod edge;
 mod fault;
@@ -36,9 +37,10 @@ pub mod workload;
 mod world;
 
 pub use client::{Answer, Pending};
+pub use counts::Counts;
 pub use fault::{Fault, Helper};
 pub use origin::{Asked, Reply};
-pub use world::{Counts, World};
+pub use world::World;
 
 use crate::time::Span;
 
