@@ -8,6 +8,7 @@ mod collapse;
 mod guarding;
 mod health;
 mod identity;
+mod invalidation;
 mod large;
 mod layers;
 mod limits;
