@@ -1,6 +1,6 @@
 //! What a store holds under a key, as one compact text: it stands in KV's metadata, which is JSON and short.
 
-use super::key::StorageKey;
+use super::key::{PrimaryKey, StorageKey};
 use super::range::ByteRange;
 use super::status::push_integer;
 use super::stored::StoredHead;
@@ -19,6 +19,8 @@ pub enum Record {
     /// A newer head of a response whose body is too large to be written again: the one that came at that moment. It has
     /// no body.
     Freshened(Timestamp, StoredHead),
+    /// A prompt that was answered: the key of the answer. Its body is the prompt's shingles.
+    Prompt(PrimaryKey),
 }
 
 /// A text that is no record, or one of a newer version: a miss, to be counted.
@@ -36,6 +38,7 @@ const SEPARATOR: char = '\u{7f}';
 const RESPONSE: &str = "1R";
 const VARIANTS: &str = "1V";
 const FRESHENED: &str = "1F";
+const PROMPT: &str = "1P";
 
 /// Names that are written as one letter, by their place. Appending is safe, everything else needs a new version.
 const SHORT_NAMES: [&str; 26] = [
@@ -80,6 +83,10 @@ impl Record {
                 out.0.push_str(VARIANTS);
                 index.variants.iter().for_each(|variant| out.variant(variant));
             }
+            Self::Prompt(key) => {
+                out.0.push_str(PROMPT);
+                out.text(&base64url::encode(key.as_str().as_bytes()));
+            }
             Self::Freshened(of, head) => {
                 out.0.push_str(FRESHENED);
                 out.number(of.as_millis());
@@ -98,6 +105,10 @@ impl Record {
         let record = match parts.0.next() {
             Some(RESPONSE) => parts.response().map(Self::Response),
             Some(VARIANTS) => parts.variants().map(Self::Variants),
+            Some(PROMPT) => parts.0.next().and_then(base64url::decode).and_then(|key| {
+                let key = String::from_utf8(key).ok()?;
+                Some(Self::Prompt(PrimaryKey::from_text(key)))
+            }),
             Some(FRESHENED) => parts.number().map(Timestamp::from_millis).and_then(|of| {
                 let head = parts.response()?;
                 Some(Self::Freshened(of, head))
@@ -362,7 +373,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "1[RVF](\u{7f}([0-9]{1,3}|=a|A|x|)){0,14}|\\PC{0,30}") {
+        fn no_text_makes_it_panic(text in "1[RVFP](\u{7f}([0-9]{1,3}|=a|A|x|)){0,14}|\\PC{0,30}") {
             let _ = Record::decode(&text);
         }
     }

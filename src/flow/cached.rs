@@ -18,6 +18,7 @@ use super::flight::{self, Lead, Role};
 use super::lookup::{self, Candidate, Content, Found};
 use super::origin::Refusal;
 use super::shield::{self, Turn};
+use super::similar;
 use super::visit::Visit;
 use super::{Reply, store, unanswered};
 
@@ -166,6 +167,11 @@ async fn from_elsewhere<P: Ports>(
             return serve_stored(visit, key, candidate, &serve);
         }
     }
+    if !matches!(decide(visit, &found), Reuse::OnlyIfCachedMiss)
+        && let Some(reply) = similar::answer(visit).await
+    {
+        return reply;
+    }
     if policy.collapse == Collapse::Global
         && !matches!(decide(visit, &found), Reuse::OnlyIfCachedMiss)
         && let Some(own) = lead.take()
@@ -190,6 +196,26 @@ async fn from_elsewhere<P: Ports>(
     }
 }
 
+/// What is stored under another key and answers this request.
+pub(super) async fn stored<P: Ports>(
+    visit: &Rc<Visit<P>>,
+    key: &PrimaryKey,
+) -> Option<(Candidate<P>, Serve)> {
+    let mut found = Found::in_memory(visit, key);
+    for layer in [Layer::Memory, Layer::Colo, Layer::Kv] {
+        if !visit.route.cache.layers.contains(&layer) {
+            continue;
+        }
+        if layer != Layer::Memory {
+            lookup::look(visit, layer, key, &mut found).await;
+        }
+        if let Reuse::Serve(serve) = decide(visit, &found) {
+            return Some((found.candidates.get(serve.which)?.again(), serve));
+        }
+    }
+    None
+}
+
 /// The answer out of what another isolate got; `Err` where that does not answer this request.
 fn from_another<P: Ports>(
     visit: &Rc<Visit<P>>,
@@ -198,7 +224,7 @@ fn from_another<P: Ports>(
     (head, bytes): (StoredHead, P::Bytes),
     lead: Lead<P>,
 ) -> Result<Reply<P::Body>, Lead<P>> {
-    if visit.gate.is_forgotten(key, head.as_of()) {
+    if visit.gate.is_forgotten(key, head.as_of()) || !visit.is_past(head.as_of()) {
         return Err(lead);
     }
     let content = Content::Bytes(bytes);

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use crate::cache::similar::Prompts;
 use crate::cache::{Groups, Memory, PrimaryKey, Searches};
 use crate::config::Compiled;
 use crate::identity::Identity;
@@ -55,6 +56,8 @@ pub struct Gate<P: Ports> {
     pub groups: RefCell<Groups>,
     /// What bookmarks are signed with.
     pub bookmark_key: Key,
+    /// Prompts that were answered.
+    pub prompts: RefCell<Prompts>,
     /// Who is fetching what.
     pub flights: RefCell<Flights<P::Signal>>,
     /// What was learned of each pool of the site, in its order.
@@ -101,6 +104,7 @@ impl<P: Ports> Gate<P> {
             groups: RefCell::default(),
             bookmark_key: Key::new(secret.map_or(text, String::as_str)),
             flights: RefCell::default(),
+            prompts: RefCell::default(),
             pools: RefCell::new(pools),
             refusals: RefCell::default(),
             keyring: RefCell::default(),

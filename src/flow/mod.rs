@@ -25,6 +25,7 @@ mod precondition;
 mod queue;
 mod report;
 mod shield;
+mod similar;
 mod slices;
 mod split;
 mod store;
@@ -89,6 +90,7 @@ pub async fn serve<P: Ports>(
         ports,
         request,
         content: OnceCell::new(),
+        prompt: OnceCell::new(),
         route,
         identity,
         id,

@@ -28,6 +28,9 @@ pub struct Counters {
     /// By the reason for which the cache forwarded (RFC 9211): requests.
     #[serde(rename = "f", skip_serializing_if = "Named::is_empty")]
     pub forwards: Named<u64>,
+    /// By what came of it: prompts that were similar to one already answered.
+    #[serde(rename = "s", skip_serializing_if = "Named::is_empty")]
+    pub similar: Named<u64>,
     /// By who answered ([`AnsweredBy::as_str`]): how long requests took.
     #[serde(rename = "l", skip_serializing_if = "Named::is_empty")]
     pub answers: Named<Histogram>,
@@ -116,6 +119,7 @@ impl Counters {
         self.policies.merge(&other.policies);
         self.endpoints.merge(&other.endpoints);
         self.forwards.merge(&other.forwards);
+        self.similar.merge(&other.similar);
         self.answers.merge(&other.answers);
         self.incidents.merge(&other.incidents);
         self.collapsed.merge(&other.collapsed);

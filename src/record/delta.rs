@@ -62,6 +62,11 @@ impl Outbox {
         self.counters.add_incident(incident);
     }
 
+    /// Counts what came of a similar prompt.
+    pub fn add_similar(&mut self, outcome: &'static str) {
+        self.counters.similar.add(outcome, &1);
+    }
+
     /// How long to wait until the next delta may go; `None` where there is nothing to send.
     pub fn due_in(&self, now: Timestamp) -> Option<Span> {
         if self.counters.is_empty() {

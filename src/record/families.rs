@@ -40,6 +40,8 @@ metrics! {
     REFUSALS: "tidegate_refusals" "counter" "" "Refused requests by policy and reason.";
     FORWARDS: "tidegate_cache_forwards" "counter" ""
         "Requests that the cache forwarded, by reason (fwd of RFC 9211).";
+    SIMILAR: "tidegate_similar_prompts" "counter" ""
+        "Prompts similar to one already answered, by what came of it.";
     COLLAPSED: "tidegate_collapsed_requests" "counter" ""
         "Requests that shared another request's way to the origin.";
     ATTEMPTS: "tidegate_origin_attempts" "counter" "" "How often an origin was asked, retries included.";
@@ -183,6 +185,8 @@ pub(super) fn families(live: &Live, now: Timestamp) -> Vec<Family> {
     totals.answers.iter().for_each(|(who, histogram)| duration.add_histogram(who, histogram));
     let mut forwards = Family::new(FORWARDS);
     totals.forwards.iter().for_each(|(reason, n)| forwards.add(&[("reason", reason)], Value::Count(*n)));
+    let mut similar = Family::new(SIMILAR);
+    totals.similar.iter().for_each(|(outcome, n)| similar.add(&[("outcome", outcome)], Value::Count(*n)));
     let mut incidents = Family::new(INCIDENTS);
     for incident in Incident::ALL {
         let n = totals.incidents.get(incident as usize);
@@ -199,6 +203,7 @@ pub(super) fn families(live: &Live, now: Timestamp) -> Vec<Family> {
         Family::by_index(ADMISSIONS, "tier", "verdict", &totals.tiers, &Verdict::LABELS),
         Family::by_index(REFUSALS, "policy", "reason", &totals.policies, &Refusal::ALL.map(Refusal::as_str)),
         forwards,
+        similar,
         Family::count(COLLAPSED, totals.collapsed),
         Family::count(ATTEMPTS, totals.origin_attempts),
         Family::count(FAILOVERS, totals.failovers),

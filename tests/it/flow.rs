@@ -19,6 +19,7 @@ mod record;
 mod saas;
 mod semantics;
 mod shield;
+mod similar;
 mod slices;
 
 use crate::sim::{Reply, World};
