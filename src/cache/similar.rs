@@ -280,7 +280,7 @@ mod tests {
             (LONG.to_owned(), Some("1.00")),
             (LONG.to_uppercase().replace(' ', ",  "), Some("1.00")),
             (LONG.replace("friendly", "kind"), Some("0.88")),
-            (LONG.replace("Please write", "Write"), Some("0.91")),
+            (LONG.replace("Please write", "Write"), Some("0.95")),
             (LONG.replace("friendly", "kind").replace("parcel", "letter"), None),
             (LONG.chars().take(60).collect(), None),
             (LONG.split(' ').rev().collect::<Vec<_>>().join(" "), None),
