@@ -20,6 +20,12 @@ pub enum Action<'a> {
     Observe(Observed),
     /// The config that this worker runs, as JSON.
     Config,
+    /// What came of a change that is delivered later: of this pool, accepted under this id.
+    Delivery(&'a str, &'a str),
+    /// The changes that are delivered later, and the dead letters.
+    Deliveries,
+    /// Dead letters are delivered after all; what the query has says which.
+    Replay,
     /// On to the page: the prefix was asked for without its slash.
     ToPage,
     /// 401: the admin token is missing or wrong.
@@ -41,7 +47,11 @@ pub fn endpoint<'a>(request: &'a RequestHead, prefix: &str, token: Option<&str>)
         return Some(match auth::access(request, token) {
             Access::Hidden => Action::NotFound,
             Access::Refused => Action::Unauthorized,
-            Access::Granted => read_only(request, steer(path)),
+            Access::Granted => match path {
+                "deliveries/replay" if request.method == Method::Post => Action::Replay,
+                "deliveries/replay" => Action::NotAllowed("POST"),
+                path => read_only(request, steer(path)),
+            },
         });
     }
     Some(read_only(request, watch(path)))
@@ -60,13 +70,17 @@ fn watch(path: &str) -> Action<'_> {
         "health" => Action::Observe(Observed::Health),
         "metrics" => Action::Observe(Observed::Metrics),
         "metrics.json" => Action::Observe(Observed::MetricsJson),
-        file => Action::Asset(file),
+        file => match file.strip_prefix("deliveries/").and_then(|rest| rest.split_once('/')) {
+            Some((pool, id)) => Action::Delivery(pool, id),
+            None => Action::Asset(file),
+        },
     }
 }
 
 fn steer(path: &str) -> Action<'_> {
     match path {
         "config" => Action::Config,
+        "deliveries" => Action::Deliveries,
         _ => Action::NotFound,
     }
 }
@@ -101,6 +115,11 @@ mod tests {
             (Method::Get, "/_tidegate/admin/config", Some("other"), "Unauthorized"),
             (Method::Get, "/_tidegate/admin/config", Some("secret"), "Config"),
             (Method::Get, "/_tidegate/admin/nothing", Some("secret"), "NotFound"),
+            (Method::Get, "/_tidegate/deliveries/default/1f", None, "Delivery(\"default\", \"1f\")"),
+            (Method::Get, "/_tidegate/admin/deliveries", Some("other"), "Unauthorized"),
+            (Method::Get, "/_tidegate/admin/deliveries", Some("secret"), "Deliveries"),
+            (Method::Post, "/_tidegate/admin/deliveries/replay?id=1", Some("secret"), "Replay"),
+            (Method::Get, "/_tidegate/admin/deliveries/replay", Some("secret"), "NotAllowed(\"POST\")"),
         ] {
             assert_eq!(ask(method, path, token).as_deref(), Some(expected), "{path}");
         }

@@ -8,6 +8,7 @@
 //! that can't be reached does what its policy declares. Each is counted and logged.
 
 mod admit;
+mod behind;
 mod beside;
 mod cached;
 mod cdn;
@@ -15,6 +16,7 @@ mod complete;
 mod fetch;
 mod flight;
 mod gate;
+pub mod health;
 mod hedge;
 mod identify;
 mod keep;
@@ -38,6 +40,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
+pub use behind::deliver;
 pub use gate::{Gate, Vars};
 
 use crate::admin;
@@ -125,7 +128,10 @@ pub async fn serve<P: Ports>(
         Some(refusal) => visit.own(refusal, None),
         None => match precondition::refuse(&visit).await {
             Some(refusal) => refusal,
-            None => cached::answer(&visit, body).await,
+            None => match behind::wish(&visit) {
+                Some(wish) => behind::accept(&visit, &wish, body).await,
+                None => cached::answer(&visit, body).await,
+            },
         },
     };
     finish(&visit, reply, decision)
@@ -135,6 +141,8 @@ pub async fn serve<P: Ports>(
 pub fn tick<P: Ports>(gate: &Rc<Gate<P>>, ports: &P) {
     gate.seed(ports);
     report::tick(gate, ports);
+    health::exchange(gate, ports);
+    behind::wake(gate, ports);
 }
 
 /// The last touches of the client's head, and the record.
@@ -177,9 +185,13 @@ fn finish<P: Ports>(
 }
 
 impl<P: Ports> Visit<P> {
-    /// An answer of tidegate's own, with the Date that it needs (RFC 9110, section 6.6.1).
+    /// An answer of tidegate's own, with the Date that it needs (RFC 9110, section 6.6.1), and its length, which keeps
+    /// what is small from being compressed.
     fn own(&self, mut message: Message<ResponseHead, String>, cache: Option<CacheStatus>) -> Reply<P::Body> {
         message.head.fields.append("date", &self.ports.now().to_http_date());
+        if !message.head.is_bodiless() {
+            message.head.fields.insert("content-length", &message.body.len().to_string());
+        }
         let body = match self.request.method {
             crate::head::Method::Head => P::Body::default(),
             _ => self.ports.body(&self.ports.bytes(&message.body)),

@@ -6,7 +6,9 @@ use crate::ports::{Observed, Ports};
 use crate::respond::{self, Problem};
 use crate::time::Span;
 
+use super::behind;
 use super::gate::Gate;
+use super::health;
 
 /// How long to wait for the metrics object.
 const OBSERVE_BUDGET: Span = Span::from_secs(2);
@@ -22,8 +24,11 @@ pub async fn answer<P: Ports>(
     let message = match action {
         Action::Live => return live(ports, id).await,
         Action::Asset(path) => return page(ports, path, id).await,
-        Action::Observe(what) => observe(ports, what, id).await,
+        Action::Observe(what) => observe(gate, ports, what, id).await,
         Action::Config => respond::text(200, "application/json", &*gate.text),
+        Action::Delivery(pool, delivery) => behind::tell(gate, ports, (pool, delivery), id).await,
+        Action::Deliveries => behind::list(gate, ports, id).await,
+        Action::Replay => behind::replay(gate, ports, request.target.query(), id).await,
         Action::ToPage => to_page(request),
         Action::Unauthorized => {
             let mut message = Problem::plain(401, "the admin token is missing or wrong", id).into_message();
@@ -50,7 +55,12 @@ fn to_page(request: &RequestHead) -> Message<ResponseHead, String> {
     message
 }
 
-async fn observe<P: Ports>(ports: &P, what: Observed, id: &str) -> Message<ResponseHead, String> {
+async fn observe<P: Ports>(
+    gate: &Gate<P>,
+    ports: &P,
+    what: Observed,
+    id: &str,
+) -> Message<ResponseHead, String> {
     let text = match ports.observe(what, OBSERVE_BUDGET).await {
         Ok(text) => text,
         Err(error) => return unavailable(&error.to_string(), id),
@@ -58,6 +68,9 @@ async fn observe<P: Ports>(ports: &P, what: Observed, id: &str) -> Message<Respo
     match what {
         // A load balancer reads the status alone.
         Observed::Health => {
+            let text = health::probed(gate, ports, OBSERVE_BUDGET)
+                .await
+                .map_or(text.clone(), |ill| ill.joined(&text));
             let down = text.contains("\"status\":\"down\"");
             respond::text(if down { 503 } else { 200 }, "application/json", text)
         }

@@ -31,6 +31,9 @@ pub struct Counters {
     /// By what came of it: prompts that were similar to one already answered.
     #[serde(rename = "s", skip_serializing_if = "Named::is_empty")]
     pub similar: Named<u64>,
+    /// By what came of them: changes that were accepted for delivery, and attempts to deliver them.
+    #[serde(rename = "d", skip_serializing_if = "Named::is_empty")]
+    pub deliveries: Named<u64>,
     /// By who answered ([`AnsweredBy::as_str`]): how long requests took.
     #[serde(rename = "l", skip_serializing_if = "Named::is_empty")]
     pub answers: Named<Histogram>,
@@ -120,6 +123,7 @@ impl Counters {
         self.endpoints.merge(&other.endpoints);
         self.forwards.merge(&other.forwards);
         self.similar.merge(&other.similar);
+        self.deliveries.merge(&other.deliveries);
         self.answers.merge(&other.answers);
         self.incidents.merge(&other.incidents);
         self.collapsed.merge(&other.collapsed);

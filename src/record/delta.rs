@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::counters::Counters;
 use super::endpoints::EndpointReport;
 use super::event::{Event, Incident};
-use crate::json::{self, Unreadable};
+use super::{of_stamped, stamped};
+use crate::packed::Unreadable;
 use crate::time::{Span, Timestamp};
 
 /// An isolate sends at most one delta in this time.
@@ -19,22 +20,21 @@ pub struct Delta {
     /// What it counted.
     pub counters: Counters,
     /// Every endpoint of every pool that it knows, so that a pool can be seen to be down as a whole.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<EndpointReport>,
 }
 
 impl Delta {
-    /// As JSON.
+    /// As text.
     pub fn encode(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
+        stamped(self)
     }
 
-    /// From JSON.
+    /// From text.
     ///
     /// # Errors
-    /// Where the text is not a delta.
+    /// Where the text is not a delta, or one of an isolate that counts other things.
     pub fn decode(text: &str) -> Result<Self, Unreadable> {
-        json::read(text)
+        of_stamped(text)
     }
 }
 
@@ -52,6 +52,11 @@ impl Outbox {
         Self { isolate, counters: Counters::default(), sent: None }
     }
 
+    /// The isolate's number.
+    pub fn isolate(&self) -> u64 {
+        self.isolate
+    }
+
     /// Counts one request.
     pub fn add(&mut self, event: &Event) {
         self.counters.add(event);
@@ -65,6 +70,11 @@ impl Outbox {
     /// Counts what came of a similar prompt.
     pub fn add_similar(&mut self, outcome: &'static str) {
         self.counters.similar.add(outcome, &1);
+    }
+
+    /// Counts what came of a change that is delivered later.
+    pub fn add_delivery(&mut self, result: &str) {
+        self.counters.deliveries.add(result, &1);
     }
 
     /// How long to wait until the next delta may go; `None` where there is nothing to send.
@@ -139,6 +149,7 @@ mod tests {
         outbox.add(&failure());
         let delta = outbox.take(Vec::new(), START).unwrap();
         assert_eq!(Delta::decode(&delta.encode()).unwrap(), delta);
-        assert!(Delta::decode("{}").is_err());
+        let other = delta.encode().replacen(|c: char| c.is_ascii_hexdigit(), "x", 1);
+        assert!(Delta::decode("{}").is_err() && Delta::decode(&other).is_err());
     }
 }

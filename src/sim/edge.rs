@@ -15,6 +15,7 @@ use crate::time::{Span, Timestamp};
 
 use super::body::{self, Body, Bytes, Content, Pipe};
 use super::clock::Signal;
+use super::deliveries;
 use super::fault::Helper;
 use super::origin::Asked;
 use super::queue;
@@ -45,7 +46,7 @@ impl Drop for UnderWay {
 }
 
 /// How long what has no budget may hang: the platform ends deferred work after so long.
-const HANGS_FOR: Span = Span::from_secs(30);
+pub const HANGS_FOR: Span = Span::from_secs(30);
 /// KV keeps nothing for less.
 const KV_KEEPS_MIN: Span = Span::from_secs(60);
 /// The stores count seconds in 31 bits.
@@ -388,6 +389,21 @@ impl Ports for Edge {
     async fn verify(&self, _: &str, _: &str, _: &[u8], signature: &[u8]) -> Result<bool, PortError> {
         self.shared.clock.sleep(Span::ZERO).await;
         Ok(signature == b"good")
+    }
+
+    async fn health(&self, seen: &str, budget: Span) -> Result<String, PortError> {
+        self.ask(Helper::Health, budget, || Ok(self.hear(seen))).await
+    }
+
+    async fn deliveries(
+        &self,
+        pool: &str,
+        ask: &str,
+        change: Option<(&RequestHead, &Bytes)>,
+        budget: Span,
+    ) -> Result<String, PortError> {
+        let change = change.map(|(head, body)| (head.clone(), body.clone()));
+        self.ask(Helper::Deliveries, budget, || deliveries::ask(&self.shared, pool, ask, change)).await
     }
 
     async fn report(&self, delta: &str) -> Result<(), PortError> {

@@ -13,8 +13,12 @@ pub enum Helper {
     Limiter,
     /// The objects that hold queues.
     Queue,
+    /// The objects that keep changes.
+    Deliveries,
     /// The object that holds the counters.
     Metrics,
+    /// The object that probes endpoints.
+    Health,
     /// The object of a key with `collapse = "global"`.
     Shield,
 }

@@ -1,10 +1,12 @@
 //! A request's whole way, on a virtual clock.
 
 mod assets;
+mod behind;
 mod bodies;
 mod caching;
 mod collapse;
 mod guarding;
+mod health;
 mod identity;
 mod large;
 mod layers;

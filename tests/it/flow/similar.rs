@@ -10,7 +10,7 @@ const NEAR: [&str; 2] = [
     "please explain to me in a few short sentences, how the tides of the sea come about and why they differ.",
 ];
 const NEARLY: &str =
-    "Please explain to me in a few short sentences how the tide of the sea comes about and why they differ";
+    "Please explain to me in a few short sentences how tides of the sea come about and why they differ";
 const OTHER: &str = "Write a poem about a gate that opens only for those who come with the tide";
 
 /// Two colos, and an origin that never says the same thing twice.
