@@ -67,6 +67,7 @@ async fn find<P: Ports>(visit: &Visit<P>, prompt: &Prompt) -> Option<(PrimaryKey
     if known.is_some() || !policy.layers.contains(&Layer::Colo) || !visit.has_left(SUBREQUESTS) {
         return known;
     }
+    let mut best: Option<(PrimaryKey, f64)> = None;
     for band in prompt.bands() {
         let Some((record, body)) = lookup::read(visit, Layer::Colo, &band).await else { continue };
         let Record::Prompt(key) = record else {
@@ -75,11 +76,11 @@ async fn find<P: Ports>(visit: &Visit<P>, prompt: &Prompt) -> Option<(PrimaryKey
         };
         let Ok(shingles) = ports.collect(body, SHINGLES_BYTES_MAX).await else { continue };
         let similarity = prompt.similarity_to(&ports.text(&shingles));
-        if rules.takes(similarity) {
-            return Some((key, similarity));
+        if rules.takes(similarity) && best.as_ref().is_none_or(|(_, before)| similarity > *before) {
+            best = Some((key, similarity));
         }
     }
-    None
+    best
 }
 
 /// The answer to this request's prompt was stored under this key.

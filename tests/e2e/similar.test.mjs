@@ -63,7 +63,7 @@ test("a similar prompt gets the answer and is told so; another one, or another m
 });
 
 test("another isolate of the colo finds it there", async () => {
-    const prompt = FIRST.replaceAll("sea", "ocean");
+    const prompt = "Name the three largest rivers of Europe and the seas they flow into, from north to south";
     const first = await ask(prompt);
     await eventually(async () => {
         const there = await ask(prompt.toUpperCase(), { at: gate.twin });

@@ -48,7 +48,8 @@ fn rfc9111_5_2_1_fresh_responses_and_what_is_asked_of_them() {
 
 #[test]
 fn rfc9111_5_2_1_1_no_stored_response_is_younger_than_zero() {
-    for (said, is_answered) in [("max-age=0", false), ("max-age=1", true), ("max-age=0, max-stale=60", false)] {
+    for (said, is_answered) in [("max-age=0", false), ("max-age=1", true), ("max-age=0, max-stale=60", false)]
+    {
         answered(STORED, 0, said, is_answered);
     }
 }
