@@ -20,6 +20,7 @@ pub mod health;
 mod hedge;
 mod identify;
 mod keep;
+mod lease;
 mod lookup;
 mod origin;
 mod own;

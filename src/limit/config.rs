@@ -18,6 +18,9 @@ use crate::time::Span;
 /// The longest that a request may wait for its limiter.
 pub const MAX_BUDGET: Span = Span::from_secs(10);
 
+/// Smaller quotas are not leased: each request is counted at the object.
+pub const LEASED_FROM: u32 = 100;
+
 /// What happens to a request whose limiter can't be reached within the budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -98,6 +101,8 @@ pub struct PolicyConfig {
     pub budget: Span,
     /// Counted and reported, but never a reason to refuse. Default false.
     pub shadow: bool,
+    /// Whether a busy isolate may take units on lease, where the quota is [`LEASED_FROM`] or more. Default true.
+    pub leases: bool,
 }
 
 impl Default for PolicyConfig {
@@ -112,6 +117,7 @@ impl Default for PolicyConfig {
             on_error: OnError::default(),
             budget: Span::from_millis(50),
             shadow: false,
+            leases: true,
         }
     }
 }
@@ -155,6 +161,7 @@ impl PolicyConfig {
             take: Take { policy, cost: self.cost },
             on_error: self.on_error,
             budget: self.budget,
+            leases: self.leases && quota.amount() >= LEASED_FROM,
         })
     }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::counters::Counters;
 use super::endpoints::EndpointReport;
-use super::event::{Event, Incident};
+use super::event::{Event, Incident, LimiterEvent};
 use super::{of_stamped, stamped};
 use crate::packed::Unreadable;
 use crate::time::{Span, Timestamp};
@@ -70,6 +70,11 @@ impl Outbox {
     /// Counts what came of a similar prompt.
     pub fn add_similar(&mut self, outcome: &'static str) {
         self.counters.similar.add(outcome, &1);
+    }
+
+    /// Counts what the limiter did.
+    pub fn add_limiter(&mut self, what: LimiterEvent, times: u64) {
+        self.counters.add_limiter(what, times);
     }
 
     /// Counts what came of a change that is delivered later.

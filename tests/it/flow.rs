@@ -23,6 +23,7 @@ mod semantics;
 mod shield;
 mod similar;
 mod slices;
+mod stale;
 
 use crate::sim::{Reply, World};
 
