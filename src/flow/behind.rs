@@ -122,6 +122,7 @@ pub async fn deliver<P: Ports>(
         content: OnceCell::new(),
         prompt: OnceCell::new(),
         bookmark: None,
+        unread: RefCell::default(),
         notes: RefCell::new(Notes::default()),
         gate,
         ports,

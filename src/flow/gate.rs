@@ -16,6 +16,7 @@ use crate::ports::Ports;
 use crate::record::{EndpointReport, EndpointState, Incident, Outbox};
 use crate::time::{Span, Timestamp};
 
+use super::fleet::Fleet;
 use super::flight::Flights;
 use super::health::Health;
 use super::identify::Keyring;
@@ -59,6 +60,8 @@ pub struct Gate<P: Ports> {
     pub bookmark_key: Key,
     /// Prompts that were answered.
     pub prompts: RefCell<Prompts>,
+    /// What the fleet shares, as far as this isolate knows.
+    pub fleet: Fleet<P::Signal>,
     /// Who is fetching what.
     pub flights: RefCell<Flights<P::Signal>>,
     /// What was learned of each pool of the site, in its order.
@@ -108,6 +111,7 @@ impl<P: Ports> Gate<P> {
             searches: RefCell::default(),
             groups: RefCell::default(),
             bookmark_key: Key::new(secret.map_or(text, String::as_str)),
+            fleet: Fleet::default(),
             flights: RefCell::default(),
             prompts: RefCell::default(),
             pools: RefCell::new(pools),

@@ -14,6 +14,7 @@ mod cached;
 mod cdn;
 mod complete;
 mod fetch;
+mod fleet;
 mod flight;
 mod gate;
 pub mod health;
@@ -25,12 +26,14 @@ mod lookup;
 mod origin;
 mod own;
 mod precondition;
+mod purged;
 mod queue;
 mod report;
 mod shield;
 mod similar;
 mod slices;
 mod split;
+mod steer;
 mod store;
 mod unanswered;
 mod visit;
@@ -75,7 +78,7 @@ pub async fn serve<P: Ports>(
     if let Some(action) =
         admin::endpoint(&request, gate.site.server.prefix.as_str(), gate.vars.admin_token.as_deref())
     {
-        return own::answer(&gate, &ports, &request, action, &id).await;
+        return own::answer(&gate, &ports, &request, body, action, &id).await;
     }
     let (route, ambiguous) = match gate.site.table.classify(&request) {
         Ok(route) => (route.clone(), None),
@@ -89,6 +92,7 @@ pub async fn serve<P: Ports>(
     };
     let notes = RefCell::new(Notes::default());
     let bookmark = split::bookmark(&gate, &route, &request, arrived);
+    let unread = RefCell::new(fleet::keep_up(&gate, &ports, arrived));
     let visit = Rc::new(Visit {
         gate,
         ports,
@@ -100,6 +104,7 @@ pub async fn serve<P: Ports>(
         id,
         arrived,
         bookmark,
+        unread,
         notes,
     });
     if let Some(why) = rejected {

@@ -5,6 +5,9 @@ import { content, cut, fixed, gather, made, pump } from "./bodies.mjs";
 import { inFlight, resume } from "./guard.mjs";
 import { verifySignature } from "./signature.mjs";
 
+/** How long a data centre may keep what it read of the fleet's key: the least that KV takes. */
+const FLEET_CACHE_SECS = 30;
+
 /** Method, URL and header fields of a request as one text, in the order that `platform::wire` reads. */
 export function pack(request) {
   let text = `${request.method}\n${request.url}\n${request.body === null ? "" : "1"}\n`;
@@ -391,6 +394,21 @@ export class Call {
   /** One call to the limiter object `name`. */
   limit(op, name, asks, millis) {
     this.settle(op, within(this.env.LIMITER.getByName(name).take(asks, this.trap), millis).then((verdicts) => [verdicts]));
+  }
+
+  /** What the fleet shares, as KV has it. */
+  fleet(op, millis) {
+    const read = this.env.KV.get("fleet", { type: "text", cacheTtl: FLEET_CACHE_SECS });
+    this.settle(op, within(read, millis).then((text) => [text]));
+  }
+
+  /** One command to the fleet's object. */
+  command(op, command, millis) {
+    this.settle(op, within(this.env.FLEET.getByName("fleet").take(command), millis).then((answer) => [answer]));
+  }
+
+  audit(op, millis) {
+    this.settle(op, within(this.env.FLEET.getByName("fleet").trail(), millis).then((trail) => [trail]));
   }
 
   /** What was seen of endpoints goes to the object that probes them, and what is known comes back. */

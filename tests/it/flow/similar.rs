@@ -160,3 +160,19 @@ fn a_route_that_does_not_opt_in_knows_no_similarity() {
     world.pass(secs(1));
     assert_eq!(ask(&world, NEAR[1]).run().text(), "answer 1");
 }
+
+#[test]
+fn what_was_purged_answers_no_similar_prompt() {
+    for (purge, answer) in
+        [("https://edge.example/other", "answer 0"), ("https://edge.example/ai", "answer 1")]
+    {
+        let world = world("{}").var("TIDEGATE_ADMIN_TOKEN", "s3cret");
+        ask(&world, NEAR[0]).run();
+        world.pass(secs(1));
+        let purge = json!({"operations": [{"url": purge}]}).to_string();
+        let admin = world.request("POST", "/_tidegate/admin/purge").field("authorization", "Bearer s3cret");
+        assert_eq!(admin.body(&purge).run().status, 200);
+        world.pass(secs(70));
+        assert_eq!(ask(&world, NEAR[1]).run().text(), answer, "{purge}");
+    }
+}
