@@ -169,6 +169,17 @@ pub trait Ports: Clone + 'static {
     ) -> impl Future<Output = Result<String, PortError>>;
     /// The record of an API key, by the key's hash.
     fn api_key(&self, hash: &str, budget: Span) -> impl Future<Output = Result<Option<String>, PortError>>;
+    /// 32 random bytes that nobody can guess, as text.
+    fn secret(&self) -> String;
+    /// API keys whose hash begins so, a page from `cursor` on (`admin::keys` reads the text).
+    fn keys(
+        &self,
+        prefix: &str,
+        cursor: &str,
+        budget: Span,
+    ) -> impl Future<Output = Result<String, PortError>>;
+    /// Writes the record of an API key; `None` removes it.
+    fn save_key(&self, hash: &str, record: Option<&str>) -> impl Future<Output = Result<(), PortError>>;
     /// Whether a signature holds. `key` is a JWK, or for HMAC the name of the binding that has the secret.
     fn verify(
         &self,

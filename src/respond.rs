@@ -74,6 +74,8 @@ fn reason(status: u16) -> &'static str {
         401 => "Unauthorized",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        409 => "Conflict",
+        413 => "Content Too Large",
         416 => "Range Not Satisfiable",
         500 => "Internal Server Error",
         502 => "Bad Gateway",

@@ -4,6 +4,7 @@
 //! configured those paths do not exist.
 
 pub mod auth;
+pub mod keys;
 
 use crate::head::{Method, RequestHead};
 use crate::ports::Observed;
@@ -20,6 +21,8 @@ pub enum Action<'a> {
     Observe(Observed),
     /// The config that this worker runs, as JSON.
     Config,
+    /// Something is done with API keys.
+    Keys(keys::Act<'a>),
     /// On to the page: the prefix was asked for without its slash.
     ToPage,
     /// 401: the admin token is missing or wrong.
@@ -41,7 +44,7 @@ pub fn endpoint<'a>(request: &'a RequestHead, prefix: &str, token: Option<&str>)
         return Some(match auth::access(request, token) {
             Access::Hidden => Action::NotFound,
             Access::Refused => Action::Unauthorized,
-            Access::Granted => read_only(request, steer(path)),
+            Access::Granted => steer(request, path),
         });
     }
     Some(read_only(request, watch(path)))
@@ -64,10 +67,22 @@ fn watch(path: &str) -> Action<'_> {
     }
 }
 
-fn steer(path: &str) -> Action<'_> {
+fn steer<'a>(request: &RequestHead, path: &'a str) -> Action<'a> {
     match path {
-        "config" => Action::Config,
-        _ => Action::NotFound,
+        "config" => read_only(request, Action::Config),
+        _ => match path.strip_prefix("keys") {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => one_of(keys::act(request, rest)),
+            _ => Action::NotFound,
+        },
+    }
+}
+
+/// An act, or what is said where there is none: 404, or 405 with the methods that are allowed.
+fn one_of<'a>(act: Result<keys::Act<'a>, &'static str>) -> Action<'a> {
+    match act {
+        Ok(act) => Action::Keys(act),
+        Err("") => Action::NotFound,
+        Err(allow) => Action::NotAllowed(allow),
     }
 }
 
@@ -101,6 +116,11 @@ mod tests {
             (Method::Get, "/_tidegate/admin/config", Some("other"), "Unauthorized"),
             (Method::Get, "/_tidegate/admin/config", Some("secret"), "Config"),
             (Method::Get, "/_tidegate/admin/nothing", Some("secret"), "NotFound"),
+            (Method::Get, "/_tidegate/admin/keys", Some("secret"), "Keys(List)"),
+            (Method::Get, "/_tidegate/admin/keys", None, "NotFound"),
+            (Method::Post, "/_tidegate/admin/keys", Some("other"), "Unauthorized"),
+            (Method::Put, "/_tidegate/admin/keys", Some("secret"), "NotAllowed(\"GET, HEAD, POST\")"),
+            (Method::Get, "/_tidegate/admin/keysx", Some("secret"), "NotFound"),
         ] {
             assert_eq!(ask(method, path, token).as_deref(), Some(expected), "{path}");
         }

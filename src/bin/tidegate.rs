@@ -2,6 +2,7 @@
 
 mod explain;
 mod file;
+mod keys;
 mod module;
 
 use std::io::Write;
@@ -50,6 +51,8 @@ enum Command {
         #[arg(long, default_value = "tidegate.toml")]
         config: PathBuf,
     },
+    /// Make, list, switch off and replace API keys: prints what to do, with wrangler and by the admin's endpoints
+    Keys(keys::Keys),
     /// Write a config to begin with to standard output
     Init {
         /// For a certain kind of application
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Command::Check { file } => check(&file),
         Command::Build { file, out } => build(&file, out.as_deref()),
         Command::Explain { method, url, headers, config } => explain(&config, &method, &url, &headers),
+        Command::Keys(keys) => keys.run(),
         Command::Init { example } => Ok(begin(example).to_owned()),
     };
     // A reader that has gone away (`tidegate explain | head`) is no failure.

@@ -15,6 +15,7 @@ mod flight;
 mod gate;
 mod hedge;
 mod identify;
+mod keys;
 mod lookup;
 mod origin;
 mod own;
@@ -63,7 +64,7 @@ pub async fn serve<P: Ports>(
     if let Some(action) =
         admin::endpoint(&request, gate.site.server.prefix.as_str(), gate.vars.admin_token.as_deref())
     {
-        return own::answer(&gate, &ports, &request, action, &id).await;
+        return own::answer(&gate, &ports, &request, body, action, &id).await;
     }
     let (route, ambiguous) = match gate.site.table.classify(&request) {
         Ok(route) => (route.clone(), None),

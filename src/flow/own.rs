@@ -7,6 +7,7 @@ use crate::respond::{self, Problem};
 use crate::time::Span;
 
 use super::gate::Gate;
+use super::keys;
 
 /// How long to wait for the metrics object.
 const OBSERVE_BUDGET: Span = Span::from_secs(2);
@@ -16,6 +17,7 @@ pub async fn answer<P: Ports>(
     gate: &Gate<P>,
     ports: &P,
     request: &RequestHead,
+    body: Option<P::Body>,
     action: Action<'_>,
     id: &str,
 ) -> Message<ResponseHead, P::Body> {
@@ -24,6 +26,7 @@ pub async fn answer<P: Ports>(
         Action::Asset(path) => return page(ports, path, id).await,
         Action::Observe(what) => observe(ports, what, id).await,
         Action::Config => respond::text(200, "application/json", &*gate.text),
+        Action::Keys(act) => keys::answer(gate, ports, request, body, act, id).await,
         Action::ToPage => to_page(request),
         Action::Unauthorized => {
             let mut message = Problem::plain(401, "the admin token is missing or wrong", id).into_message();

@@ -9,8 +9,10 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 
 mod value;
+mod write;
 
 pub use value::Value;
+pub use write::{push_name, push_text};
 
 /// Reads a text.
 ///

@@ -3,6 +3,9 @@
 import * as wasm from "../../build/wasm/tidegate.js";
 import { inFlight, resume } from "./guard.mjs";
 
+/** How many API keys are listed at once. */
+const KEYS_PAGE = 100;
+
 /** Method, URL and header fields of a request as one text, in the order that `platform::wire` reads. */
 export function pack(request) {
   let text = `${request.method}\n${request.url}\n${request.body === null ? "" : "1"}\n`;
@@ -361,6 +364,35 @@ export class Call {
   /** The record of an API key, by the key's SHA-256. */
   api_key(op, hash, millis) {
     this.settle(op, within(this.env.KV.get(`key:${hash}`, { type: "text" }), millis).then((text) => [text]));
+  }
+
+  /** 32 random bytes as base64url. */
+  secret() {
+    const bytes = crypto.getRandomValues(new Uint8Array(32));
+    return btoa(String.fromCharCode(...bytes)).replace(/\+/g, "-").replace(/\//g, "_").replace(/=/g, "");
+  }
+
+  /** A line with the next cursor, then one for each key: its hash and its record. A record that has no copy in the metadata is read. */
+  keys(op, prefix, cursor, millis) {
+    const page = async () => {
+      const found = await this.env.KV.list({ prefix: `key:${prefix}`, cursor: cursor || undefined, limit: KEYS_PAGE });
+      const line = async ({ name, metadata }) => {
+        const record = typeof metadata === "string" ? metadata : await this.env.KV.get(name, { type: "text" });
+        return `${name.slice(4)} ${(record ?? "").replace(/\s*\n\s*/g, " ")}`;
+      };
+      return [[found.cursor ?? "", ...(await Promise.all(found.keys.map(line)))].join("\n")];
+    };
+    this.settle(op, within(page(), millis));
+  }
+
+  /** `listed`: the record is short enough to lie in the metadata too, which a list shows. */
+  save_key(op, hash, record, listed) {
+    const name = `key:${hash}`;
+    const saved =
+      record === undefined
+        ? this.env.KV.delete(name)
+        : this.env.KV.put(name, record, listed ? { metadata: record } : {});
+    this.settle(op, saved.then(() => []));
   }
 
   /** One call to the limiter object `name`. */

@@ -6,6 +6,7 @@ mod caching;
 mod collapse;
 mod guarding;
 mod identity;
+mod keys;
 mod layers;
 mod limits;
 mod origins;
