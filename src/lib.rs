@@ -4,7 +4,8 @@
 //! # The map
 //! [`flow::serve`] takes a request through its stages and is the only place that knows their order. Each stage asks a
 //! pure function of one of the rooms: [`route`], [`identity`], [`limit`], [`cache`], [`origin`], [`record`]. All that
-//! is outside is behind [`ports::Ports`]; on wasm32 `platform` implements it.
+//! is outside is behind [`ports::Ports`]: on wasm32 `platform` implements it, for the tests and `tidegate simulate`
+//! [`sim`] does.
 //!
 //! # Invariants
 //! The core never asks for time, randomness or I/O. Decisions are enums whose variants are the next actions. A helper
@@ -38,5 +39,7 @@ pub mod ports;
 pub mod record;
 pub mod respond;
 pub mod route;
+#[cfg(feature = "cli")]
+pub mod sim;
 pub mod size;
 pub mod time;

@@ -47,6 +47,8 @@ pub struct ServerConfig {
     pub id: String,
     /// How often CDN-Loop may already name this gate; default 0. 1 where a request passes here twice on purpose.
     pub loops_max: usize,
+    /// How many subrequests the platform allows one request; default 50, as on the free plan.
+    pub subrequests_max: u32,
 }
 
 impl Default for ServerConfig {
@@ -56,6 +58,7 @@ impl Default for ServerConfig {
             on_trap: OnTrap::default(),
             id: "tidegate".into(),
             loops_max: 0,
+            subrequests_max: 50,
         }
     }
 }

@@ -239,6 +239,8 @@ pub(super) async fn read<P: Ports>(
     layer: Layer,
     key: &StorageKey,
 ) -> Option<(Record, P::Body)> {
+    // What is read from KV is counted apart, and generously.
+    visit.notes.borrow_mut().subrequests += u32::from(layer == Layer::Colo);
     let loaded = match visit.ports.load(layer, key, visit.gate.site.kv_budget).await {
         Ok(loaded) => loaded?,
         Err(error) => {

@@ -142,6 +142,9 @@ async fn ask_cdn<P: Ports>(visit: &Visit<P>, request: &RequestHead) -> Option<As
     head.fields = Fields::from_pairs(request.fields.iter().filter(|(name, _)| CDN_FIELDS.contains(name)));
     head.fields.append("cdn-loop", &visit.gate.site.server.id);
     let pool = visit.gate.site.pools.get(*visit.route.pools.first()?)?;
+    if !visit.may_fetch() {
+        return None;
+    }
     let request_time = visit.ports.now();
     let sent = visit.ports.fetch(&head, P::Body::default(), pool.config.attempt_timeout).await;
     match sent {
@@ -259,6 +262,9 @@ impl<P: Ports> Way<'_, P> {
         let (visit, ports) = (self.visit, &self.visit.ports);
         let server = &visit.gate.site.server;
         let Some(endpoint) = pool.endpoint(step.endpoint) else { return Ok(Err(FetchError::Aborted)) };
+        if !visit.may_fetch() {
+            return Ok(Err(FetchError::OverCap));
+        }
         let rewrite = Rewrite {
             strip_prefix: visit.route.strip_prefix.as_ref().map(PathPrefix::as_str),
             add_prefix: visit.route.add_prefix.as_ref().map(PathPrefix::as_str),

@@ -98,6 +98,10 @@ struct Slices<P: Ports> {
 /// The client went, or the rest can't be had.
 struct Broken;
 
+/// What one more slice takes of the subrequests that the platform allows: looking for it in the colo, asking for it, and
+/// storing it there. What is left after that is enough for asking for all the rest at once.
+const SLICE_SUBREQUESTS: u32 = 4;
+
 impl<P: Ports> Slices<P> {
     async fn pour(&mut self, pieces: Vec<Piece>) -> Result<(), Broken> {
         for (text, range) in pieces {
@@ -108,8 +112,17 @@ impl<P: Ports> Slices<P> {
             let Some(range) = range else { continue };
             for number in self.head.slice_with(range.first)..=self.head.slice_with(range.last) {
                 let slice = self.head.slice(number).ok_or(Broken)?;
-                let body = self.body(number, slice, range).await?;
+                let is_last = number == self.head.slice_with(range.last);
+                let rest = ByteRange { first: range.first.max(slice.first), last: range.last };
+                let all = self.first.is_none() && !is_last && !self.visit.has_left(SLICE_SUBREQUESTS);
+                let body = match all {
+                    true => self.asked(rest).await?,
+                    false => self.body(number, slice, range).await?,
+                };
                 self.visit.ports.pour(&self.sink, body).await.map_err(|_| Broken)?;
+                if all {
+                    break;
+                }
             }
         }
         Ok(())
@@ -153,11 +166,16 @@ impl<P: Ports> Slices<P> {
         None
     }
 
-    /// From the origin, which has to confirm that it still is of the same response.
     async fn fetched(&self, number: u64, slice: ByteRange) -> Result<P::Body, Broken> {
+        let body = self.asked(slice).await?;
+        Ok(self.kept(number, slice, body, &[Layer::Colo, Layer::Kv]))
+    }
+
+    /// From the origin, which has to confirm that it still is of the same response.
+    async fn asked(&self, range: ByteRange) -> Result<P::Body, Broken> {
         let visit = &self.visit;
         let mut request = super::fetch::asked_for_all(visit).into_owned();
-        self.head.ask_for(slice, &mut request.fields);
+        self.head.ask_for(range, &mut request.fields);
         let Message { head, body } = match origin::ask(visit, &request, None, false).await {
             Asked::Answered(message, _) => message,
             Asked::Failed(failed) => {
@@ -168,13 +186,13 @@ impl<P: Ports> Slices<P> {
             Asked::Refused(_) => return Err(Broken),
         };
         let (part, complete) = slice::carried(&head);
-        if !self.head.has_slice(slice, part, complete, &head.fields) {
+        if !self.head.has_slice(range, part, complete, &head.fields) {
             visit.ports.discard(body);
             visit.incident(Incident::TruncatedBody, "the response changed between two slices");
             store::forget(visit, self.key.clone());
             return Err(Broken);
         }
-        Ok(self.kept(number, slice, body, &[Layer::Colo, Layer::Kv]))
+        Ok(body)
     }
 
     /// The body for the client; the same goes into those of the layers for which it pays.
@@ -186,6 +204,7 @@ impl<P: Ports> Slices<P> {
             if layer == Layer::Kv && !policy.kv_pays(self.head.lifetime_secs, requests()) {
                 continue;
             }
+            visit.notes.borrow_mut().subrequests += u32::from(layer == Layer::Colo);
             let (theirs, ours) = visit.ports.tee(body);
             body = theirs;
             let record = Loaded::new(Record::Response(self.head.slice_head(slice)).encode(), ours);

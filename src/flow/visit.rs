@@ -15,6 +15,9 @@ use crate::time::Timestamp;
 
 use super::gate::Gate;
 
+/// How many subrequests are kept for what follows an answer: storing it in the colo, and letting go of what it changes.
+const SUBREQUESTS_KEPT: u32 = 8;
+
 /// One request on its way.
 pub struct Visit<P: Ports> {
     /// The isolate's state.
@@ -50,6 +53,8 @@ pub struct Notes {
     pub collapsed: bool,
     /// How often an origin was asked.
     pub attempts: u8,
+    /// How often the platform was asked for something that it counts: an origin, or the Cache API.
+    pub subrequests: u32,
     /// Whether another endpoint or pool than the first was asked.
     pub failover: bool,
     /// Whether a second attempt was sent beside the first.
@@ -70,6 +75,7 @@ impl Default for Notes {
             forward: None,
             collapsed: false,
             attempts: 0,
+            subrequests: 0,
             failover: false,
             hedged: false,
             endpoint: None,
@@ -135,8 +141,23 @@ impl<P: Ports> Visit<P> {
             identity: self.identity.clone(),
             id: self.id.clone(),
             arrived: self.ports.now(),
-            notes: RefCell::default(),
+            // The platform counts both as one request.
+            notes: RefCell::new(Notes { subrequests: self.notes.borrow().subrequests, ..Notes::default() }),
         }
+    }
+
+    /// Whether one more origin may be asked: the platform counts what a request asks for, and ends it in the middle where
+    /// that is too much. What follows an answer has to fit, too.
+    pub fn may_fetch(&self) -> bool {
+        let may = self.has_left(1);
+        self.notes.borrow_mut().subrequests += 1;
+        may
+    }
+
+    /// Whether the platform would allow so many subrequests more.
+    pub fn has_left(&self, subrequests: u32) -> bool {
+        let all = self.notes.borrow().subrequests.saturating_add(subrequests + SUBREQUESTS_KEPT);
+        all <= self.gate.site.server.subrequests_max
     }
 
     /// Notes what went wrong in a helper, and says it in the log.

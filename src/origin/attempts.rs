@@ -129,6 +129,7 @@ impl<'p> Attempts<'p> {
         let retry = &self.pool.config.retry;
         let stop = match self.settle(state, of, outcome, now) {
             Class::Success => return Next::Answer,
+            Class::Aborted if outcome.result == Err(FetchError::OverCap) => Err(Stop::OverCap),
             Class::Aborted => Err(Stop::Aborted),
             Class::Failed { reached: true } | Class::Declined if !self.repeatable => Err(Stop::NotIdempotent),
             Class::Failed { .. } if !retry.is_retried(outcome.result) => Err(Stop::NotRetried),

@@ -195,7 +195,7 @@ impl RetryConfig {
         let trouble = match result {
             Err(FetchError::Connect | FetchError::ConnectionLost) => Trouble::Connection,
             Err(FetchError::Timeout) => Trouble::Timeout,
-            Ok(_) | Err(FetchError::Lied | FetchError::Aborted) => return true,
+            Ok(_) | Err(FetchError::Lied | FetchError::OverCap | FetchError::Aborted) => return true,
         };
         self.on.contains(&trouble)
     }

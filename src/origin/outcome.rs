@@ -18,6 +18,8 @@ pub enum FetchError {
     ConnectionLost,
     /// What came is a failure, whatever its status says (`fail_when`).
     Lied,
+    /// It was not made: the request has made as many subrequests as the platform allows one.
+    OverCap,
     /// The client is gone, so nobody waits for an answer. Says nothing about the endpoint.
     Aborted,
 }
@@ -30,6 +32,7 @@ impl FetchError {
             Self::Timeout => "http_response_timeout",
             Self::ConnectionLost | Self::Aborted => "connection_terminated",
             Self::Lied => "destination_unavailable",
+            Self::OverCap => "connection_limit_reached",
         }
     }
 }
@@ -83,6 +86,8 @@ impl From<Result<u16, FetchError>> for Cause {
 pub enum Stop {
     /// The client is gone.
     Aborted,
+    /// The request has made as many subrequests as the platform allows one.
+    OverCap,
     /// The method may not be sent twice, and the first may have arrived.
     NotIdempotent,
     /// The config says that such a failure is not tried again.
@@ -108,6 +113,7 @@ impl Stop {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Aborted => "client gone",
+            Self::OverCap => "subrequests spent",
             Self::NotIdempotent => "not idempotent",
             Self::NotRetried => "not to be retried",
             Self::BodyGone => "body not replayable",
@@ -141,6 +147,7 @@ impl Failure {
         match self.cause {
             Cause::Status(status) => status,
             Cause::Fetch(FetchError::Timeout) => 504,
+            Cause::Fetch(FetchError::OverCap) => 503,
             Cause::Fetch(_) => 502,
             Cause::NoEndpoint => 503,
         }
@@ -148,7 +155,7 @@ impl Failure {
 
     /// Whether the same request may go to another pool.
     pub fn may_fall_back(&self) -> bool {
-        !matches!(self.stop, Stop::Aborted | Stop::NotIdempotent | Stop::BodyGone)
+        !matches!(self.stop, Stop::Aborted | Stop::OverCap | Stop::NotIdempotent | Stop::BodyGone)
     }
 
     /// What Proxy-Status says of it. `id` names this tidegate.

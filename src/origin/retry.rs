@@ -29,7 +29,7 @@ pub fn classify(outcome: &Outcome, config: &RetryConfig) -> Class {
             Class::Failed { reached: true }
         }
         Err(FetchError::Connect) => Class::Failed { reached: false },
-        Err(FetchError::Aborted) => Class::Aborted,
+        Err(FetchError::Aborted | FetchError::OverCap) => Class::Aborted,
     }
 }
 

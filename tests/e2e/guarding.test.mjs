@@ -125,6 +125,20 @@ describe("two origins", () => {
         assert.equal(fine.headers["content-length"], "11");
     });
 
+    test("a request that would ask for more than the platform allows is refused before", async () => {
+        const retry = `attempts_max = 10\nbreaker = { failures = 0, failure_ratio = 0.0 }\nretry = { budget_min_per_second = 100, backoff_base = "0s" }`;
+        const pools = ["more", "most"].map((name) => `[origins.${name}]\nurl = "${a.url}"\n${retry}`).join("\n");
+        await start(`${retry}\nfallback = ["more", "most"]`, `cache = "off"\n[server]\nsubrequests_max = 20\n${pools}`);
+        const broken = { status: 503, body: "broken" };
+        a.on("/broken", broken);
+        b.on("/broken", broken);
+        const answer = await gate.get("/broken");
+        assert.equal(answer.status, 503);
+        assert.match(answer.headers["proxy-status"], /error=connection_limit_reached;.*subrequests spent/);
+        assert.ok(Number(answer.headers["retry-after"]) >= 1);
+        assert.equal(a.to("/broken").length + b.to("/broken").length, 12);
+    });
+
     test("what is too much for an origin goes elsewhere", async () => {
         await start(`concurrency = "2"`, `cache = "off"`);
         a.otherwise(async (request, response) => (await pause(300), response.end("a")));

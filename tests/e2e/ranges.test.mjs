@@ -38,6 +38,8 @@ name = "large"
 match = { path = "/large/*" }
 assets = false
 cache = { slice = "1MiB" }
+[server]
+subrequests_max = 1000
 `) });
 });
 

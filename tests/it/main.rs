@@ -16,5 +16,6 @@ mod faults;
 mod flow;
 mod histories;
 mod reference;
-mod sim;
 mod tidy;
+
+use tidegate::sim;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Rooms by layer: a room sees those of the layers after its own.
 const LAYERS: [&[&str]; 8] = [
-    &["platform"],
+    &["platform", "sim"],
     &["flow"],
     &["ports", "respond", "record", "admin", "config"],
     &["route"],

@@ -28,6 +28,8 @@ pub const ROUTE_LIMITS_MAX: usize = 8;
 const ID_BYTES_MAX: usize = 32;
 /// How often a request may pass one gate besides the first time.
 const LOOPS_MAX: usize = 8;
+/// How many subrequests a request may make: enough for one way to an origin, up to what a paid plan allows.
+const SUBREQUESTS_MAX: std::ops::RangeInclusive<u32> = 20..=10_000;
 /// The least memory for stored responses.
 const MEMORY_BYTES_MIN: Size = Size::from_mib(1);
 /// The most memory for stored responses, of the 128 MB that an isolate has.
@@ -81,6 +83,12 @@ impl<'c> Check<'c> {
         if !(1..=ID_BYTES_MAX).contains(&id.len()) || !id.bytes().all(is_word) {
             let form = format!("1 to {ID_BYTES_MAX} letters, digits, \"-\", \"_\", \".\"");
             self.add(path.key("id"), format!("`{id}` is not a word; allowed: {form}"));
+        }
+        if !SUBREQUESTS_MAX.contains(&server.subrequests_max) {
+            let (given, least, most) =
+                (server.subrequests_max, SUBREQUESTS_MAX.start(), SUBREQUESTS_MAX.end());
+            let message = format!("{given} does not fit; allowed: {least} to {most}");
+            self.add(path.key("subrequests_max"), message);
         }
         if server.loops_max > LOOPS_MAX {
             let loops = server.loops_max;

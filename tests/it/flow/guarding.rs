@@ -267,3 +267,24 @@ fn an_endpoint_whose_answers_are_too_slow_is_left_alone() {
     assert_eq!(answers.iter().filter(|text| *text == "a").count(), 10);
     assert_ne!(answers[19], "a");
 }
+
+#[test]
+fn a_request_does_not_ask_for_more_than_the_platform_allows() {
+    let pools: String = (0..5)
+        .map(|nth| format!("[origins.p{nth}]\nurl = \"http://p{nth}.example\"\nattempts_max = 10\nretry = {{ backoff_cap = \"0s\", backoff_base = \"0s\", budget_min_per_second = 100 }}\nbreaker = {{ failures = 0, failure_ratio = 0.0 }}\n"))
+        .collect();
+    let pools =
+        pools.replacen("attempts_max", "fallback = [\"p1\", \"p2\", \"p3\", \"p4\"]\nattempts_max", 1);
+    let world = World::new(1).config(&format!(
+        "{pools}[server]\nsubrequests_max = 40\n[[routes]]\nname = \"all\"\norigin = \"p0\"\ncache = \"off\""
+    ));
+    world.replies([Reply::fails(FetchError::ConnectionLost)]);
+    let answer = world.get("/x").run();
+    assert_eq!((answer.status, world.counts().origin), (503, 32));
+    let proxy = answer.field("proxy-status").unwrap();
+    assert!(
+        proxy.contains("error=connection_limit_reached") && proxy.contains("subrequests spent"),
+        "{proxy}"
+    );
+    assert!(answer.field("retry-after").is_some());
+}

@@ -61,6 +61,21 @@ fn a_large_response_is_fetched_slice_by_slice_and_each_slice_once() {
 }
 
 #[test]
+fn what_the_platform_does_not_allow_in_slices_is_asked_for_at_once() {
+    let body = large(9 * SLICE);
+    let keys = "cache = { slice = \"64KiB\" }\n[server]\nsubrequests_max = 20\n";
+    let world = World::new(1).config(&[crate::flow::PLAIN, keys].concat());
+    let replied = body.clone();
+    world.origin(move |asked| ranges(&replied, "\"a\"", asked));
+    assert_eq!(world.get("/x").run().text(), body);
+    let all = asked(&world);
+    assert_eq!((all.len(), all.last().map(String::as_str), world.leaks()), (5, Some("bytes=262144-"), 0));
+    let again = world.get("/x").field("range", "bytes=0-140000").at(0, 1).run();
+    assert_eq!((again.status, again.text() == &body[..140_001]), (206, true));
+    assert_eq!(world.counts().origin, 5, "what was in slices is stored");
+}
+
+#[test]
 fn a_range_touches_only_its_slices() {
     let body = large(5 * SLICE);
     let world = sliced(&body);

@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use tidegate::flow;
-use tidegate::head::{Client, Fields, Message, Method, RequestHead};
-use tidegate::time::Timestamp;
+use crate::flow;
+use crate::head::{Client, Fields, Message, Method, RequestHead};
+use crate::time::Timestamp;
 
 use super::body::{self, Body};
 use super::edge::Edge;
@@ -110,7 +110,9 @@ impl Pending {
 /// What a client got.
 #[derive(Debug, Clone)]
 pub struct Answer {
+    /// Its status.
     pub status: u16,
+    /// Its fields.
     pub fields: Fields,
     /// The body, or as much of it as came.
     pub read: Result<String, String>,

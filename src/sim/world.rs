@@ -4,13 +4,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use crate::config::{Compiled, Config, stamp};
+use crate::flow::{self, Gate, Vars};
+use crate::head::Method;
+use crate::ports::Observed;
+use crate::record::{Health, Live, exposition};
+use crate::time::{Span, Timestamp};
 use serde_json::Value;
-use tidegate::config::{Compiled, Config, stamp};
-use tidegate::flow::{self, Gate, Vars};
-use tidegate::head::Method;
-use tidegate::ports::Observed;
-use tidegate::record::{Health, Live, exposition};
-use tidegate::time::{Span, Timestamp};
 
 use super::client::{Answer, Pending, Request};
 use super::clock::{Clock, Tasks};
@@ -192,7 +192,7 @@ impl World {
     /// An API key that there is; `record` as it lies in KV.
     pub fn api_key(&self, key: &str, record: &str) {
         use sha2::{Digest, Sha256};
-        let hash = tidegate::identity::hex(&Sha256::digest(key));
+        let hash = crate::identity::hex(&Sha256::digest(key));
         self.0.api_keys.borrow_mut().insert(hash, record.into());
     }
 
@@ -201,10 +201,12 @@ impl World {
         Request::new(self, Method::from(method), path)
     }
 
+    /// A GET of `path` to be sent.
     pub fn get(&self, path: &str) -> Request<'_> {
         self.request("GET", path)
     }
 
+    /// The time here.
     pub fn now(&self) -> Timestamp {
         self.0.clock.now()
     }
@@ -238,6 +240,7 @@ impl World {
         }
     }
 
+    /// Lets time pass until all answers are here.
     pub fn finish_all(&self, pending: &[Pending]) -> Vec<Answer> {
         pending.iter().map(|one| self.finish(one)).collect()
     }
@@ -260,6 +263,7 @@ impl World {
         self.settle();
     }
 
+    /// What was called so far.
     pub fn counts(&self) -> Counts {
         *self.0.counts.borrow()
     }
@@ -309,6 +313,7 @@ impl World {
         wanted.filter_map(|sample| sample["value"].as_u64()).sum()
     }
 
+    /// What all isolates share.
     pub fn shared(&self) -> &Rc<Shared> {
         &self.0
     }

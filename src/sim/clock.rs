@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
-use tidegate::time::{Span, Timestamp};
+use crate::time::{Span, Timestamp};
 
 /// A clock that moves only when it is told to, and who waits for it.
 pub struct Clock {

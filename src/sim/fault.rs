@@ -1,13 +1,17 @@
 //! What may be wrong with a helper.
 
-use tidegate::time::Span;
+use crate::time::Span;
 
 /// Who helps tidegate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Helper {
+    /// The Cache API.
     Colo,
+    /// Workers KV.
     Kv,
+    /// The objects that hold quotas.
     Limiter,
+    /// The object that holds the counters.
     Metrics,
 }
 

@@ -1,24 +1,29 @@
 //! Origins: what they were asked, and what they answer.
 
-use tidegate::head::{RequestHead, ResponseHead};
-use tidegate::origin::FetchError;
-use tidegate::time::{Span, Timestamp};
+use crate::head::{RequestHead, ResponseHead};
+use crate::origin::FetchError;
+use crate::time::{Span, Timestamp};
 
 /// A request as an origin got it.
 #[derive(Debug, Clone)]
 pub struct Asked {
+    /// Its head.
     pub head: RequestHead,
+    /// Its body.
     pub body: String,
+    /// When it came.
     pub at: Timestamp,
     /// How many requests came before it.
     pub nth: usize,
 }
 
 impl Asked {
+    /// GET, POST, ...
     pub fn method(&self) -> &str {
         self.head.method.as_str()
     }
 
+    /// The host, which tells one origin from another.
     pub fn host(&self) -> &str {
         self.head.target.host()
     }
@@ -28,6 +33,7 @@ impl Asked {
         self.head.target.path_and_query()
     }
 
+    /// A field.
     pub fn field(&self, name: &str) -> Option<&str> {
         self.head.fields.get(name)
     }
@@ -36,7 +42,9 @@ impl Asked {
 /// An origin's answer: 200 at once, unless more is said.
 #[derive(Debug, Clone)]
 pub struct Reply {
+    /// The head, or what comes instead of one.
     pub result: Result<ResponseHead, FetchError>,
+    /// The body.
     pub body: String,
     /// From the request to the head.
     pub after: Span,
@@ -49,6 +57,7 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// This status and body.
     pub fn new(status: u16, body: impl Into<String>) -> Self {
         Self {
             result: Ok(ResponseHead::new(status)),
@@ -60,6 +69,7 @@ impl Reply {
         }
     }
 
+    /// 200 with this body.
     pub fn ok(body: impl Into<String>) -> Self {
         Self::new(200, body)
     }
@@ -69,6 +79,7 @@ impl Reply {
         Self::ok(body).field("cache-control", cache_control)
     }
 
+    /// No response.
     pub fn fails(error: FetchError) -> Self {
         Self { result: Err(error), ..Self::ok("") }
     }
@@ -81,6 +92,7 @@ impl Reply {
         self
     }
 
+    /// The head comes after so long.
     pub fn after(self, after: Span) -> Self {
         Self { after, ..self }
     }
@@ -90,6 +102,7 @@ impl Reply {
         Self { takes, ..self }
     }
 
+    /// The body breaks off half way.
     pub fn breaks(self) -> Self {
         Self { breaks: true, ..self }
     }

@@ -4,14 +4,14 @@ use std::future::Future;
 use std::ops::Range;
 use std::rc::Rc;
 
-use tidegate::cache::{Layer, StorageKey};
-use tidegate::head::{Client, Message, RequestHead, ResponseHead};
-use tidegate::limit::batch;
-use tidegate::limit::object::{self, StateTable};
-use tidegate::origin::FetchError;
-use tidegate::ports::{Loaded, Observed, PortError, Ports};
-use tidegate::record::Delta;
-use tidegate::time::{Span, Timestamp};
+use crate::cache::{Layer, StorageKey};
+use crate::head::{Client, Message, RequestHead, ResponseHead};
+use crate::limit::batch;
+use crate::limit::object::{self, StateTable};
+use crate::origin::FetchError;
+use crate::ports::{Loaded, Observed, PortError, Ports};
+use crate::record::Delta;
+use crate::time::{Span, Timestamp};
 
 use super::body::{self, Body, Bytes, Content, Pipe};
 use super::clock::Signal;

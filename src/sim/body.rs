@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::rc::Rc;
 
-use tidegate::time::{Span, Timestamp};
+use crate::time::{Span, Timestamp};
 
 use super::clock::{Clock, Signal};
 

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use tidegate::cache::StorageKey;
-use tidegate::ports::PortError;
-use tidegate::time::{Span, Timestamp};
+use crate::cache::StorageKey;
+use crate::ports::PortError;
+use crate::time::{Span, Timestamp};
 
 use super::body::Bytes;
 
