@@ -46,9 +46,14 @@ impl Method {
         }
     }
 
-    /// Whether it is defined as read-only (RFC 9110, section 9.2.1). Unknown methods are not.
+    /// Whether it is defined as read-only, by RFC 9110, section 9.2.1, or in the registry of methods (section 16.1.1).
+    /// Unknown methods are not.
     pub fn is_safe(&self) -> bool {
-        matches!(self, Self::Get | Self::Head | Self::Options | Self::Query | Self::Trace)
+        match self {
+            Self::Get | Self::Head | Self::Options | Self::Query | Self::Trace => true,
+            Self::Other(name) => matches!(&**name, "PROPFIND" | "REPORT" | "SEARCH"),
+            _ => false,
+        }
     }
 
     /// Whether sending it twice is as good as once (RFC 9110, section 9.2.2).

@@ -16,14 +16,12 @@ pub struct Combined {
 }
 
 impl Combined {
-    /// Puts them together. `None` where they are not of one response by a strong entity tag, or something between them
+    /// Puts them together. `None` where they are not of one response by a strong validator, or something between them
     /// is missing.
     pub fn new(stored: &StoredHead, new: &StoredHead) -> Option<Self> {
         let (old, part) = (stored.incomplete()?, new.incomplete()?);
-        let (one, other) = (validator::etag(&stored.fields)?, validator::etag(&new.fields)?);
-        let same = validator::same_strongly(one, other)
-            && stored.body_bytes == new.body_bytes
-            && stored.selecting == new.selecting;
+        let (one, other) = (validator::strong(&stored.fields)?, validator::strong(&new.fields)?);
+        let same = one == other && stored.body_bytes == new.body_bytes && stored.selecting == new.selecting;
         let touch = old.first <= part.last.saturating_add(1) && part.first <= old.last.saturating_add(1);
         if !same || !touch {
             return None;
@@ -61,6 +59,10 @@ mod tests {
     use crate::cache::{StoredHead, storable};
 
     const TEXT: &str = "0123456789";
+    const OLD: (&str, &str) = ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT");
+    const OLDER: (&str, &str) = ("last-modified", "Sun, 06 Nov 1994 08:49:36 GMT");
+    const OLD_DATE: (&str, &str) = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+    const LATER: (&str, &str) = ("date", "Sun, 06 Nov 1994 08:49:38 GMT");
 
     fn part(first: usize, last: usize, more: &[(&str, &str)]) -> StoredHead {
         let range = format!("bytes {first}-{last}/10");
@@ -87,13 +89,17 @@ mod tests {
     }
 
     #[test]
-    fn parts_need_one_strong_entity_tag_rfc9111_3_4() {
+    fn parts_need_one_strong_validator_rfc9111_3_4() {
         for (one, other, combined) in [
             (&[("etag", "\"a\"")][..], &[("etag", "\"a\"")][..], true),
             (&[("etag", "\"a\"")], &[("etag", "\"b\"")], false),
             (&[("etag", "W/\"a\"")], &[("etag", "W/\"a\"")], false),
             (&[("etag", "\"a\"")], &[], false),
             (&[], &[], false),
+            (&[OLD, LATER], &[OLD, LATER], true),
+            (&[OLD, LATER], &[OLDER, LATER], false),
+            (&[OLD, OLD_DATE], &[OLD, OLD_DATE], false),
+            (&[OLD, LATER, ("etag", "W/\"a\"")], &[OLD, LATER, ("etag", "W/\"a\"")], false),
             (&[("etag", "\"a\""), ("vary", "foo")], &[("etag", "\"a\"")], false),
         ] {
             let whole = Combined::new(&part(0, 4, one), &part(5, 9, other));

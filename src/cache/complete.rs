@@ -24,7 +24,7 @@ impl StoredHead {
     /// nothing is missing.
     pub fn gap(&self, request: &RequestHead) -> Option<ByteRange> {
         let (part, complete) = (self.incomplete()?, self.body_bytes?);
-        validator::strong_tag(&self.fields).filter(|_| request.method == Method::Get)?;
+        validator::strong(&self.fields).filter(|_| request.method == Method::Get)?;
         let wanted = match self.answers(request) {
             How::Full => ByteRange { first: 0, last: complete.checked_sub(1)? },
             How::Partial(range) => range,
@@ -52,8 +52,8 @@ impl StoredHead {
         let to_the_end = self.body_bytes == Some(range.last.saturating_add(1));
         let last = if to_the_end { String::new() } else { decimal(range.last) };
         request.append("range", &["bytes=", &decimal(range.first), "-", &last].concat());
-        if let Some(tag) = validator::strong_tag(&self.fields) {
-            request.append("if-range", tag);
+        if let Some(validator) = validator::strong(&self.fields) {
+            request.append("if-range", validator);
         }
     }
 
@@ -63,7 +63,7 @@ impl StoredHead {
         let start = self.part.map_or(0, |part| part.first);
         let none = self.fields.get("accept-ranges").is_some_and(|units| units.trim() == "none");
         let (Some(complete), Some(more)) = (self.body_bytes, bytes.checked_sub(1)) else { return false };
-        let can = matches!(self.status, 200 | 206) && !none && validator::strong_tag(&self.fields).is_some();
+        let can = matches!(self.status, 200 | 206) && !none && validator::strong(&self.fields).is_some();
         let part = ByteRange { first: start, last: start.saturating_add(more) };
         if !can || part.last.saturating_add(1) >= complete {
             return false;

@@ -3,7 +3,14 @@
 use crate::head::Fields;
 use crate::time::{DeltaSeconds, Timestamp};
 
-/// Reads one of the three forms; the names of days, months and the zone in any case (RFC 9111, section 4.2).
+/// The names of days in the forms of a date.
+const DAYS: [[&str; 7]; 2] = [
+    ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"],
+    ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"],
+];
+
+/// Reads one of the three forms; the names of days, months and the zone in any case (RFC 9111, section 4.2). That the day
+/// of the week is another one than the date's changes nothing of the date.
 pub(super) fn parse(text: &str) -> Option<Timestamp> {
     if let Some(moment) = Timestamp::from_http_date(text) {
         return Some(moment);
@@ -17,7 +24,9 @@ pub(super) fn parse(text: &str) -> Option<Timestamp> {
     if let Some(start) = canonical.strip_suffix(" Gmt") {
         canonical = format!("{start} GMT");
     }
-    Timestamp::from_http_date(&canonical)
+    let (day, rest) = canonical.split_at(canonical.find([',', ' '])?);
+    let names = DAYS.iter().find(|names| names.contains(&day))?;
+    names.iter().find_map(|name| Timestamp::from_http_date(&[name, rest].concat()))
 }
 
 /// The date in the first line of this name.
@@ -48,6 +57,9 @@ mod tests {
             "Sun Nov  6 08:49:37 1994",
             "sUN, 06 nOV 1994 08:49:37 gmt",
             "SUNDAY, 06-NOV-94 08:49:37 GMT",
+            "Mon, 06 Nov 1994 08:49:37 GMT",
+            "Saturday, 06-Nov-94 08:49:37 GMT",
+            "Fri Nov  6 08:49:37 1994",
         ] {
             assert_eq!(parse(text), moment, "{text}");
         }
@@ -69,6 +81,9 @@ mod tests {
             "Sun, 06-Nov-1994 08:49:37 GMT",
             "1994-11-06T08:49:37Z",
             "Sün, 06 Nov 1994 08:49:37 GMT",
+            "Son, 06 Nov 1994 08:49:37 GMT",
+            "06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06 Nov 1994 08:49:37 GMT",
         ] {
             assert_eq!(parse(text), None, "{text}");
         }

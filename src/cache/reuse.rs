@@ -120,12 +120,21 @@ fn wishes(request: &RequestHead, policy: &Policy, identity: &Identity) -> Reques
     if !request.fields.contains("cache-control") && !request.fields.contains("pragma") {
         return RequestDirectives::default();
     }
-    let all = RequestDirectives::of(&request.fields);
+    let mut all = RequestDirectives::of(&request.fields);
     if policy.honours(identity) {
+        all.no_cache = all.no_cache && !is_of_fetch(&request.fields);
         return all;
     }
     let only_if_cached = all.only_if_cached && policy.honour_client_directives != Honour::None;
     RequestDirectives { only_if_cached, ..RequestDirectives::default() }
+}
+
+/// Whether a script's `fetch` has said `no-cache`, and not the client: it adds both fields to every request to which a
+/// script gave conditions, to keep its own cache out of it (the Fetch standard, section 4.5). What such a client asks is
+/// whether what it holds is still right, and that a fresh stored response tells as well.
+fn is_of_fetch(request: &Fields) -> bool {
+    let only = |name| request.combined(name).is_some_and(|value| *value == *"no-cache");
+    validator::has_condition(request) && only("pragma") && only("cache-control")
 }
 
 /// The candidate that the request selects; of several the most recent (RFC 9111, section 4.1).

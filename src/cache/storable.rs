@@ -40,7 +40,7 @@ pub enum NotStored {
     Method,
     /// No final status from 200 to 599, or not one that may be stored without explicit freshness.
     Status,
-    /// A part of a response, or an answer to a validation.
+    /// A part of a response, or an answer to what one request alone asked: a condition, a range.
     Partial,
     /// The response says `no-store`.
     NoStore,
@@ -157,6 +157,9 @@ fn gates(
     match response.status {
         206 if policy.partial && ByteRange::carried(&response.fields).is_some() => {}
         206 | 304 => return Err(NotStored::Partial),
+        // They answer a part or a condition of this request, and not the next one.
+        412 if validator::is_precondition(&request.fields) => return Err(NotStored::Partial),
+        416 if request.fields.contains("range") => return Err(NotStored::Partial),
         // A platform that makes responses makes none with a status beyond (RFC 9110, section 15).
         200..=599 => {}
         _ => return Err(NotStored::Status),

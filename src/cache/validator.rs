@@ -1,7 +1,7 @@
 //! Entity tags, Last-Modified and the preconditions that compare them (RFC 9110, sections 8.8 and 13).
 
 use super::date;
-use crate::head::Fields;
+use crate::head::{Fields, Method};
 use crate::time::Timestamp;
 
 /// Request fields that give way to tidegate's own conditions when a stored response is validated.
@@ -23,9 +23,26 @@ pub fn remove_conditions(request: &mut Fields) {
     request.retain(|name, _| !CLIENT_CONDITIONS.contains(&name));
 }
 
+/// Takes everything out that makes a request ask for less than the response to a plain one.
+pub fn remove_all_conditions(request: &mut Fields) {
+    remove_conditions(request);
+    let others = ["if-match", "if-unmodified-since", "cache-control", "pragma"];
+    request.retain(|name, _| !others.contains(&name));
+}
+
 /// Whether the request carries conditions or a range of its own.
 pub fn is_conditional(request: &Fields) -> bool {
     request.iter().any(|(name, _)| CLIENT_CONDITIONS.contains(&name))
+}
+
+/// Whether the request asks for something only where it is not what the client has.
+pub(super) fn has_condition(request: &Fields) -> bool {
+    ["if-none-match", "if-modified-since", "if-range"].iter().any(|name| request.contains(name))
+}
+
+/// Whether an origin may have failed the request for a condition of its own (RFC 9110, section 13.2.2).
+pub(super) fn is_precondition(request: &Fields) -> bool {
+    has_condition(request) || request.contains("if-match") || request.contains("if-unmodified-since")
 }
 
 /// The entity tag as it came; also one that lost its quotes, since the origin that sent it will know it again.
@@ -36,6 +53,16 @@ pub(super) fn etag(fields: &Fields) -> Option<&str> {
 /// The entity tag, where it is a strong one: the same tag is the same bytes (RFC 9110, section 8.8.1).
 pub(super) fn strong_tag(fields: &Fields) -> Option<&str> {
     etag(fields).filter(|tag| tag.len() > 1 && tag.starts_with('"') && tag.ends_with('"'))
+}
+
+/// What tells that two responses are the same bytes (RFC 9110, section 8.8.1): a strong entity tag, or without any tag a
+/// Last-Modified that lies a second or more before Date (section 8.8.2.2).
+pub(super) fn strong(fields: &Fields) -> Option<&str> {
+    if etag(fields).is_some() {
+        return strong_tag(fields);
+    }
+    let (modified, made) = (date::field(fields, "last-modified")?, date::field(fields, "date")?);
+    fields.get("last-modified").filter(|_| modified.as_secs() < made.as_secs())
 }
 
 /// Whether something is there by which a stored response can be validated.
@@ -94,6 +121,36 @@ pub(super) fn not_modified(request: &Fields, response: &Fields, response_time: T
     date::parse(since).is_some_and(|since| modified.unwrap_or(response_time) <= since)
 }
 
+/// What a request's If-Match comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precondition {
+    /// It has none, or an empty one.
+    Missing,
+    /// It holds, or may hold, which is for the origin to say.
+    Holds,
+    /// It names other tags than the one of the response.
+    Fails,
+    /// There is no tag to compare with.
+    Unknown,
+}
+
+/// Compares the tags of If-Match with that of a response, where there is one (RFC 9110, section 13.1.1). A weak tag never
+/// matches; that is for the origin to say, too, since it may have been made weak on the way.
+pub fn if_match(request: &Fields, response: Option<&Fields>) -> Precondition {
+    let mut members = request.get_all("if-match").flat_map(tags).filter(|tag| !tag.is_empty()).peekable();
+    if members.peek().is_none() {
+        return Precondition::Missing;
+    }
+    let Some(tag) = response.and_then(etag) else { return Precondition::Unknown };
+    let may_hold = members.any(|member| member == "*" || same_weakly(member, tag));
+    if may_hold { Precondition::Holds } else { Precondition::Fails }
+}
+
+/// Whether a request is to create what is not there yet, and to fail else (RFC 9110, section 13.1.2).
+pub fn is_creation(method: &Method, request: &Fields) -> bool {
+    *method == Method::Put && request.get("if-none-match").is_some_and(|text| text.trim() == "*")
+}
+
 /// Whether the request's Range counts for the response with these fields: there is no If-Range, or it holds
 /// (RFC 9110, section 13.1.5).
 pub(super) fn range_counts(request: &Fields, response: &Fields) -> bool {
@@ -124,6 +181,27 @@ mod tests {
             &Fields::from_pairs(response.iter().copied()),
             Timestamp::from_secs(784_111_777),
         )
+    }
+
+    #[test]
+    fn if_match_fails_only_where_no_tag_could_be_meant_rfc9110_13_1_1() {
+        use Precondition::{Fails, Holds, Missing, Unknown};
+        let response = Fields::from_pairs([("etag", "\"a\"")]);
+        for (fields, expected) in [
+            (vec![], Missing),
+            (vec!["", " , "], Missing),
+            (vec!["\"a\""], Holds),
+            (vec!["\"b\", \"a\""], Holds),
+            (vec!["\"b\"", "W/\"a\""], Holds),
+            (vec!["*"], Holds),
+            (vec!["\"b\""], Fails),
+            (vec!["\"a,b\", a"], Fails),
+        ] {
+            let request = Fields::from_pairs(fields.iter().map(|text| ("if-match", *text)));
+            assert_eq!(if_match(&request, Some(&response)), expected, "{fields:?}");
+            let untagged = if expected == Missing { Missing } else { Unknown };
+            assert_eq!(if_match(&request, Some(&Fields::new())), untagged, "{fields:?}");
+        }
     }
 
     #[test]

@@ -84,8 +84,10 @@ impl Config {
             cache: Rc::new(self.cache_policy(route)),
             limits: limits.collect(),
             assets: route.assets,
-            compress: route.compress,
+            // What tidegate compresses has a weak tag, by which nothing can be changed.
+            compress: route.compress && !route.require_precondition,
             retry_safe: route.retry_safe,
+            require_precondition: route.require_precondition,
             panic: route.panic,
             hedge: route.hedge,
             static_fallback: route.static_fallback.clone().map(Rc::new),

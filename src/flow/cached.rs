@@ -98,7 +98,7 @@ async fn keyed<P: Ports>(visit: &Visit<P>, body: Option<P::Body>) -> Keyed<P::Bo
 }
 
 /// Whether each user has responses of its own, and this one shows a credential that does not tell which user it is.
-fn is_unknown_user<P: Ports>(visit: &Visit<P>) -> bool {
+pub(super) fn is_unknown_user<P: Ports>(visit: &Visit<P>) -> bool {
     let identity = &visit.identity;
     let shows = identity.unproven || visit.request.fields.contains("authorization");
     visit.route.cache.key.per_user && identity.subject.is_none() && shows

@@ -19,6 +19,7 @@ mod keys;
 mod lookup;
 mod origin;
 mod own;
+mod precondition;
 mod report;
 mod slices;
 mod store;
@@ -113,7 +114,10 @@ pub async fn serve<P: Ports>(
     visit.notes.borrow_mut().verdict = admit::verdict(decision.as_ref());
     let reply = match decision.as_ref().and_then(|decision| admit::refuse(&visit, decision)) {
         Some(refusal) => visit.own(refusal, None),
-        None => cached::answer(&visit, body).await,
+        None => match precondition::refuse(&visit).await {
+            Some(refusal) => refusal,
+            None => cached::answer(&visit, body).await,
+        },
     };
     finish(&visit, reply, decision)
 }

@@ -275,6 +275,9 @@ async fn save<P: Ports>(
 /// A stale response with a validator is worth keeping for a while: a 304 is cheaper than a body.
 const KEEP_FOR_VALIDATION: Span = Span::from_secs(3600);
 
+/// Nothing is kept longer, whatever its lifetime: a store counts in seconds of 31 bits.
+const KEEP_MAX: Span = Span::from_secs(31_536_000);
+
 /// How long a store keeps a response: as long as it could be of use.
 pub(super) fn keep(head: &StoredHead) -> Span {
     let stale = head.stale_while_revalidate_secs.max(head.stale_if_error_secs);
@@ -284,7 +287,8 @@ pub(super) fn keep(head: &StoredHead) -> Span {
     } else {
         Span::from_secs(stale.into())
     };
-    Span::from_secs(head.lifetime_secs.saturating_sub(head.initial_age_secs).into()).saturating_add(after)
+    let fresh = Span::from_secs(head.lifetime_secs.saturating_sub(head.initial_age_secs).into());
+    fresh.saturating_add(after).min(KEEP_MAX)
 }
 
 /// How long an index of variants is kept at least.

@@ -45,6 +45,9 @@ pub struct RouteConfig {
     /// Whether a request may be sent twice whatever its method; default false.
     #[serde(default)]
     pub retry_safe: bool,
+    /// Whether PUT, PATCH and DELETE must say by If-Match what they change; default false.
+    #[serde(default)]
+    pub require_precondition: bool,
     /// What happens when every endpoint is ejected; default `"try"`.
     #[serde(default)]
     pub panic: Panic,
@@ -177,6 +180,7 @@ impl RouteConfig {
             assets: true,
             compress: true,
             retry_safe: false,
+            require_precondition: false,
             panic: Panic::default(),
             hedge: None,
             static_fallback: None,

@@ -100,6 +100,8 @@ pub struct Route {
     pub compress: bool,
     /// Whether a request may be sent twice whatever its method.
     pub retry_safe: bool,
+    /// Whether a change must say by If-Match what it changes.
+    pub require_precondition: bool,
     /// When every endpoint is ejected.
     pub panic: Panic,
     /// When a second attempt is sent beside the first.

@@ -18,6 +18,7 @@ fn route(name: &str, matches: serde_json::Value) -> Route {
         assets: true,
         compress: true,
         retry_safe: false,
+        require_precondition: false,
         panic: Panic::Try,
         hedge: None,
         static_fallback: None,

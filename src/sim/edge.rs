@@ -49,6 +49,8 @@ const HANGS_FOR: Span = Span::from_secs(30);
 const KEYS_PAGE: usize = 2;
 /// KV keeps nothing for less.
 const KV_KEEPS_MIN: Span = Span::from_secs(60);
+/// The stores count seconds in 31 bits.
+const KEEPS_SECS_MAX: u64 = 2_147_483_647;
 /// KV's promise: a write is seen everywhere after so long.
 const KV_LAG_MAX: Span = Span::from_secs(60);
 
@@ -297,6 +299,9 @@ impl Ports for Edge {
         let body = read.map_err(|_| PortError::Failed("Network connection lost.".into()))?;
         if length.is_some_and(|length| length != body.len() as u64) {
             return Err(PortError::Failed("FixedLengthStream did not see all expected bytes".into()));
+        }
+        if keep.as_secs() > KEEPS_SECS_MAX {
+            return Err(PortError::Failed("Value out of range.".into()));
         }
         let write = || {
             let keep = if helper == Helper::Kv { keep.max(KV_KEEPS_MIN) } else { keep };

@@ -12,6 +12,7 @@ mod limits;
 mod origins;
 mod own;
 mod poisoning;
+mod preconditions;
 mod record;
 mod saas;
 mod semantics;

@@ -29,7 +29,7 @@ fn rfc9111_4_4_a_write_that_fails_does_not() {
 
 #[test]
 fn rfc9111_4_4_a_safe_method_does_not() {
-    for method in ["OPTIONS", "TRACE"] {
+    for method in ["OPTIONS", "TRACE", "PROPFIND", "REPORT", "SEARCH", "QUERY"] {
         rule([stored("/x"), write(method, "/x").reply(""), get().hit(0)]);
     }
 }

@@ -32,6 +32,7 @@ mod targeted;
 mod targets;
 mod validation;
 mod vary;
+mod wishes;
 
 use std::cell::RefCell;
 use std::rc::Rc;

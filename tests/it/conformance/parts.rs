@@ -185,6 +185,19 @@ fn rfc9111_3_4_two_parts_of_different_or_weak_tags_are_not_put_together() {
 }
 
 #[test]
+fn rfc9110_8_8_2_2_parts_of_one_last_modified_that_lies_before_the_date_become_the_whole() {
+    let fields = |modified: i64| {
+        format!("cache-control: max-age=60\ndate: {}\nlast-modified: {}", date(0), date(modified))
+    };
+    let first = |modified| part("bytes=0-4").replies_with(told(0, 4, &fields(modified)));
+    let rest = |modified| get().replies_with(told(5, 9, &fields(modified))).status(200).body(WHOLE);
+    rule([first(-1), rest(-1).asks(&format!("range: bytes=5-\nif-range: {}", date(-1))), get().body(WHOLE)]);
+    // Within one second it may have changed twice.
+    let whole = get().replies_with(Reply::cached(WHOLE, "max-age=60")).body(WHOLE);
+    rule([first(0), whole.asks_not("range")]);
+}
+
+#[test]
 fn rfc9110_14_a_whole_that_came_for_a_range_is_stored_whole() {
     rule([
         part("bytes=2-5").replies_with(Reply::cached(WHOLE, "max-age=60")),

@@ -105,6 +105,21 @@ fn rfc9111_3_a_304_or_a_part_is_never_taken_for_the_whole() {
 }
 
 #[test]
+fn rfc9110_15_5_a_condition_or_range_of_one_request_fails_it_alone() {
+    for (status, asked) in [
+        (412, "if-match: \"z\""),
+        (412, "if-unmodified-since: Thu, 01 Jan 1970 00:00:00 GMT"),
+        (416, "range: bytes=99-"),
+    ] {
+        rule([
+            get().with(asked).replies(status, "cache-control: max-age=60"),
+            get().reply(""),
+            get().reply(""),
+        ]);
+    }
+}
+
+#[test]
 fn rfc9110_15_3_6_an_error_is_stored_over_what_was_there_before() {
     rule([
         get().reply("cache-control: max-age=10"),

@@ -136,6 +136,8 @@ fn rfc9111_5_3_expires_in_every_form() {
         ("thu, 10 sep 2026 03:26:40 gmt", true),
         ("Fri, 01 Jan 2038 00:00:00 GMT", true),
         ("Fri, 01 Jan 2100 00:00:00 GMT", true),
+        ("Mon, 10 Sep 2026 03:26:40 GMT", true),
+        ("Tue Sep 10 03:26:40 2026", true),
         ("Thu, 10 Sep 2026 00:26:40 GMT", false),
         ("Thu, 10 Sep 2026 03:26:40", false),
         ("Thu, 10 Sep 2026 03:26:40 UTC", false),

@@ -30,6 +30,16 @@ fn layers_answer_in_order_and_are_filled_on_the_way_back() {
 }
 
 #[test]
+fn a_response_that_is_fresh_for_ever_is_kept_in_every_layer() {
+    let world = fleet(2);
+    world.origin(|_| Reply::cached("hello", "max-age=99999999999, stale-if-error=99999999999"));
+    world.get("/x").run();
+    world.pass(secs(61));
+    let answer = world.get("/x").at(1, 0).run();
+    assert_eq!((answer.text(), answer.cache().rsplit('=').next()), ("hello", Some("kv")));
+}
+
+#[test]
 fn a_hit_never_writes_kv() {
     let world = fleet(2);
     world.get("/x").run();
