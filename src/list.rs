@@ -34,6 +34,12 @@ impl<K: Borrow<str>, V> Dict<K, V> {
         self.entry(name).map(|(_, value)| value)
     }
 
+    /// The value of a name, to be changed.
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut V> {
+        let at = self.position(name)?;
+        self.0.get_mut(at).map(|(_, value)| value)
+    }
+
     /// Gives a name this value, in the place of the one that it had.
     pub fn set(&mut self, name: K, value: V) {
         match self.position(name.borrow()).and_then(|at| self.0.get_mut(at)) {

@@ -139,16 +139,18 @@ fn a_sliding_window_is_the_same() {
     let mut table = StateTable::default();
     let mut verdicts = String::new();
     for at in [0, 10_000, 20_000, 59_999, 60_000, 70_001, 200_000] {
-        let takes = batch::read_takes("tier 3 60 sliding-window 1 0 1\n").unwrap();
+        let orders = batch::read_orders("tier 3 60 sliding-window 1 0 1\n").unwrap();
         let now = Timestamp::from_millis(NOW.as_millis() + at);
-        verdicts.push_str(&batch::verdicts_text(&object::step(&mut table, &takes, now).verdicts));
+        verdicts.push_str(&batch::replies_text(&object::step(&mut table, &orders, now).replies));
         table = StateTable::decode(&table.encode()).unwrap();
     }
     assert_eq!(
         verdicts,
-        "1 3 2 60000 -\n1 3 1 50000 -\n1 3 0 40000 -\n0 3 0 1 1\n1 3 0 10000 -\n1 3 0 9999 -\n1 3 2 60000 -\n"
+        "1 3 2 60000 - 1789000000000\n1 3 1 50000 - 1789000010000\n1 3 0 40000 - 1789000020000\n\
+         0 3 0 1 1 1789000059999\n1 3 0 10000 - 1789000060000\n1 3 0 9999 - 1789000070001\n\
+         1 3 2 60000 - 1789000200000\n"
     );
-    assert_eq!(hex(&table.encode()), "01047469657201e0d40301c0dee2c5883401");
+    assert_eq!(hex(&table.encode()), "0204746965720001e0d40301c0dee2c5883401");
 }
 
 const CONFIG: &str = r#"{"origins":{"default":{"url":"https://app.example"}},"cache":{"kv_budget":"50ms"},

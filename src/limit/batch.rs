@@ -1,18 +1,28 @@
 //! The asks of one request that go to one object, and the text that travels there and back.
 //!
-//! There: a line for each take, `name units window-seconds algorithm burst shadow cost`, such as
-//! `tier 20 60 sliding-window 1 0 1`. Back: a line for each verdict, `admitted limit remaining reset-ms retry-ms`, such
-//! as `0 20 0 12000 12000`, with `-` for no retry.
+//! There: a line for each order, `name units window-seconds algorithm burst shadow cost`, such as
+//! `tier 20 60 sliding-window 1 0 1`, with a cost of 0 where nothing is taken. Further words may follow:
+//!
+//! - `w20`: how many units are wanted on lease,
+//! - `s-1@1789000000123`: one unit that was taken at that moment is given back; above 0 as many are taken besides,
+//! - `r1789000007000:5:2`: of this lease 5 units are held from now on, and 2 are given back.
+//!
+//! Back: a line for each reply, `admitted limit remaining reset-ms retry-ms at-ms`, such as
+//! `0 20 0 12000 12000 1789000000123`, with `-` for no retry, and after it ` id units lifetime-ms` of a lease.
 
 use std::num::NonZeroU32;
 
+use super::account::{Grant, Report};
 use super::decision::{Answer, Checked};
-use super::policy::{Algorithm, Ask, QuotaPolicy, Take, Verdict};
+use super::object::{Order, Reply, Settle};
+use super::policy::{Algorithm, Ask, QuotaPolicy, Verdict};
 use super::quota::Quota;
-use crate::time::Span;
+use crate::time::{Span, Timestamp};
 
-/// The most takes that one call may carry.
-pub const MAX_TAKES: usize = 32;
+/// The most orders that one call may carry.
+pub const MAX_ORDERS: usize = 32;
+/// The most leases that one order may report on.
+const MAX_REPORTS: usize = 8;
 
 /// What one call to one object asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,95 +53,147 @@ impl Batch {
 
     /// What is sent to the object.
     pub fn text(&self) -> String {
-        let mut text = String::with_capacity(self.asks.len() * 40);
-        for Ask { take: Take { policy, cost }, .. } in &self.asks {
-            text.push_str(policy.name.as_str());
-            push_number(&mut text, policy.quota.amount().into());
-            push_number(&mut text, policy.quota.window_secs());
-            text.push(' ');
-            text.push_str(policy.algorithm.as_str());
-            push_number(&mut text, policy.burst.get().into());
-            push_number(&mut text, policy.shadow.into());
-            push_number(&mut text, cost.get().into());
-            text.push('\n');
-        }
-        text
+        let order = |ask: &Ask| Order::take(ask.take.policy.clone(), ask.take.cost);
+        orders_text(&self.asks.iter().map(order).collect::<Vec<_>>())
     }
 
     /// What the object's answer means for each ask; `None` is an answer that did not come in time or at all. One that
     /// can't be read counts as none.
     pub fn answered(self, answer: Option<&str>) -> Vec<Checked> {
-        let verdicts = answer.and_then(read_verdicts).filter(|verdicts| verdicts.len() == self.asks.len());
-        let mut verdicts = verdicts.unwrap_or_default().into_iter();
+        let replies = answer.and_then(read_replies).filter(|replies| replies.len() == self.asks.len());
+        let mut replies = replies.unwrap_or_default().into_iter();
         let answer = |ask| {
-            let answer = verdicts.next().map_or(Answer::Unreachable, Answer::Counted);
+            let answer = replies.next().map_or(Answer::Unreachable, |reply| Answer::Counted(reply.verdict));
             Checked { ask, answer }
         };
         self.asks.into_iter().map(answer).collect()
     }
 }
 
-/// Reads in the object what [`Batch::text`] wrote. `None` where it is not that.
-pub fn read_takes(text: &str) -> Option<Vec<Take>> {
-    text.lines().map(read_take).collect::<Option<Vec<_>>>().filter(|takes| takes.len() <= MAX_TAKES)
-}
-
-fn read_take(line: &str) -> Option<Take> {
-    let mut words = line.split(' ');
-    let name = words.next()?.parse().ok()?;
-    let quota = Quota::new(words.next()?.parse().ok()?, words.next()?.parse().ok()?)?;
-    let algorithm = Algorithm::read(words.next()?)?;
-    let burst: NonZeroU32 = words.next()?.parse().ok()?;
-    let shadow = words.next()? == "1";
-    let cost = words.next()?.parse().ok()?;
-    Some(Take { policy: QuotaPolicy { name, quota, algorithm, burst, shadow }, cost })
-}
-
-/// Writes in the object what [`Batch::answered`] reads.
-pub fn verdicts_text(verdicts: &[Verdict]) -> String {
-    let mut text = String::with_capacity(verdicts.len() * 24);
-    for verdict in verdicts {
-        text.push(if verdict.admitted { '1' } else { '0' });
-        push_number(&mut text, verdict.limit.into());
-        push_number(&mut text, verdict.remaining.into());
-        push_number(&mut text, verdict.reset.as_millis());
-        match verdict.retry_after {
-            Some(wait) => push_number(&mut text, wait.as_millis()),
-            None => text.push_str(" -"),
+/// Writes in the isolate what [`read_orders`] reads.
+pub fn orders_text(orders: &[Order]) -> String {
+    let mut text = String::with_capacity(orders.len() * 48);
+    for Order { policy, cost, want, settle, reports } in orders {
+        text.push_str(policy.name.as_str());
+        push_number(&mut text, " ", policy.quota.amount().into());
+        push_number(&mut text, " ", policy.quota.window_secs());
+        text.push(' ');
+        text.push_str(policy.algorithm.as_str());
+        push_number(&mut text, " ", policy.burst.get().into());
+        push_number(&mut text, " ", policy.shadow.into());
+        push_number(&mut text, " ", cost.map_or(0, NonZeroU32::get).into());
+        if *want > 0 {
+            push_number(&mut text, " w", (*want).into());
+        }
+        if let Some(Settle { units, at }) = settle {
+            push_number(&mut text, if *units < 0 { " s-" } else { " s" }, units.unsigned_abs().into());
+            push_number(&mut text, "@", at.as_millis());
+        }
+        for Report { id, held, back } in reports.iter().take(MAX_REPORTS) {
+            push_number(&mut text, " r", *id);
+            push_number(&mut text, ":", (*held).into());
+            push_number(&mut text, ":", (*back).into());
         }
         text.push('\n');
     }
     text
 }
 
-fn read_verdicts(text: &str) -> Option<Vec<Verdict>> {
-    text.lines().map(read_verdict).collect()
+/// Reads in the object what [`orders_text`] wrote. `None` where it is not that.
+pub fn read_orders(text: &str) -> Option<Vec<Order>> {
+    text.lines().map(read_order).collect::<Option<Vec<_>>>().filter(|orders| orders.len() <= MAX_ORDERS)
 }
 
-fn read_verdict(line: &str) -> Option<Verdict> {
+fn read_order(line: &str) -> Option<Order> {
     let mut words = line.split(' ');
-    Some(Verdict {
-        admitted: words.next()? == "1",
-        limit: words.next()?.parse().ok()?,
-        remaining: words.next()?.parse().ok()?,
-        reset: Span::from_millis(words.next()?.parse().ok()?),
-        retry_after: match words.next()? {
-            "-" => None,
-            wait => Some(Span::from_millis(wait.parse().ok()?)),
-        },
-    })
+    let name = words.next()?.parse().ok()?;
+    let quota = Quota::new(words.next()?.parse().ok()?, words.next()?.parse().ok()?)?;
+    let algorithm = Algorithm::read(words.next()?)?;
+    let burst: NonZeroU32 = words.next()?.parse().ok()?;
+    let shadow = words.next()? == "1";
+    let cost = NonZeroU32::new(words.next()?.parse().ok()?);
+    let policy = QuotaPolicy { name, quota, algorithm, burst, shadow };
+    let mut order = Order { policy, cost, want: 0, settle: None, reports: Vec::new() };
+    for word in words {
+        let (kind, rest) = word.split_at_checked(1)?;
+        match kind {
+            "w" => order.want = rest.parse().ok()?,
+            "s" => {
+                let (units, at) = rest.split_once('@')?;
+                let at = Timestamp::from_millis(at.parse().ok()?);
+                order.settle = Some(Settle { units: units.parse().ok()?, at });
+            }
+            "r" if order.reports.len() < MAX_REPORTS => {
+                let mut parts = rest.split(':');
+                let id = parts.next()?.parse().ok()?;
+                let (held, back) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+                order.reports.push(Report { id, held, back });
+            }
+            _ => return None,
+        }
+    }
+    Some(order)
 }
 
-fn push_number(text: &mut String, number: u64) {
-    text.push(' ');
+/// Writes in the object what [`read_replies`] reads.
+pub fn replies_text(replies: &[Reply]) -> String {
+    let mut text = String::with_capacity(replies.len() * 40);
+    for Reply { verdict, grant } in replies {
+        text.push(if verdict.admitted { '1' } else { '0' });
+        push_number(&mut text, " ", verdict.limit.into());
+        push_number(&mut text, " ", verdict.remaining.into());
+        push_number(&mut text, " ", verdict.reset.as_millis());
+        match verdict.retry_after {
+            Some(wait) => push_number(&mut text, " ", wait.as_millis()),
+            None => text.push_str(" -"),
+        }
+        push_number(&mut text, " ", verdict.at.as_millis());
+        if let Some(Grant { id, units, lifetime }) = grant {
+            push_number(&mut text, " ", *id);
+            push_number(&mut text, " ", (*units).into());
+            push_number(&mut text, " ", lifetime.as_millis());
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Reads in the isolate what the object said. `None` where it is not that.
+pub fn read_replies(text: &str) -> Option<Vec<Reply>> {
+    text.lines().map(read_reply).collect()
+}
+
+fn read_reply(line: &str) -> Option<Reply> {
+    let mut words = line.split(' ');
+    let admitted = words.next()? == "1";
+    let (limit, remaining) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    let reset = Span::from_millis(words.next()?.parse().ok()?);
+    let retry_after = match words.next()? {
+        "-" => None,
+        wait => Some(Span::from_millis(wait.parse().ok()?)),
+    };
+    let at = Timestamp::from_millis(words.next()?.parse().ok()?);
+    let grant = match words.next() {
+        None => None,
+        Some(id) => Some(Grant {
+            id: id.parse().ok()?,
+            units: words.next()?.parse().ok()?,
+            lifetime: Span::from_millis(words.next()?.parse().ok()?),
+        }),
+    };
+    Some(Reply { verdict: Verdict { admitted, limit, remaining, reset, retry_after, at }, grant })
+}
+
+fn push_number(text: &mut String, before: &str, number: u64) {
+    text.push_str(before);
     text.push_str(&number.to_string());
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limit::OnError;
     use crate::limit::object::{self, StateTable};
+    use crate::limit::{OnError, Take};
     use crate::time::Timestamp;
 
     fn ask(object: &str, name: &str, quota: &str, budget: u64) -> Ask {
@@ -157,24 +219,54 @@ mod tests {
         let [batch, _] = &batches[..] else { panic!("two batches") };
         assert_eq!(batch.budget(), Span::from_millis(80));
         assert_eq!(batch.text(), "minute 100 60 gcra 3 0 1\nshadow 10000 86400 gcra 3 1 1\n");
-        let takes = read_takes(&batch.text()).unwrap();
-        assert_eq!(takes, batch.asks.iter().map(|ask| ask.take.clone()).collect::<Vec<_>>());
+        let orders = read_orders(&batch.text()).unwrap();
+        let takes = batch.asks.iter().map(|ask| Order::take(ask.take.policy.clone(), ask.take.cost));
+        assert_eq!(orders, takes.collect::<Vec<_>>());
 
         let mut table = StateTable::default();
         for _ in 0..4 {
-            let verdicts = object::step(&mut table, &takes, Timestamp::from_secs(1_789_000_000)).verdicts;
-            let checked = batch.clone().answered(Some(&verdicts_text(&verdicts)));
+            let replies = object::step(&mut table, &orders, Timestamp::from_secs(1_789_000_000)).replies;
+            let checked = batch.clone().answered(Some(&replies_text(&replies)));
             assert_eq!(
                 checked.iter().map(|checked| checked.answer).collect::<Vec<_>>(),
-                verdicts.into_iter().map(Answer::Counted).collect::<Vec<_>>()
+                replies.into_iter().map(|reply| Answer::Counted(reply.verdict)).collect::<Vec<_>>()
             );
         }
     }
 
     #[test]
+    fn what_goes_with_an_order_and_a_reply_reads_back() {
+        let policy = ask("a", "minute", "100/1m", 50).take.policy;
+        let at = Timestamp::from_millis(1_789_000_000_123);
+        let order = Order {
+            policy: policy.clone(),
+            cost: None,
+            want: 20,
+            settle: Some(Settle { units: -3, at }),
+            reports: vec![Report { id: 1, held: 5, back: 2 }, Report { id: 2, held: 0, back: 0 }],
+        };
+        let more = Order { settle: Some(Settle { units: 7, at }), ..Order::take(policy, NonZeroU32::MIN) };
+        let text = orders_text(&[order.clone(), more.clone()]);
+        assert_eq!(
+            text,
+            "minute 100 60 gcra 3 0 0 w20 s-3@1789000000123 r1:5:2 r2:0:0\nminute 100 60 gcra 3 0 1 s7@1789000000123\n"
+        );
+        assert_eq!(read_orders(&text), Some(vec![order, more]));
+
+        let wait = Some(Span::from_millis(7));
+        let verdict =
+            Verdict { admitted: true, limit: 100, remaining: 9, reset: Span::ZERO, retry_after: wait, at };
+        let lifetime = Span::from_secs(15);
+        let grant = Some(Grant { id: 1_789_000_015_123, units: 20, lifetime });
+        let replies = vec![Reply { verdict, grant }, Reply { verdict, grant: None }];
+        assert_eq!(read_replies(&replies_text(&replies)), Some(replies));
+    }
+
+    #[test]
     fn an_answer_that_is_none_counts_as_none() {
         let batch = Batch { object: "a".into(), asks: vec![ask("a", "minute", "100/1m", 50)] };
-        for answer in [None, Some(""), Some("x"), Some("1 100 99 0\n"), Some("1 100 99 0 -\n1 100 98 0 -\n")]
+        for answer in
+            [None, Some(""), Some("x"), Some("1 100 99 0\n"), Some("1 100 99 0 - 5\n1 100 98 0 - 5\n")]
         {
             let [checked] = &batch.clone().answered(answer)[..] else { panic!("one ask") };
             assert_eq!(checked.answer, Answer::Unreachable, "{answer:?}");
@@ -182,17 +274,21 @@ mod tests {
     }
 
     #[test]
-    fn what_are_no_takes_is_none() {
+    fn what_are_no_orders_is_none() {
         let line = "minute 100 60 gcra 3 0 1\n";
-        assert_eq!(read_takes(&line.repeat(MAX_TAKES)).unwrap().len(), MAX_TAKES);
-        assert_eq!(read_takes(&line.repeat(MAX_TAKES + 1)), None);
+        assert_eq!(read_orders(&line.repeat(MAX_ORDERS)).unwrap().len(), MAX_ORDERS);
+        assert_eq!(read_orders(&line.repeat(MAX_ORDERS + 1)), None);
         for text in [
             "minute 0 60 gcra 3 0 1",
             "minute 100 60 lease 3 0 1",
             "mi\"nute 100 60 gcra 3 0 1",
             "minute 100",
+            "minute 100 60 gcra 3 0 1 x",
+            "minute 100 60 gcra 3 0 1 w-1",
+            "minute 100 60 gcra 3 0 1 s1",
+            "minute 100 60 gcra 3 0 1 r1:2",
         ] {
-            assert_eq!(read_takes(text), None, "{text}");
+            assert_eq!(read_orders(text), None, "{text}");
         }
     }
 }

@@ -144,6 +144,7 @@ mod tests {
 
     use super::*;
     use crate::limit::{Algorithm, QuotaPolicy, Take};
+    use crate::time::Timestamp;
 
     fn checked(name: &str, on_error: OnError, answer: Answer) -> Checked {
         let policy = QuotaPolicy {
@@ -165,6 +166,7 @@ mod tests {
             remaining: 0,
             reset: Span::ZERO,
             retry_after,
+            at: Timestamp::default(),
         })
     }
 
@@ -175,6 +177,7 @@ mod tests {
             remaining,
             reset: Span::ZERO,
             retry_after: None,
+            at: Timestamp::default(),
         })
     }
 

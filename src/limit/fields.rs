@@ -110,6 +110,7 @@ mod tests {
             remaining,
             reset: Span::from_millis(reset_millis),
             retry_after: retry_millis.map(Span::from_millis),
+            at: NOW,
         })
     }
 

@@ -14,9 +14,12 @@ impl FixedWindow {
     /// This state where it still holds, else the empty window around `now`. A clock that goes back by less than a
     /// window finds the window that it had left; anything else comes from another config and is over.
     fn current(&self, quota: Quota, now: Timestamp) -> Self {
-        let window = quota.window();
-        let ends = Timestamp::from_millis(now.as_millis() - now.as_millis() % window.as_millis()) + window;
-        if self.ends >= ends && self.ends <= ends + window { self.clone() } else { Self { ends, used: 0 } }
+        let ends = end(quota, now);
+        if self.ends >= ends && self.ends <= ends + quota.window() {
+            self.clone()
+        } else {
+            Self { ends, used: 0 }
+        }
     }
 
     pub(super) fn remaining(&self, quota: Quota, now: Timestamp) -> u32 {
@@ -41,6 +44,26 @@ impl FixedWindow {
         *self = self.current(quota, now);
         self.used = self.used.saturating_add(cost);
     }
+
+    /// Counts units that were taken in the window around `at`, or are going to be; nothing where a later one has begun.
+    pub(super) fn charge(&mut self, quota: Quota, cost: u32, at: Timestamp) {
+        if self.ends <= end(quota, at) {
+            self.debit(quota, cost, at);
+        }
+    }
+
+    /// Gives back units that were taken at a moment; nothing where its window is over.
+    pub(super) fn refund(&mut self, quota: Quota, units: u32, at: Timestamp) {
+        if self.ends == end(quota, at) {
+            self.used = self.used.saturating_sub(units);
+        }
+    }
+}
+
+/// The end of the window around a moment.
+pub(super) fn end(quota: Quota, at: Timestamp) -> Timestamp {
+    let window = quota.window();
+    Timestamp::from_millis(at.as_millis() - at.as_millis() % window.as_millis()) + window
 }
 
 #[cfg(test)]

@@ -9,6 +9,12 @@ const NANOS_PER_MILLI: u64 = 1_000_000;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Gcra {
     pub(super) tat_nanos: u64,
+    /// Since when something is owed.
+    pub(super) since: Timestamp,
+    /// When something was taken last.
+    pub(super) last: Timestamp,
+    /// How much less could be owed without there having been a moment since then when nothing was.
+    pub(super) slack_nanos: u64,
 }
 
 /// What one unit takes to pay off. Rounded up, so that the rate is never above the quota.
@@ -49,8 +55,27 @@ impl Gcra {
     }
 
     pub(super) fn debit(&mut self, policy: &QuotaPolicy, cost: u32, now: Timestamp) {
-        let paid = u64::from(cost).saturating_mul(interval_nanos(policy));
+        let (owed, paid) = (self.debt_nanos(now), u64::from(cost).saturating_mul(interval_nanos(policy)));
+        if owed == 0 {
+            (self.since, self.last, self.slack_nanos) = (now, now, u64::MAX);
+        } else {
+            self.slack_nanos = self.slack_nanos.min(owed);
+            self.last = self.last.max(now);
+        }
         self.tat_nanos = self.tat_nanos.max(nanos(now)).saturating_add(paid);
+    }
+
+    /// Gives back units that were taken at a moment. Where others were taken since, only as much as leaves theirs to be
+    /// paid off from when they were taken on.
+    pub(super) fn refund(&mut self, policy: &QuotaPolicy, units: u32, at: Timestamp) {
+        let paid = u64::from(units).saturating_mul(interval_nanos(policy));
+        let back = match at {
+            _ if at >= self.last => paid,
+            _ if at >= self.since => paid.min(self.slack_nanos),
+            _ => 0,
+        };
+        self.slack_nanos = self.slack_nanos.saturating_sub(back);
+        self.tat_nanos = self.tat_nanos.saturating_sub(back);
     }
 
     pub(super) fn expires_at(&self) -> Timestamp {

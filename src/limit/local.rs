@@ -102,7 +102,7 @@ mod tests {
     fn decided(ask: &Ask, admitted: bool, wait: u64) -> Decision {
         let wait = Span::from_secs(wait);
         let retry_after = (!admitted).then_some(wait);
-        let verdict = Verdict { admitted, limit: 20, remaining: 0, reset: wait, retry_after };
+        let verdict = Verdict { admitted, limit: 20, remaining: 0, reset: wait, retry_after, at: NOW };
         let checked = vec![Checked { ask: ask.clone(), answer: Answer::Counted(verdict) }];
         Decision { tier: "free".into(), checked }
     }

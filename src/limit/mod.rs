@@ -14,6 +14,7 @@
 //! policies live in several objects may be debited in one and refused by another; the debit stays. So the error is
 //! only ever on the side of refusing early, and never more than the quota is admitted.
 
+pub mod account;
 pub mod batch;
 pub mod builtin;
 pub mod config;
@@ -21,6 +22,8 @@ pub mod decision;
 pub mod fields;
 mod fixed_window;
 mod gcra;
+#[cfg(test)]
+mod leasing;
 pub mod local;
 pub mod name;
 pub mod object;
@@ -33,10 +36,12 @@ pub mod quota;
 mod sliding_window;
 pub mod state;
 
+pub use account::{Grant, Report};
 pub use batch::Batch;
 pub use config::{LimitConfig, OnError, PolicyConfig};
 pub use decision::{Answer, Checked, Decision, Refusal};
 pub use name::PolicyName;
+pub use object::{Order, Reply, Settle};
 pub use partition::Partition;
 pub use policy::{Algorithm, Ask, QuotaPolicy, Take, Verdict};
 pub use quota::{Allowance, Quota};

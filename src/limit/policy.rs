@@ -94,6 +94,8 @@ pub struct Verdict {
     /// Where it was refused: the wait after which the same request is admitted, if nobody else in the partition
     /// comes first. `None` when admitted, and where the cost is above what the policy ever lets through at once.
     pub retry_after: Option<Span>,
+    /// The object's clock: whoever gives units back says so when they were taken.
+    pub at: Timestamp,
 }
 
 impl QuotaPolicy {
@@ -107,6 +109,7 @@ impl QuotaPolicy {
             remaining: state.remaining(self, now),
             reset: state.reset(self, now),
             retry_after: wait.filter(|_| !admitted),
+            at: now,
         }
     }
 

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use proptest::prelude::*;
 
 use super::object::{self, StateTable};
-use super::{Algorithm, Quota, QuotaPolicy, State, Take, Verdict};
+use super::{Algorithm, Order, Quota, QuotaPolicy, State, Verdict};
 use crate::time::{Span, Timestamp};
 
 const START: Timestamp = Timestamp::from_millis(1_789_000_000_123);
@@ -182,6 +182,33 @@ proptest! {
     }
 
     #[test]
+    fn what_is_given_back_leaves_no_more_than_if_it_had_never_been_taken(
+        (policy, arrivals) in histories(),
+        refunds in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 150),
+    ) {
+        let (mut state, mut now) = (State::empty(policy.algorithm), START);
+        let (mut taken, mut refunded) = (Vec::<(Timestamp, u32)>::new(), false);
+        for ((gap, cost), (which, refund)) in arrivals.into_iter().zip(refunds) {
+            now = now + Span::from_millis(gap.unsigned_abs());
+            let (verdict, after) = policy.take(Some(state), cost, now);
+            state = after;
+            if verdict.admitted {
+                taken.push((now, cost.get()));
+            }
+            let alone = taken.len() == 1 && !refunded;
+            if refund && !taken.is_empty() {
+                refunded = true;
+                let (at, cost) = taken.remove(which.index(taken.len()));
+                state.refund(&policy, cost, at);
+            }
+            let mut never = State::empty(policy.algorithm);
+            taken.iter().for_each(|(at, cost)| never.debit(&policy, *cost, *at));
+            prop_assert!(state.remaining(&policy, now) <= never.remaining(&policy, now));
+            prop_assert!(!alone || state.remaining(&policy, now) == never.remaining(&policy, now));
+        }
+    }
+
+    #[test]
     fn an_object_debits_every_policy_or_none(
         policies in prop::collection::vec(policies(), 1..4),
         arrivals in prop::collection::vec((0_u64..=1500, 1_u32..=3), 1..100),
@@ -191,25 +218,27 @@ proptest! {
         for (gap, cost) in arrivals {
             now = now + Span::from_millis(gap);
             let cost = NonZeroU32::new(cost).unwrap();
-            let takes: Vec<Take> = policies.iter().enumerate().map(|(i, policy)| {
-                Take { policy: QuotaPolicy { name: format!("p{i}").parse().unwrap(), ..policy.clone() }, cost }
+            let orders: Vec<Order> = policies.iter().enumerate().map(|(i, policy)| {
+                let name = format!("p{i}").parse().unwrap();
+                Order::take(QuotaPolicy { name, ..policy.clone() }, cost)
             }).collect();
-            let alone: Vec<Verdict> = takes.iter().map(|take| {
-                object::step(&mut table.clone(), std::slice::from_ref(take), now).verdicts[0]
+            let alone: Vec<Verdict> = orders.iter().map(|order| {
+                object::step(&mut table.clone(), std::slice::from_ref(order), now).replies[0].verdict
             }).collect();
             let before = StateTable::decode(&table.encode()).unwrap();
             prop_assert_eq!(&before, &table);
-            let step = object::step(&mut table, &takes, now);
-            for (verdict, alone) in step.verdicts.iter().zip(&alone) {
+            let step = object::step(&mut table, &orders, now);
+            let verdicts: Vec<Verdict> = step.replies.iter().map(|reply| reply.verdict).collect();
+            for (verdict, alone) in verdicts.iter().zip(&alone) {
                 prop_assert_eq!(verdict.admitted, alone.admitted);
             }
-            let refused = alone.iter().zip(&takes).any(|(v, take)| !v.admitted && !take.policy.shadow);
+            let refused = alone.iter().zip(&orders).any(|(v, order)| !v.admitted && !order.policy.shadow);
             if refused {
                 let mut unchanged = before;
                 object::expire(&mut unchanged, now);
                 prop_assert_eq!(&unchanged, &table);
             } else {
-                prop_assert_eq!(&step.verdicts, &alone);
+                prop_assert_eq!(&verdicts, &alone);
             }
             prop_assert!(step.expires_at.is_none_or(|at| at > now));
         }

@@ -69,11 +69,20 @@ impl SlidingWindow {
         while self.taken.front().is_some_and(|(at, _)| *at + quota.window() <= now) {
             self.taken.pop_front();
         }
-        let moment = Timestamp::from_millis(now.as_millis().next_multiple_of(slot_millis(quota)));
-        match self.taken.back_mut() {
-            // Also where the clock went back: the moments stay in order, and the unit counts longer, not shorter.
-            Some((at, units)) if *at >= moment => *units = units.saturating_add(cost),
-            _ => self.taken.push_back((moment, cost)),
+        // Also where the clock went back: the moments stay in order, and the unit counts longer, not shorter.
+        let newest = self.taken.back().map_or(now, |(at, _)| now.max(*at));
+        self.charge(quota, cost, newest);
+    }
+
+    /// Puts units where they belong that were taken before others, or are going to be.
+    pub(super) fn charge(&mut self, quota: Quota, cost: u32, at: Timestamp) {
+        self.window = quota.window();
+        let moment = slot(quota, at);
+        let later = self.taken.iter().rev().take_while(|(at, _)| *at > moment).count();
+        let place = self.taken.len() - later;
+        match place.checked_sub(1).and_then(|before| self.taken.get_mut(before)) {
+            Some((at, units)) if *at == moment => *units = units.saturating_add(cost),
+            _ => self.taken.insert(place, (moment, cost)),
         }
         while self.taken.len() > MAX_MOMENTS
             && let (Some((_, oldest)), Some((_, next))) = (self.taken.pop_front(), self.taken.front_mut())
@@ -82,13 +91,27 @@ impl SlidingWindow {
         }
     }
 
+    /// Gives back units that were taken at a moment: those of that moment, else of the last ones before it. Never
+    /// of later ones, since what was taken then has to count as long as it must.
+    pub(super) fn refund(&mut self, quota: Quota, mut refunded: u32, at: Timestamp) {
+        let moment = slot(quota, at);
+        for (_, units) in self.taken.iter_mut().rev().filter(|(at, _)| *at <= moment) {
+            let back = refunded.min(*units);
+            *units -= back;
+            refunded -= back;
+        }
+        self.taken.retain(|(_, units)| *units > 0);
+    }
+
     pub(super) fn expires_at(&self) -> Timestamp {
         self.taken.back().map_or(Timestamp::default(), |(at, _)| *at + self.window)
     }
 }
 
-fn slot_millis(quota: Quota) -> u64 {
-    if quota.amount() <= EXACT_UP_TO { 1 } else { quota.window().as_millis().div_ceil(SLOTS) }
+/// The moment from which a unit counts.
+fn slot(quota: Quota, at: Timestamp) -> Timestamp {
+    let millis = if quota.amount() <= EXACT_UP_TO { 1 } else { quota.window().as_millis().div_ceil(SLOTS) };
+    Timestamp::from_millis(at.as_millis().next_multiple_of(millis))
 }
 
 #[cfg(test)]

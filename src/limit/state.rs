@@ -3,8 +3,9 @@
 //! # Stored form
 //! A kind byte, then unsigned LEB128 numbers: `1` sliding window (window in ms, how many moments, the first moment in
 //! ms, then for each its distance to the one before and its units), `2` fixed window (end in ms, units), `3` GCRA
-//! (theoretical arrival time in ns). A new meaning gets a new kind byte; an unknown one is no state. A fixed window and
-//! a GCRA take at most 16 bytes; a sliding window takes 2 to 6 bytes a moment, of which there are at most
+//! (theoretical arrival time in ns; no longer written), `4` GCRA (the same, since when something is owed and when
+//! something was taken last in ms, the slack in ns). A new meaning gets a new kind byte; an unknown one is no state. A
+//! fixed window takes at most 16 bytes, a GCRA 33; a sliding window takes 2 to 6 bytes a moment, of which there are at most
 //! 2001, so 12 KiB at the very most and about 2.5 KiB for a full 1000/1m.
 
 use super::fixed_window::FixedWindow;
@@ -15,7 +16,8 @@ use crate::time::{Span, Timestamp};
 
 const SLIDING: u8 = 1;
 const FIXED: u8 = 2;
-const GCRA: u8 = 3;
+const GCRA_ALONE: u8 = 3;
+const GCRA: u8 = 4;
 
 /// What an algorithm remembers about one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +86,39 @@ impl State {
         }
     }
 
+    /// Puts units where they belong that were taken at a moment before others, or are going to be.
+    pub(super) fn charge(&mut self, policy: &QuotaPolicy, units: u32, at: Timestamp) {
+        match self {
+            Self::Sliding(window) => window.charge(policy.quota, units, at),
+            Self::Fixed(window) => window.charge(policy.quota, units, at),
+            Self::Gcra(gcra) => gcra.debit(policy, units, at),
+        }
+    }
+
+    /// Gives back units that were taken at a moment, as far as they still count.
+    pub(super) fn refund(&mut self, policy: &QuotaPolicy, units: u32, at: Timestamp) {
+        match self {
+            Self::Sliding(window) => window.refund(policy.quota, units, at),
+            Self::Fixed(window) => window.refund(policy.quota, units, at),
+            Self::Gcra(gcra) => gcra.refund(policy, units, at),
+        }
+    }
+
+    /// Notes how long a unit counts that is taken later.
+    pub(super) fn lasts(&mut self, policy: &QuotaPolicy) {
+        if let Self::Sliding(state) = self {
+            state.window = policy.quota.window();
+        }
+    }
+
+    /// How long a unit counts after it was taken, where that does not depend on when it was.
+    pub(super) fn window(&self) -> Span {
+        match self {
+            Self::Sliding(state) => state.window,
+            Self::Fixed(_) | Self::Gcra(_) => Span::ZERO,
+        }
+    }
+
     /// From when on it is as good as no state.
     pub fn expires_at(&self) -> Timestamp {
         match self {
@@ -115,6 +150,9 @@ impl State {
             Self::Gcra(gcra) => {
                 out.push(GCRA);
                 write_number(out, gcra.tat_nanos);
+                write_number(out, gcra.since.as_millis());
+                write_number(out, gcra.last.as_millis());
+                write_number(out, gcra.slack_nanos);
             }
         }
     }
@@ -141,7 +179,18 @@ impl State {
                 let used = u32::try_from(read_number(bytes)?).ok()?;
                 Some(Self::Fixed(FixedWindow { ends, used }))
             }
-            GCRA => Some(Self::Gcra(Gcra { tat_nanos: read_number(bytes)? })),
+            GCRA_ALONE => {
+                let tat_nanos = read_number(bytes)?;
+                // Nothing is given back of what was taken then.
+                let never = Timestamp::from_millis(u64::MAX);
+                Some(Self::Gcra(Gcra { tat_nanos, since: never, last: never, slack_nanos: 0 }))
+            }
+            GCRA => {
+                let tat_nanos = read_number(bytes)?;
+                let since = Timestamp::from_millis(read_number(bytes)?);
+                let last = Timestamp::from_millis(read_number(bytes)?);
+                Some(Self::Gcra(Gcra { tat_nanos, since, last, slack_nanos: read_number(bytes)? }))
+            }
             _ => None,
         }
     }

@@ -111,13 +111,13 @@ pub fn fail(operation: u32, message: String) {
 #[wasm_bindgen]
 pub fn limiter_take(state: &[u8], asks: &str, now: f64) -> Result<js_sys::Array, JsError> {
     let mut table = StateTable::decode(state).unwrap_or_default();
-    let takes = batch::read_takes(asks).ok_or_else(|| JsError::new("the asks can't be read"))?;
-    let step = object::step(&mut table, &takes, Timestamp::from_millis(now as u64));
+    let orders = batch::read_orders(asks).ok_or_else(|| JsError::new("the asks can't be read"))?;
+    let step = object::step(&mut table, &orders, Timestamp::from_millis(now as u64));
     let kept =
         if step.changed { js_sys::Uint8Array::from(&*table.encode()).into() } else { JsValue::UNDEFINED };
-    let verdicts = batch::verdicts_text(&step.verdicts);
+    let replies = batch::replies_text(&step.replies);
     let expires = step.expires_at.map_or(0.0, |at| at.as_millis() as f64);
-    Ok(js_sys::Array::of3(&kept, &verdicts.into(), &expires.into()))
+    Ok(js_sys::Array::of3(&kept, &replies.into(), &expires.into()))
 }
 
 /// A limiter object's alarm: as [`limiter_take`], without asks.

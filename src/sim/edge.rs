@@ -339,12 +339,12 @@ impl Ports for Edge {
             let mut objects = shared.limiters.borrow_mut();
             let stored = objects.entry(object.to_owned()).or_default();
             let mut table = StateTable::decode(stored).unwrap_or_default();
-            let takes = batch::read_takes(asks).ok_or(PortError::Failed("unreadable".into()))?;
-            let step = object::step(&mut table, &takes, self.now());
+            let orders = batch::read_orders(asks).ok_or(PortError::Failed("unreadable".into()))?;
+            let step = object::step(&mut table, &orders, self.now());
             if step.changed {
                 *stored = table.encode();
             }
-            Ok(batch::verdicts_text(&step.verdicts))
+            Ok(batch::replies_text(&step.replies))
         };
         self.ask(Helper::Limiter, budget, take).await
     }
