@@ -60,7 +60,7 @@ fn a_record_says_what_was_asked_for_and_the_limiter_believes_it() {
     assert_eq!((&*identity.tier, identity.subject.as_deref()), ("pro", Some("acme")));
 
     let anybody = made("").unwrap().text();
-    let owner = ["key-", &Minted::new(SECRET).id[..12]].concat();
+    let owner = ["key-", Minted::new(SECRET).id.get(..12).unwrap()].concat();
     let identity = check(Some(&anybody), "ab", &IdentityConfig::default(), NOW).unwrap();
     assert_eq!((&*identity.tier, identity.subject.as_deref()), ("free", Some(&*owner)));
 }
