@@ -33,6 +33,8 @@ pub enum Observed {
     Metrics,
     /// The same figures as JSON.
     MetricsJson,
+    /// What became of limits, as JSON.
+    Limits,
 }
 
 impl Observed {
@@ -42,6 +44,7 @@ impl Observed {
             Self::Health => "health",
             Self::Metrics => "metrics",
             Self::MetricsJson => "metrics.json",
+            Self::Limits => "limits",
         }
     }
 }
@@ -167,6 +170,8 @@ pub trait Ports: Clone + 'static {
         asks: &str,
         budget: Span,
     ) -> impl Future<Output = Result<String, PortError>>;
+    /// Has the limiter object of that name forget what it counted.
+    fn reset_limit(&self, object: &str, budget: Span) -> impl Future<Output = Result<(), PortError>>;
     /// The record of an API key, by the key's hash.
     fn api_key(&self, hash: &str, budget: Span) -> impl Future<Output = Result<Option<String>, PortError>>;
     /// 32 random bytes that nobody can guess, as text.

@@ -5,6 +5,7 @@
 
 pub mod auth;
 pub mod keys;
+pub mod limits;
 
 use crate::head::{Method, RequestHead};
 use crate::ports::Observed;
@@ -23,6 +24,8 @@ pub enum Action<'a> {
     Config,
     /// Something is done with API keys.
     Keys(keys::Act<'a>),
+    /// Something is done with limits.
+    Limits(limits::Act),
     /// On to the page: the prefix was asked for without its slash.
     ToPage,
     /// 401: the admin token is missing or wrong.
@@ -70,17 +73,24 @@ fn watch(path: &str) -> Action<'_> {
 fn steer<'a>(request: &RequestHead, path: &'a str) -> Action<'a> {
     match path {
         "config" => read_only(request, Action::Config),
-        _ => match path.strip_prefix("keys") {
-            Some(rest) if rest.is_empty() || rest.starts_with('/') => one_of(keys::act(request, rest)),
+        "rate-limits/stats" => read_only(request, Action::Observe(Observed::Limits)),
+        _ => match (below(path, "keys"), below(path, "rate-limits")) {
+            (Some(rest), _) => one_of(keys::act(request, rest).map(Action::Keys)),
+            (_, Some(rest)) => one_of(limits::act(request, rest).map(Action::Limits)),
             _ => Action::NotFound,
         },
     }
 }
 
+/// What follows in a path that is this one, or below it: nothing, or from its slash on.
+fn below<'a>(path: &'a str, folder: &str) -> Option<&'a str> {
+    path.strip_prefix(folder).filter(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// An act, or what is said where there is none: 404, or 405 with the methods that are allowed.
-fn one_of<'a>(act: Result<keys::Act<'a>, &'static str>) -> Action<'a> {
+fn one_of<'a>(act: Result<Action<'a>, &'static str>) -> Action<'a> {
     match act {
-        Ok(act) => Action::Keys(act),
+        Ok(action) => action,
         Err("") => Action::NotFound,
         Err(allow) => Action::NotAllowed(allow),
     }
@@ -121,6 +131,19 @@ mod tests {
             (Method::Post, "/_tidegate/admin/keys", Some("other"), "Unauthorized"),
             (Method::Put, "/_tidegate/admin/keys", Some("secret"), "NotAllowed(\"GET, HEAD, POST\")"),
             (Method::Get, "/_tidegate/admin/keysx", Some("secret"), "NotFound"),
+            (Method::Get, "/_tidegate/admin/rate-limits", Some("secret"), "Limits(List)"),
+            (Method::Get, "/_tidegate/admin/rate-limits", None, "NotFound"),
+            (Method::Get, "/_tidegate/admin/rate-limits/stats", Some("secret"), "Observe(Limits)"),
+            (Method::Post, "/_tidegate/admin/rate-limits/stats", Some("secret"), "NotAllowed(\"GET, HEAD\")"),
+            (Method::Get, "/_tidegate/admin/rate-limits/partition", Some("secret"), "Limits(Show)"),
+            (Method::Delete, "/_tidegate/admin/rate-limits/partition", Some("secret"), "Limits(Reset)"),
+            (
+                Method::Put,
+                "/_tidegate/admin/rate-limits/partition",
+                Some("secret"),
+                "NotAllowed(\"GET, HEAD, DELETE\")",
+            ),
+            (Method::Get, "/_tidegate/admin/rate-limits/x", Some("secret"), "NotFound"),
         ] {
             assert_eq!(ask(method, path, token).as_deref(), Some(expected), "{path}");
         }

@@ -2,11 +2,11 @@
 
 use crate::head::{Message, ResponseHead};
 use crate::limit::batch::{self, Batch};
-use crate::limit::decision::{Checked, Decision, Reason};
+use crate::limit::decision::{Answer, Checked, Decision, Reason};
 use crate::limit::{Ask, fields};
 use crate::origin::ProxyStatus;
 use crate::ports::Ports;
-use crate::record::{AnsweredBy, Incident, Refusal, Verdict};
+use crate::record::{AnsweredBy, Incident, LimitCount, Refusal, Verdict};
 use crate::respond::Problem;
 
 use super::visit::Visit;
@@ -33,7 +33,7 @@ pub async fn admit<P: Ports>(visit: &Visit<P>) -> Option<Decision> {
         if refused {
             // The others are not debited for a request that goes nowhere.
             let rest = batches.flat_map(|batch| batch.asks);
-            checked.extend(rest.map(|ask| Checked { ask, answer: crate::limit::Answer::NotAsked }));
+            checked.extend(rest.map(|ask| Checked { ask, answer: Answer::NotAsked }));
             break;
         }
     }
@@ -56,11 +56,38 @@ fn asks<P: Ports>(visit: &Visit<P>) -> Vec<Ask> {
 }
 
 async fn ask<P: Ports>(visit: &Visit<P>, batch: Batch) -> Vec<Checked> {
+    for ask in &batch.asks {
+        let (policy, tier) = (ask.take.policy.name.as_str(), &visit.identity.tier);
+        visit.gate.outbox.borrow_mut().add_check(policy, tier, LimitCount::Called);
+    }
     let answer = visit.ports.limit(&batch.object, &batch.text(), batch.budget()).await;
     if let Err(error) = &answer {
         visit.incident(Incident::LimiterUnreachable, &error.to_string());
     }
     batch.answered(answer.ok().as_deref())
+}
+
+/// Counts what became of each policy. Where the request is refused, those that would have let it through do not count.
+pub fn count<P: Ports>(visit: &Visit<P>, decision: &Decision) {
+    let mut outbox = visit.gate.outbox.borrow_mut();
+    let refused = decision.refusal().is_some();
+    let mut counted: Option<&str> = None;
+    for checked in &decision.checked {
+        let (ask, refusing) = (&checked.ask, checked.is_refusing());
+        let what = match checked.answer {
+            _ if refusing => LimitCount::Refused,
+            Answer::NotAsked => continue,
+            Answer::Unreachable => LimitCount::Degraded,
+            Answer::Counted(verdict) if !verdict.admitted => LimitCount::WouldRefuse,
+            Answer::Counted(_) if refused => continue,
+            Answer::Counted(_) => LimitCount::Admitted,
+        };
+        outbox.add_check(ask.take.policy.name.as_str(), &decision.tier, what);
+        if counted != Some(&ask.object) {
+            outbox.add_partition(&ask.object, refusing);
+            counted = Some(&ask.object);
+        }
+    }
 }
 
 /// What the record says of a decision.

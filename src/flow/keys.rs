@@ -1,11 +1,8 @@
 //! API keys, made and changed by whoever holds the admin token. What is done is known here at once, and elsewhere when
 //! KV has told of it and the isolates there have forgotten what they knew.
 
-use std::borrow::Cow;
-
-use percent_encoding::percent_decode_str;
-
 use crate::admin::keys::{self, Act, Minted, Record};
+use crate::admin::limits::query;
 use crate::head::{Message, RequestHead, ResponseHead};
 use crate::ports::{PortError, Ports};
 use crate::respond::{self, Problem};
@@ -49,7 +46,7 @@ impl<P: Ports> Desk<'_, P> {
         let (config, now) = (&self.gate.site.identity, self.ports.now());
         match act {
             Act::List => {
-                let cursor = query(request.target.path_and_query(), "cursor");
+                let cursor = query(request.target.path_and_query(), "cursor").unwrap_or_default();
                 let page = self.ports.keys("", &cursor, READ_BUDGET).await;
                 page.map(|page| (200, keys::page(&page))).map_err(|error| self.unavailable(&error))
             }
@@ -167,11 +164,4 @@ impl<P: Ports> Desk<'_, P> {
     fn unavailable(&self, error: &PortError) -> Problem {
         Problem::reduced_capacity(["the key store does not answer: ", &error.to_string()].concat(), self.id)
     }
-}
-
-/// The value of a name in the query; empty where it is not there.
-fn query<'t>(target: &'t str, name: &str) -> Cow<'t, str> {
-    let pairs = target.split_once('?').map_or("", |(_, query)| query).split('&');
-    let found = pairs.filter_map(|pair| pair.split_once('=')).find(|(known, _)| *known == name);
-    percent_decode_str(found.map_or("", |(_, value)| value)).decode_utf8_lossy()
 }

@@ -16,6 +16,7 @@ mod gate;
 mod hedge;
 mod identify;
 mod keys;
+mod limits;
 mod lookup;
 mod origin;
 mod own;
@@ -112,6 +113,9 @@ pub async fn serve<P: Ports>(
     }
     let decision = admit::admit(&visit).await;
     visit.notes.borrow_mut().verdict = admit::verdict(decision.as_ref());
+    if let Some(decision) = &decision {
+        admit::count(&visit, decision);
+    }
     let reply = match decision.as_ref().and_then(|decision| admit::refuse(&visit, decision)) {
         Some(refusal) => visit.own(refusal, None),
         None => match precondition::refuse(&visit).await {

@@ -8,6 +8,7 @@ use crate::time::Span;
 
 use super::gate::Gate;
 use super::keys;
+use super::limits;
 
 /// How long to wait for the metrics object.
 const OBSERVE_BUDGET: Span = Span::from_secs(2);
@@ -27,6 +28,7 @@ pub async fn answer<P: Ports>(
         Action::Observe(what) => observe(ports, what, id).await,
         Action::Config => respond::text(200, "application/json", &*gate.text),
         Action::Keys(act) => keys::answer(gate, ports, request, body, act, id).await,
+        Action::Limits(act) => limits::answer(gate, ports, request, act, id).await,
         Action::ToPage => to_page(request),
         Action::Unauthorized => {
             let mut message = Problem::plain(401, "the admin token is missing or wrong", id).into_message();
@@ -67,7 +69,7 @@ async fn observe<P: Ports>(ports: &P, what: Observed, id: &str) -> Message<Respo
         Observed::Metrics => {
             respond::text(200, "application/openmetrics-text; version=1.0.0; charset=utf-8", text)
         }
-        Observed::MetricsJson => respond::text(200, "application/json", text),
+        Observed::MetricsJson | Observed::Limits => respond::text(200, "application/json", text),
     }
 }
 

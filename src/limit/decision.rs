@@ -87,6 +87,11 @@ pub struct Decision {
 const UNREACHABLE_RETRY: Span = Span::from_secs(1);
 
 impl Checked {
+    /// Whether this policy refuses the request.
+    pub fn is_refusing(&self) -> bool {
+        self.refuses().is_some()
+    }
+
     /// Why this policy refuses, and for how long; `None` where it does not. One in shadow never does.
     fn refuses(&self) -> Option<(Reason, Span)> {
         if self.ask.take.policy.shadow {

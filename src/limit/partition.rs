@@ -110,6 +110,11 @@ impl Default for Partition {
 }
 
 impl Partition {
+    /// Its parts, as a config writes them.
+    pub fn names(&self) -> Vec<String> {
+        self.0.iter().map(Part::to_string).collect()
+    }
+
     /// The name of the Durable Object that counts this request: SHA-256 over the parts, in lower-case hex. Policies
     /// with the same parts share it, so that one call serves them.
     pub fn object(

@@ -400,12 +400,16 @@ export class Call {
     this.settle(op, within(this.env.LIMITER.getByName(name).take(asks, this.trap), millis).then((verdicts) => [verdicts]));
   }
 
+  reset_limit(op, name, millis) {
+    this.settle(op, within(this.env.LIMITER.getByName(name).reset(), millis).then(() => []));
+  }
+
   /** Hands counters over. */
   report(op, delta) {
     this.settle(op, this.env.METRICS.getByName("metrics").ingest(delta).then(() => []));
   }
 
-  /** What the metrics object says: `what` is health, metrics or metrics.json. */
+  /** What the metrics object says: `what` is health, metrics, metrics.json or limits. */
   observe(op, what, millis) {
     this.settle(op, within(this.env.METRICS.getByName("metrics").tell(what), millis).then((text) => [text]));
   }

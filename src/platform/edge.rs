@@ -94,6 +94,8 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn limit(this: &Call, op: u32, object: &str, asks: &str, millis: f64);
     #[wasm_bindgen(method)]
+    fn reset_limit(this: &Call, op: u32, object: &str, millis: f64);
+    #[wasm_bindgen(method)]
     fn verify(this: &Call, op: u32, algorithm: &str, key: &str, signed: &[u8], signature: &[u8]);
     #[wasm_bindgen(method)]
     fn report(this: &Call, op: u32, delta: &str);
@@ -379,6 +381,10 @@ impl Ports for Edge {
         let verdicts =
             settled(Operation::new(|op| self.call.limit(op, object, asks, millis(budget)))).await?;
         Ok(verdicts.text.unwrap_or_default())
+    }
+
+    async fn reset_limit(&self, object: &str, budget: Span) -> Result<(), PortError> {
+        settled(Operation::new(|op| self.call.reset_limit(op, object, millis(budget)))).await.map(drop)
     }
 
     async fn api_key(&self, hash: &str, budget: Span) -> Result<Option<String>, PortError> {

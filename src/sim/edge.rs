@@ -349,6 +349,14 @@ impl Ports for Edge {
         self.ask(Helper::Limiter, budget, take).await
     }
 
+    async fn reset_limit(&self, object: &str, budget: Span) -> Result<(), PortError> {
+        let reset = || {
+            self.shared.limiters.borrow_mut().remove(object);
+            Ok(())
+        };
+        self.ask(Helper::Limiter, budget, reset).await
+    }
+
     async fn api_key(&self, hash: &str, budget: Span) -> Result<Option<String>, PortError> {
         let read = || Ok(self.shared.api_keys.borrow().get(hash).cloned());
         self.ask(Helper::Kv, budget, read).await

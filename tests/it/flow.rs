@@ -9,6 +9,7 @@ mod identity;
 mod keys;
 mod layers;
 mod limits;
+mod limits_admin;
 mod origins;
 mod own;
 mod poisoning;

@@ -24,6 +24,14 @@ export class Limiter extends Stateful {
     if (expires > 0 && (await this.ctx.storage.getAlarm()) === null) this.ctx.storage.setAlarm(expires);
   }
 
+  /** Forgets what was counted. */
+  async reset() {
+    await this.load();
+    this.state = Limiter.EMPTY;
+    this.ctx.storage.deleteAlarm();
+    await this.ctx.storage.deleteAll();
+  }
+
   /** Nothing lives on after its windows. */
   async alarm() {
     await this.load();
