@@ -4,6 +4,8 @@ use std::cell::OnceCell;
 use std::fmt;
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 /// A request method (RFC 9110, section 9). Unknown ones are kept as they came; methods are case-sensitive.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Method {
@@ -273,7 +275,7 @@ impl fmt::Debug for Fields {
 
 /// Where a request goes: an absolute `http` or `https` URL in the form the platform hands over (dot segments
 /// resolved, host in lower case, no fragment), and its parts as slices of it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Target {
     url: Box<str>,
     authority: u32,

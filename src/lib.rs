@@ -32,6 +32,7 @@ pub mod json;
 pub mod limit;
 pub mod list;
 pub mod origin;
+pub mod packed;
 pub mod path;
 #[cfg(target_arch = "wasm32")]
 pub mod platform;

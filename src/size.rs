@@ -3,8 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// A number of bytes, written as `"512B"`, `"256KiB"`, `"24MiB"`, `"1GiB"` or, in powers of ten, `"20kB"`, `"20MB"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Size(u64);
 
 const UNITS: [(&str, u64); 6] =
@@ -60,7 +63,7 @@ impl fmt::Display for Size {
     }
 }
 
-text_serde!(Size);
+text_serde!(Size, packed);
 
 #[cfg(test)]
 mod tests {

@@ -66,7 +66,8 @@ impl Add<Span> for Timestamp {
 
 /// A length of time, in milliseconds. In a config it is written as `"250ms"`, `"60s"`, `"5m"`, `"1h"`,
 /// `"1d"`, `"1w"`, `"1y"` (365 days), or several of them one after the other (`"1h30m"`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Span(u64);
 
 impl Span {
@@ -158,7 +159,7 @@ impl fmt::Display for Span {
     }
 }
 
-text_serde!(Span);
+text_serde!(Span, packed);
 
 /// A count of seconds as HTTP caching writes it, capped at 2^31 (RFC 9111, section 1.2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]

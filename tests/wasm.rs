@@ -11,7 +11,7 @@ use tidegate::cache::stored::Exchange;
 use tidegate::cache::{
     CacheStatus, Detail, Fwd, Layer, Policy, PrimaryKey, Record, StoredHead, reuse, storable,
 };
-use tidegate::config::{Config, stamp};
+use tidegate::config::{Compiled, Config, stamp};
 use tidegate::head::{Fields, Method, RequestHead, ResponseHead, Target};
 use tidegate::identity::{Identity, hex};
 use tidegate::limit::batch;
@@ -159,12 +159,13 @@ const CONFIG: &str = r#"{"origins":{"default":{"url":"https://app.example"}},"ca
 
 #[test]
 fn a_config_is_read_and_compiled_the_same_way() {
-    let site = Config::deployed(CONFIG, &stamp(CONFIG)).unwrap().compile();
+    let packed = serde_json::from_str::<Config>(CONFIG).unwrap().compile().pack().unwrap();
+    let site = Compiled::deployed(&packed, &stamp(&packed)).unwrap();
     let route = site.table.classify(&get("https://edge.example/api/x", &[])).unwrap();
     assert_eq!((&*route.name, route.limits.len(), route.pools.len()), ("api", 1, 1));
     // A change of this leaves all that is stored behind.
     assert_eq!(&*route.cache.key.scope, "2c32abb5009d");
     assert_eq!(site.kv_budget.as_millis(), 50);
     assert_eq!(&*site.table.classify(&get("https://edge.example/x", &[])).unwrap().name, "rest");
-    assert!(Config::deployed(CONFIG, "other").is_err());
+    assert!(Compiled::deployed(&packed, "other").is_err());
 }

@@ -81,6 +81,8 @@ fn origin(out: &mut String, compiled: &Compiled, request: &RequestHead, route: &
             let rewrite = Rewrite {
                 strip_prefix: route.strip_prefix.as_ref().map(|prefix| prefix.as_str()),
                 add_prefix: route.add_prefix.as_ref().map(|prefix| prefix.as_str()),
+                path: pool.config.path.as_ref(),
+                ..Rewrite::default()
             };
             let server = &compiled.server;
             let hop = Hop { id: &server.id, loops_max: server.loops_max, request_id: "", traceparent: "" };

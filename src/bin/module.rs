@@ -3,38 +3,44 @@
 
 use serde_json::{Value, json};
 use tidegate::config::stamp;
+use tidegate::origin::PoolConfig;
 use tidegate::route::Route;
 use tidegate::route::matcher::HostPattern;
 
 use crate::file::ConfigFile;
 
 /// The text of the module.
-pub fn module(file: &ConfigFile) -> String {
+///
+/// # Errors
+/// Where the config can't be packed.
+pub fn module(file: &ConfigFile) -> Result<String, String> {
     let compiled = file.config.compile();
-    let first_url = |route: &Route| {
+    let first = |route: &Route| {
         let pool = route.pools.first().and_then(|at| compiled.pools.get(*at))?;
-        pool.endpoints
-            .iter()
-            .min_by_key(|endpoint| endpoint.priority)
-            .map(|endpoint| endpoint.url.to_string())
+        let endpoint = pool.endpoints.iter().min_by_key(|endpoint| endpoint.priority)?;
+        Some((endpoint.url.to_string(), &pool.config))
     };
-    let passthrough: Vec<Value> =
-        compiled.table.iter().filter_map(|route| Some(candidate(route, first_url(route)?))).collect();
+    let passthrough: Vec<Value> = compiled
+        .table
+        .iter()
+        .filter_map(|route| first(route).map(|(url, pool)| candidate(route, url, pool)))
+        .collect();
     let server = &file.config.server;
-    let config = serde_json::to_string(&file.config).unwrap_or_default();
+    let packed = compiled.pack().map_err(|_| "the config has a part that can't be packed: a bug\n")?;
     let module = json!({
-        "checked": stamp(&config),
-        "config": config,
+        "checked": stamp(&packed),
+        "packed": packed,
+        "config": serde_json::to_string(&file.config).unwrap_or_default(),
         "passthrough": passthrough,
         "prefix": server.prefix,
         "onTrap": server.on_trap,
     });
-    format!("// Made by `tidegate build`; do not edit.\nexport default {module:#};\n")
+    Ok(format!("// Made by `tidegate build`; do not edit.\nexport default {module:#};\n"))
 }
 
 /// A route as the entry tries it, in the order of precedence, on the URL's path as it came: `host` and `path` are
 /// regular expressions, `headers` has a value or `true` (it only has to be there).
-fn candidate(route: &Route, url: String) -> Value {
+fn candidate(route: &Route, url: String, pool: &PoolConfig) -> Value {
     let rule = &route.matches;
     let mut methods: Vec<&str> = rule.methods.iter().map(|method| method.as_str()).collect();
     if methods.contains(&"GET") && !methods.contains(&"HEAD") {
@@ -54,6 +60,9 @@ fn candidate(route: &Route, url: String) -> Value {
         "url": url,
         "strip": route.strip_prefix,
         "add": route.add_prefix,
+        "rewrite": pool.path.as_ref().map(|path| path.parts()),
+        "fields": pool.headers,
+        "secret": pool.secret.as_ref().map(|secret| [&secret.field, &secret.scheme, &secret.name]),
     })
 }
 

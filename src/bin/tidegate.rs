@@ -4,12 +4,14 @@ mod explain;
 mod file;
 mod keys;
 mod module;
+mod simulate;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tidegate::config::Config;
 
 use file::ConfigFile;
 
@@ -53,6 +55,14 @@ enum Command {
     },
     /// Make, list, switch off and replace API keys: prints what to do, with wrangler and by the admin's endpoints
     Keys(keys::Keys),
+    /// Send a workload through a simulated fleet, and tell what it asks of KV, Durable Objects and origins, and what
+    /// that costs
+    Simulate {
+        /// The config; the defaults where it is missing
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        workload: simulate::Options,
+    },
     /// Write a config to begin with to standard output
     Init {
         /// For a certain kind of application
@@ -74,6 +84,7 @@ fn main() -> ExitCode {
         Command::Build { file, out } => build(&file, out.as_deref()),
         Command::Explain { method, url, headers, config } => explain(&config, &method, &url, &headers),
         Command::Keys(keys) => keys.run(),
+        Command::Simulate { file, workload } => simulate(file.as_deref(), workload),
         Command::Init { example } => Ok(begin(example).to_owned()),
     };
     // A reader that has gone away (`tidegate explain | head`) is no failure.
@@ -109,7 +120,7 @@ fn check(path: &Path) -> Result<String, String> {
 }
 
 fn build(path: &Path, out: Option<&Path>) -> Result<String, String> {
-    let text = module::module(&ConfigFile::read(path)?);
+    let text = module::module(&ConfigFile::read(path)?)?;
     let Some(out) = out else { return Ok(text) };
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
     folder
@@ -122,4 +133,17 @@ fn build(path: &Path, out: Option<&Path>) -> Result<String, String> {
 fn explain(path: &Path, method: &str, url: &str, headers: &[String]) -> Result<String, String> {
     let request = explain::request(method, url, headers).map_err(|wrong| format!("{wrong}\n"))?;
     Ok(explain::explain(&ConfigFile::read(path)?.config, &request))
+}
+
+/// What is simulated where no config is given: as little as a config can say.
+const LEAST: &str = r#"{"origins":{"default":{"url":"http://origin.invalid"}}}"#;
+
+fn simulate(path: Option<&Path>, workload: simulate::Options) -> Result<String, String> {
+    let config = match path {
+        Some(path) => ConfigFile::read(path)?.config,
+        None => serde_json::from_str(LEAST)
+            .map_err(|error| error.to_string())
+            .and_then(|json| Config::from_json(&json).map_err(|problems| format!("{problems:?}")))?,
+    };
+    Ok(simulate::simulate(&config, workload))
 }

@@ -92,6 +92,11 @@ impl PrimaryKey {
 }
 
 impl StorageKey {
+    /// Where a newer head lies of the response that is kept here.
+    pub fn beside(&self) -> Self {
+        Self(Sha256::new().chain_update(b"beside\n").chain_update(self.0).finalize().into())
+    }
+
     /// 64 lower-case hexadecimal digits.
     pub fn hex(&self) -> String {
         let mut text = String::with_capacity(64);

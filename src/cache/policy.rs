@@ -59,7 +59,7 @@ impl Default for Classes {
 
 /// A lifetime as the config writes it: a class by name, or a duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(remote = "Self")]
 pub enum Ttl {
     /// `"short"`
     Short,
@@ -113,6 +113,8 @@ impl From<Ttl> for String {
         }
     }
 }
+
+packed_serde!(Ttl as String);
 
 /// Whether the route's lifetime gives way to the origin's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -171,7 +173,7 @@ const KV_LIFETIME_SECS_LONG: u32 = 3600;
 
 /// Lifetimes for statuses about which the origin said nothing: `{"404" = "1m", "410" = "5m"}`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(try_from = "Dict<String, Span>", into = "Dict<String, Span>")]
+#[serde(remote = "Self")]
 pub struct Negative(Vec<(u16, Span)>);
 
 impl Negative {
@@ -198,6 +200,8 @@ impl From<Negative> for Dict<String, Span> {
         table.0.into_iter().map(|(status, span)| (status.to_string(), span)).collect()
     }
 }
+
+packed_serde!(Negative as Dict<String, Span>);
 
 /// What a route says about caching.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -318,6 +322,34 @@ impl Policy {
                 KvAdmission::Always => true,
                 KvAdmission::SecondRequest => requests >= 2 || lifetime_secs >= KV_LIFETIME_SECS_LONG,
             }
+    }
+}
+
+/// A policy with what only the compiled config says of it, which no file may.
+pub mod whole {
+    use std::rc::Rc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{Classes, Policy};
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(policy: &Rc<Policy>, serializer: S) -> Result<S::Ok, S::Error> {
+        (&**policy, &policy.classes, &policy.key.scope).serialize(serializer)
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Those of the deserializer.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Rc<Policy>, D::Error> {
+        let (mut policy, classes, scope) = <(Policy, Classes, Box<str>)>::deserialize(deserializer)?;
+        policy.classes = classes;
+        policy.key.scope = scope;
+        Ok(Rc::new(policy))
     }
 }
 

@@ -16,6 +16,9 @@ pub enum Record {
     Response(StoredHead),
     /// The variants that are kept under storage keys of their own. It has no body.
     Variants(VariantIndex),
+    /// A newer head of a response whose body is too large to be written again: the one that came at that moment. It has
+    /// no body.
+    Freshened(Timestamp, StoredHead),
 }
 
 /// A text that is no record, or one of a newer version: a miss, to be counted.
@@ -32,6 +35,7 @@ const SEPARATOR: char = '\u{7f}';
 /// The version of the form, and what follows it.
 const RESPONSE: &str = "1R";
 const VARIANTS: &str = "1V";
+const FRESHENED: &str = "1F";
 
 /// Names that are written as one letter, by their place. Appending is safe, everything else needs a new version.
 const SHORT_NAMES: [&str; 26] = [
@@ -76,6 +80,11 @@ impl Record {
                 out.0.push_str(VARIANTS);
                 index.variants.iter().for_each(|variant| out.variant(variant));
             }
+            Self::Freshened(of, head) => {
+                out.0.push_str(FRESHENED);
+                out.number(of.as_millis());
+                out.response(head);
+            }
         }
         out.0
     }
@@ -89,6 +98,10 @@ impl Record {
         let record = match parts.0.next() {
             Some(RESPONSE) => parts.response().map(Self::Response),
             Some(VARIANTS) => parts.variants().map(Self::Variants),
+            Some(FRESHENED) => parts.number().map(Timestamp::from_millis).and_then(|of| {
+                let head = parts.response()?;
+                Some(Self::Freshened(of, head))
+            }),
             _ => None,
         };
         record.ok_or(Unreadable)
@@ -335,11 +348,14 @@ mod tests {
                 body_bytes,
                 part: part.map(|(first, last)| ByteRange { first, last }),
             });
-            prop_assert_eq!(Record::decode(&record.encode()), Ok(record));
+            prop_assert_eq!(Record::decode(&record.encode()), Ok(record.clone()));
+            let Record::Response(head) = record else { return Ok(()) };
+            let newer = Record::Freshened(Timestamp::from_millis(numbers.1 / 2), head);
+            prop_assert_eq!(Record::decode(&newer.encode()), Ok(newer));
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "1[RV](\u{7f}([0-9]{1,3}|=a|A|x|)){0,14}|\\PC{0,30}") {
+        fn no_text_makes_it_panic(text in "1[RVF](\u{7f}([0-9]{1,3}|=a|A|x|)){0,14}|\\PC{0,30}") {
             let _ = Record::decode(&text);
         }
     }

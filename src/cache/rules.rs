@@ -7,7 +7,7 @@ use crate::size::Size;
 
 /// The name of a header field, in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(remote = "Self")]
 pub struct FieldName(Box<str>);
 
 impl FieldName {
@@ -50,9 +50,11 @@ impl From<FieldName> for String {
     }
 }
 
+packed_serde!(FieldName as String);
+
 /// The name of a query parameter, or with a `*` at its end the start of one: `gclid`, `utm_*`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(remote = "Self")]
 pub struct NamePattern(Box<str>);
 
 impl NamePattern {
@@ -86,6 +88,8 @@ impl From<NamePattern> for String {
         pattern.0.into()
     }
 }
+
+packed_serde!(NamePattern as String);
 
 /// A method whose content may be part of the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

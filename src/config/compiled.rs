@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::sections::{Config, ServerConfig};
 use crate::cache::Policy;
 use crate::identity::{IdentityConfig, hex};
 use crate::limit::LimitConfig;
+use crate::list::sort_short;
 use crate::origin::Pool;
 use crate::route::asset::AssetConfig;
 use crate::route::compress::CompressionConfig;
@@ -17,7 +19,7 @@ use crate::size::Size;
 use crate::time::Span;
 
 /// A checked config, ready for use. Every name that a route gives is there.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Compiled {
     /// `[server]`
     pub server: ServerConfig,
@@ -50,8 +52,8 @@ impl Config {
         RouteConfig::plain("rest")
     }
 
-    /// Ready for use. Meant for a config that [`Config::from_json`] let through: a name that is not there is left
-    /// out.
+    /// Ready for use, natively; the wasm gets what this gives. Meant for a config that [`Config::from_json`] let
+    /// through: a name that is not there is left out.
     pub fn compile(&self) -> Compiled {
         let routes = self.routes_or_default().iter().map(|route| self.compile_route(route)).collect();
         let pools = self.origins.iter().map(|(name, pool)| Rc::new(Pool::new(name, pool.clone()))).collect();
@@ -73,12 +75,10 @@ impl Config {
             let (name, policy) = self.limits.policies.entry(name.as_str())?;
             Some((name.clone(), Rc::new(policy.clone())))
         });
-        let fallbacks = self.origins.get(&route.origin).into_iter().flat_map(|pool| &pool.fallback);
-        let names = std::iter::once(&route.origin).chain(fallbacks);
         Route {
             name: route.name.as_str().into(),
             matches: route.matches.clone(),
-            pools: names.filter_map(|name| self.origins.position(name)).collect(),
+            pools: self.chain(route).into_iter().filter_map(|name| self.origins.position(name)).collect(),
             strip_prefix: route.strip_prefix.clone(),
             add_prefix: route.add_prefix.clone(),
             cache: Rc::new(self.cache_policy(route)),
@@ -94,6 +94,16 @@ impl Config {
         }
     }
 
+    /// The pools that a route's requests go to, in the order in which they are asked.
+    fn chain<'a>(&'a self, route: &'a RouteConfig) -> Vec<&'a str> {
+        let fallbacks = self.origins.get(&route.origin).into_iter().flat_map(|pool| &pool.fallback);
+        let mut names: Vec<&str> =
+            std::iter::once(&route.origin).chain(fallbacks).map(|name| &**name).collect();
+        let rank = |name: &str| self.origins.get(name).map_or((0, 0.0), |pool| (pool.priority, pool.cost));
+        sort_short(&mut names, |one, other| rank(one) < rank(other));
+        names
+    }
+
     /// Its scope keeps apart what differs in more than the client's URL: what the origin is asked, and the rules of
     /// the key. Routes that agree on both share it, so that a write through one invalidates what the other stored.
     fn cache_policy(&self, route: &RouteConfig) -> Policy {
@@ -102,7 +112,13 @@ impl Config {
             route.cache.as_ref().map_or_else(|| default.clone(), |setting| setting.policy(default));
         policy.classes = self.cache.classes;
         let asked = (&route.origin, &route.strip_prefix, &route.add_prefix, &policy.key);
-        let text = serde_json::to_vec(&asked).unwrap_or_default();
+        let mut text = serde_json::to_vec(&asked).unwrap_or_default();
+        for pool in self.chain(route).into_iter().filter_map(|name| self.origins.get(name)) {
+            if pool.path.is_some() || !pool.headers.is_empty() || pool.secret.is_some() {
+                let asked = (&pool.path, &pool.headers, &pool.secret);
+                text.extend(serde_json::to_vec(&asked).unwrap_or_default());
+            }
+        }
         let hash = Sha256::digest(&text);
         policy.key.scope = hex(hash.get(..SCOPE_BYTES).unwrap_or_default()).into();
         policy

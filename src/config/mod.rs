@@ -1,9 +1,9 @@
 //! The typed configuration. [`Config::from_json`] finds every problem at once, each with its path and what is
-//! allowed; [`Config::deployed`] reads what it found good, and [`Config::compile`] makes of that what requests are
-//! decided with.
+//! allowed; [`Config::compile`] makes of what it found good what requests are decided with, and [`Compiled::deployed`]
+//! reads that in the Worker.
 //!
-//! TOML is turned into JSON before it comes here (by `tidegate build`), and nothing but what was checked there is
-//! deployed: the wasm has neither a TOML reader nor the diagnosis.
+//! TOML is turned into JSON before it comes here (by `tidegate build`), and nothing but what was checked and compiled
+//! there is deployed: the wasm has no reader of TOML or of named sections, and no diagnosis.
 
 mod compiled;
 mod deployed;

@@ -96,7 +96,7 @@ async fn put_together<P: Ports>(
         return None;
     }
     let (head, bytes) = combine(ports, (&held.head, old), (&new, bytes))?;
-    Some(Candidate { head: Rc::new(head), content: Content::Bytes(bytes), layer: Layer::Memory })
+    Some(Candidate { head: Rc::new(head), content: Content::Bytes(bytes), layer: Layer::Memory, place: None })
 }
 
 /// What a stored part and a new one make.

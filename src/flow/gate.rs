@@ -24,6 +24,8 @@ pub struct Vars {
     pub admin_token: Option<String>,
     /// `RATE_LIMIT_ENABLED`: false switches every limit off.
     pub limits: bool,
+    /// All of them, for the pools' secrets.
+    pub all: Dict<String, String>,
 }
 
 impl Vars {
@@ -32,7 +34,7 @@ impl Vars {
         let off = vars.get("RATE_LIMIT_ENABLED").is_some_and(|text| {
             ["false", "0", "off", "no"].contains(&text.trim().to_ascii_lowercase().as_str())
         });
-        Self { admin_token: vars.get("TIDEGATE_ADMIN_TOKEN").cloned(), limits: !off }
+        Self { admin_token: vars.get("TIDEGATE_ADMIN_TOKEN").cloned(), limits: !off, all: vars.clone() }
     }
 }
 

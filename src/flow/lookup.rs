@@ -9,9 +9,10 @@ use crate::cache::{Layer, PrimaryKey, Record, StorageKey, StoredHead, VariantInd
 use crate::head::{Message, Method, ResponseHead};
 use crate::ports::{PortError, Ports};
 use crate::record::Incident;
+use crate::time::Timestamp;
 
-use super::slices;
 use super::visit::Visit;
+use super::{beside, slices};
 
 /// A stored body: whole in hand, or a stream that can be handed on once.
 pub enum Content<P: Ports> {
@@ -78,6 +79,17 @@ pub struct Candidate<P: Ports> {
     pub content: Content<P>,
     /// Where it was.
     pub layer: Layer,
+    /// The record that it was read from, where its body stayed in the store.
+    pub place: Option<Place>,
+}
+
+/// A record whose body is not in hand.
+#[derive(Clone, Copy)]
+pub struct Place {
+    /// Where it lies.
+    pub key: StorageKey,
+    /// When the response came that the body is of.
+    pub born: Timestamp,
 }
 
 impl<P: Ports> AsRef<StoredHead> for Candidate<P> {
@@ -90,12 +102,12 @@ impl<P: Ports> Candidate<P> {
     /// What memory holds.
     pub fn held(held: &Held<P::Bytes>) -> Self {
         let content = Content::Bytes(held.body.clone());
-        Self { head: held.head.clone(), content, layer: Layer::Memory }
+        Self { head: held.head.clone(), content, layer: Layer::Memory, place: None }
     }
 
     /// The same once more. A stream is still handed on only once.
     pub fn again(&self) -> Self {
-        Self { head: self.head.clone(), content: self.content.again(), layer: self.layer }
+        Self { head: self.head.clone(), content: self.content.again(), ..*self }
     }
 
     /// The same content under a new head.
@@ -191,7 +203,9 @@ impl<P: Ports> Found<P> {
 pub async fn look<P: Ports>(visit: &Visit<P>, layer: Layer, key: &PrimaryKey, found: &mut Found<P>) {
     match read(visit, layer, &key.storage_key()).await {
         None => {}
-        Some((Record::Response(head), body)) => add(visit, layer, key, head, body, found).await,
+        Some((Record::Response(head), body)) => {
+            add(visit, layer, (key, key.storage_key()), head, body, found).await;
+        }
         Some((Record::Variants(mut index), body)) => {
             visit.ports.discard(body);
             index.variants.retain(|variant| !visit.gate.is_forgotten(key, variant.response_time));
@@ -200,9 +214,10 @@ pub async fn look<P: Ports>(visit: &Visit<P>, layer: Layer, key: &PrimaryKey, fo
             found.learn(index);
             let Some(picked) = picked else { return };
             if let Some((Record::Response(head), body)) = read(visit, layer, &picked).await {
-                add(visit, layer, key, head, body, found).await;
+                add(visit, layer, (key, picked), head, body, found).await;
             }
         }
+        Some((Record::Freshened(..), body)) => visit.ports.discard(body),
     }
 }
 
@@ -210,15 +225,15 @@ pub async fn look<P: Ports>(visit: &Visit<P>, layer: Layer, key: &PrimaryKey, fo
 async fn add<P: Ports>(
     visit: &Visit<P>,
     layer: Layer,
-    key: &PrimaryKey,
+    (primary, key): (&PrimaryKey, StorageKey),
     head: StoredHead,
     body: P::Body,
     found: &mut Found<P>,
 ) {
-    if visit.gate.is_forgotten(key, head.response_time) {
+    if visit.gate.is_forgotten(primary, head.response_time) {
         return visit.ports.discard(body);
     }
-    found.candidates.extend(take(visit, layer, head, body).await);
+    found.candidates.extend(take(visit, layer, key, head, body).await);
 }
 
 /// One variant by its storage key, from whichever layer has it.
@@ -226,7 +241,7 @@ pub async fn variant<P: Ports>(visit: &Visit<P>, key: &StorageKey) -> Option<Can
     for layer in [Layer::Colo, Layer::Kv] {
         if visit.route.cache.layers.contains(&layer)
             && let Some((Record::Response(head), body)) = read(visit, layer, key).await
-            && let Some(candidate) = take(visit, layer, head, body).await
+            && let Some(candidate) = take(visit, layer, *key, head, body).await
         {
             return Some(candidate);
         }
@@ -267,17 +282,21 @@ pub(super) async fn read<P: Ports>(
 async fn take<P: Ports>(
     visit: &Visit<P>,
     layer: Layer,
+    key: StorageKey,
     head: StoredHead,
     body: P::Body,
 ) -> Option<Candidate<P>> {
     if !visit.route.cache.takes(Layer::Memory, head.stored_bytes()) {
         let content = Content::stream(&visit.ports, body);
-        return Some(Candidate { head: Rc::new(head), content, layer });
+        let place = Place { key, born: head.response_time };
+        let head = beside::newer(visit, layer, place, head).await;
+        return Some(Candidate { head: Rc::new(head), content, layer, place: Some(place) });
     }
     let cap = visit.route.cache.memory_object_bytes_max.bytes();
     match visit.ports.collect(body, cap).await {
         Ok(bytes) if head.stored_bytes().is_none_or(|length| length == visit.ports.len(&bytes)) => {
-            Some(Candidate { head: Rc::new(head), content: Content::Bytes(bytes), layer })
+            let content = Content::Bytes(bytes);
+            Some(Candidate { head: Rc::new(head), content, layer, place: None })
         }
         Ok(_) => None,
         Err(error) => {

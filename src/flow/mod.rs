@@ -8,6 +8,7 @@
 //! that can't be reached does what its policy declares. Each is counted and logged.
 
 mod admit;
+mod beside;
 mod cached;
 mod complete;
 mod fetch;

@@ -5,8 +5,10 @@ use crate::head::{Fields, Message, Method, RequestHead, ResponseHead};
 use crate::origin::concurrency::QUEUE_STEP;
 use crate::origin::forward::{Hop, NotForwarded, Rewrite, forward};
 use crate::origin::lies::{LIE_BYTES_MAX, is_lie, needs_body};
-use crate::origin::{Ask, Attempts, Failure, FetchError, Next, Pool, Stop, Try, response, trace};
+use crate::origin::rewrite::Secret;
+use crate::origin::{Ask, Attempts, Cause, Failure, FetchError, Next, Pool, Stop, Try, response, trace};
 use crate::ports::Ports;
+use crate::record::Incident;
 use crate::route::path::PathPrefix;
 use crate::route::{Panic, asset};
 use crate::time::{Span, Timestamp};
@@ -107,6 +109,15 @@ pub async fn ask<P: Ports>(
             visit.ports.discard(message.body);
         }
         let is_last = nth + 1 == visit.route.pools.len();
+        if pool.config.secret.is_some() && way.secret(pool).is_none() {
+            visit.incident(Incident::SecretMissing, &pool.name);
+            let failure =
+                Failure { cause: Cause::NoEndpoint, stop: Stop::NoSecret, tries: 0, endpoint: None };
+            let now = visit.ports.now();
+            let exchange = Exchange { request_time: now, response_time: now };
+            asked = Asked::Failed(Failed { response: None, failure, pool: *index, exchange });
+            continue;
+        }
         let last_resort = is_last && !spare && visit.route.static_fallback.is_none();
         asked = way.ask_pool(*index, pool, &mut payload, last_resort).await;
         match &asked {
@@ -268,6 +279,9 @@ impl<P: Ports> Way<'_, P> {
         let rewrite = Rewrite {
             strip_prefix: visit.route.strip_prefix.as_ref().map(PathPrefix::as_str),
             add_prefix: visit.route.add_prefix.as_ref().map(PathPrefix::as_str),
+            path: pool.config.path.as_ref(),
+            headers: pool.config.headers.as_slice(),
+            secret: self.secret(pool),
         };
         let hop = Hop {
             id: &server.id,
@@ -293,6 +307,13 @@ impl<P: Ports> Way<'_, P> {
             Ok(message) if !pool.config.fail_when.is_empty() => Ok(self.believe(pool, message).await),
             sent => Ok(sent),
         }
+    }
+
+    /// What the pool shows its endpoints. It is in nothing but the request to them.
+    fn secret<'a>(&'a self, pool: &'a Pool) -> Option<(&'a Secret, &'a str)> {
+        let secret = pool.config.secret.as_ref()?;
+        let value = self.visit.gate.vars.all.get(&secret.name)?.trim();
+        (!value.is_empty()).then_some((secret, value))
     }
 
     /// A response, where the pool's rules do not call it a failure.

@@ -58,7 +58,7 @@ pub fn answer_first<P: Ports>(
     how: &How,
 ) -> Message<ResponseHead, P::Body> {
     let content = Content::stream(&visit.ports, body);
-    Candidate { head, content, layer: Layer::Memory }.answer_with(visit, key, how)
+    Candidate { head, content, layer: Layer::Memory, place: None }.answer_with(visit, key, how)
 }
 
 /// What a client gets of a sliced response. `content` is the first slice.
@@ -208,7 +208,7 @@ impl<P: Ports> Slices<P> {
             let (theirs, ours) = visit.ports.tee(body);
             body = theirs;
             let record = Loaded::new(Record::Response(self.head.slice_head(slice)).encode(), ours);
-            let (visit, keep) = (visit.clone(), store::keep(&self.head));
+            let (visit, keep) = (visit.clone(), store::keep(policy, &self.head));
             visit.clone().ports.defer(async move {
                 match visit.ports.save(layer, &key, record, Some(bytes), keep).await {
                     Err(PortError::Failed(why)) => visit.late_incident(Incident::StoreFailed, &why),

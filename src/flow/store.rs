@@ -7,8 +7,8 @@ use crate::cache::memory::Held;
 use crate::cache::range::How;
 use crate::cache::stored::Exchange;
 use crate::cache::{
-    CacheStatus, Detail, Fwd, Layer, NotStored, PrimaryKey, Record, StoredHead, VariantIndex, invalidates,
-    storable,
+    CacheStatus, Detail, Fwd, Layer, NotStored, Policy, PrimaryKey, Record, StoredHead, VariantIndex,
+    invalidates, storable,
 };
 use crate::head::{Message, ResponseHead};
 use crate::ports::{Loaded, PortError, Ports};
@@ -16,6 +16,7 @@ use crate::record::{AnsweredBy, Incident};
 use crate::time::{Span, Timestamp};
 
 use super::Reply;
+use super::beside;
 use super::complete;
 use super::fetch;
 use super::flight::Lead;
@@ -253,7 +254,7 @@ async fn save<P: Ports>(
     body: P::Body,
     length: u64,
 ) -> Result<(), PortError> {
-    let keep = keep(head);
+    let keep = keep(&visit.route.cache, head);
     let primary = key.storage_key();
     let own = head.storage_key(key);
     let record = Loaded::new(Record::Response(head.clone()).encode(), body);
@@ -275,15 +276,19 @@ async fn save<P: Ports>(
 /// A stale response with a validator is worth keeping for a while: a 304 is cheaper than a body.
 const KEEP_FOR_VALIDATION: Span = Span::from_secs(3600);
 
+/// The same for one that memory does not keep: its body is written once, however often it is confirmed.
+const KEEP_LARGE_FOR_VALIDATION: Span = Span::from_secs(86_400);
+
 /// Nothing is kept longer, whatever its lifetime: a store counts in seconds of 31 bits.
 const KEEP_MAX: Span = Span::from_secs(31_536_000);
 
 /// How long a store keeps a response: as long as it could be of use.
-pub(super) fn keep(head: &StoredHead) -> Span {
+pub(super) fn keep(policy: &Policy, head: &StoredHead) -> Span {
     let stale = head.stale_while_revalidate_secs.max(head.stale_if_error_secs);
     let validator = head.fields.contains("etag") || head.fields.contains("last-modified");
     let after = if validator {
-        Span::from_secs(stale.into()).max(KEEP_FOR_VALIDATION)
+        let small = policy.takes(Layer::Memory, head.stored_bytes());
+        Span::from_secs(stale.into()).max(if small { KEEP_FOR_VALIDATION } else { KEEP_LARGE_FOR_VALIDATION })
     } else {
         Span::from_secs(stale.into())
     };
@@ -330,8 +335,7 @@ pub fn freshen<P: Ports>(
     asked: Timestamp,
     lead: Option<Lead<P>>,
 ) {
-    // A body that is streamed from a store to the client can't be written back; it is confirmed again next time.
-    let Content::Bytes(bytes) = &candidate.content else { return };
+    let Content::Bytes(bytes) = &candidate.content else { return beside::freshen(visit, key, candidate) };
     let (key, index) = (key.clone(), found.index.clone());
     let filling = Filling { visit: visit.clone(), key, index, asked, afresh: false, lead };
     let length = visit.ports.len(bytes);

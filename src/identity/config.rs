@@ -90,7 +90,7 @@ impl Algorithm {
 }
 
 /// Where the key comes from that a token is verified with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KeySource {
     /// HS256: the secret of this name among the Worker's variables.
     Secret(Box<str>),
@@ -100,7 +100,7 @@ pub enum KeySource {
 
 /// `[identity.jwt]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "JwtFields", into = "JwtFields")]
+#[serde(remote = "Self")]
 pub struct JwtConfig {
     /// The one algorithm that tokens may be signed with.
     pub algorithm: Algorithm,
@@ -206,6 +206,8 @@ impl From<JwtConfig> for JwtFields {
         }
     }
 }
+
+packed_serde!(JwtConfig as JwtFields);
 
 /// What identifying a client came to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,15 +5,15 @@ use std::fmt;
 use std::rc::Rc;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 /// The longest name that a policy may have, in bytes.
 pub const MAX_POLICY_NAME_BYTES: usize = 64;
 
 /// The name of a policy: 1 to [`MAX_POLICY_NAME_BYTES`] letters, digits, `-`, `_` and `.`, so that it stands in a
 /// header field, a metric and the text of an ask as it is.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct PolicyName(Rc<str>);
 
 impl PolicyName {
@@ -54,9 +54,4 @@ impl Borrow<str> for PolicyName {
     }
 }
 
-impl<'de> Deserialize<'de> for PolicyName {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+text_serde!(PolicyName, packed);

@@ -19,7 +19,7 @@ const PARTS: &str =
 const MAX_SEGMENT: u8 = 64;
 
 /// One thing that keeps requests apart.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Part {
     /// The verified subject, else the API key, else the address.
     Client,
@@ -100,7 +100,8 @@ impl fmt::Display for Part {
 ///
 /// A part that a request lacks (the subject of an anonymous client, a header that was not sent) counts as one value:
 /// all requests without it are counted together.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Partition(Vec<Part>);
 
 impl Default for Partition {
@@ -201,20 +202,20 @@ fn cookie<'h>(head: &'h RequestHead, name: &str) -> Option<&'h str> {
     pairs.filter_map(|pair| pair.trim().split_once('=')).find(|(n, _)| *n == name).map(|(_, value)| value)
 }
 
-impl Serialize for Partition {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl Partition {
+    fn write_for_people<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0.as_slice() {
             [part] => serializer.collect_str(part),
             parts => serializer.collect_seq(parts.iter().map(Part::to_string)),
         }
     }
-}
 
-impl<'de> Deserialize<'de> for Partition {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+    fn read_from_people<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(PartitionVisitor)
     }
 }
+
+packed_serde!(Partition);
 
 struct PartitionVisitor;
 

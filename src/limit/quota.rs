@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::time::Span;
 
@@ -17,7 +17,8 @@ pub const QUOTA_FORM: &str = "a quota such as \"100/1m\", \"5/15m\", \"10/h\", \
                               a window of whole seconds, 1s to 366d)";
 
 /// A number of quota units (`q`) in a window (`w`): `"100/1m"`, `"5/15m"`, `"10/h"`. Neither is ever zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Quota {
     amount: NonZeroU32,
     window_secs: NonZeroU32,
@@ -85,10 +86,11 @@ impl fmt::Display for Quota {
     }
 }
 
-text_serde!(Quota);
+text_serde!(Quota, packed);
 
 /// What a tier is entitled to: a [`Quota`], so many times the policy's own (`"5x"`), or `"unlimited"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub enum Allowance {
     /// So much, and no more.
     Quota(Quota),
@@ -117,22 +119,17 @@ impl FromStr for Allowance {
     }
 }
 
-impl Serialize for Allowance {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl fmt::Display for Allowance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Quota(quota) => quota.serialize(serializer),
-            Self::Times(times) => serializer.serialize_str(&[&times.to_string(), "x"].concat()),
-            Self::Unlimited => serializer.serialize_str("unlimited"),
+            Self::Quota(quota) => quota.fmt(f),
+            Self::Times(times) => write!(f, "{times}x"),
+            Self::Unlimited => f.write_str("unlimited"),
         }
     }
 }
 
-impl<'de> Deserialize<'de> for Allowance {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+text_serde!(Allowance, packed);
 
 #[cfg(test)]
 mod tests {

@@ -3,11 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::select::Set;
 use crate::head::Client;
 
 /// By what the rendezvous selection keeps requests together.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub enum Affinity {
     /// `"client"`: the verified subject, else the address.
     #[default]
@@ -52,7 +55,7 @@ impl fmt::Display for Affinity {
     }
 }
 
-text_serde!(Affinity);
+text_serde!(Affinity, packed);
 
 /// A number for a text, by which the rendezvous selection goes.
 pub fn hash(bytes: &[u8]) -> u64 {

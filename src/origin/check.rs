@@ -5,7 +5,11 @@ use super::config::{
     ATTEMPTS_MAX, BreakerConfig, ENDPOINTS_MAX, FALLBACKS_MAX, PoolConfig, RetryConfig, WEIGHT_MAX,
 };
 use super::lies;
+use super::rewrite;
 use crate::time::Span;
+
+/// The largest `cost`.
+const COST_MAX: f64 = 1e9;
 
 impl PoolConfig {
     /// The first thing that is wrong with a pool by itself: `where: what; allowed: ...`.
@@ -14,6 +18,7 @@ impl PoolConfig {
             .or_else(|| self.score.problem())
             .or_else(|| lies::problem(&self.fail_when))
             .or_else(|| self.attempt_problem())
+            .or_else(|| self.rewrite_problem())
             .or_else(|| self.retry.problem())
             .or_else(|| self.breaker.problem())
     }
@@ -79,6 +84,28 @@ impl PoolConfig {
         }
         (self.fallback.len() > FALLBACKS_MAX)
             .then(|| format!("fallback: too many pools; allowed: up to {FALLBACKS_MAX}"))
+    }
+}
+
+impl PoolConfig {
+    fn rewrite_problem(&self) -> Option<String> {
+        if !(0.0..=COST_MAX).contains(&self.cost) {
+            return Some(format!("cost: {} does not fit; allowed: 0 to {COST_MAX}", self.cost));
+        }
+        for (name, value) in self.headers.iter() {
+            if !rewrite::is_field(name) {
+                return Some(format!(
+                    "headers.{name}: is for tidegate to say; allowed: any field that does not frame the message, and \
+                     `host` for the Host"
+                ));
+            }
+            if !value.bytes().all(|b| matches!(b, b'\t' | b' '..=b'~')) {
+                return Some(format!(
+                    "headers.{name}: `{value}` is no value; allowed: visible ASCII, or \"\""
+                ));
+            }
+        }
+        None
     }
 }
 
@@ -196,6 +223,11 @@ mod tests {
             (json!({"url": url, "deadline_header": "a b"}), "deadline_header: `a b`"),
             (json!({"url": url, "fail_when": [{}]}), "fail_when[0]: says nothing"),
             (json!({"url": url, "host": "a b"}), "`a b` is not a host"),
+            (json!({"url": url, "path": "v1"}), "`v1` is no rewrite of a path"),
+            (json!({"url": url, "headers": {"Host": "x"}}), "headers.Host: is for tidegate"),
+            (json!({"url": url, "headers": {"x-a": "a\nb"}}), "headers.x-a: `a\nb` is no value"),
+            (json!({"url": url, "secret": "sk-1234"}), "`sk-1234` names no secret"),
+            (json!({"url": url, "cost": -1}), "cost: -1 does not fit"),
             (json!({"url": url, "fallback": ["a", "b", "c", "d", "e"]}), "fallback"),
         ] {
             let error = read(value.clone()).unwrap_err();

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::Span;
 
 /// The smallest adaptive limit.
@@ -32,7 +34,8 @@ const USUAL_STEP_BUSY: f64 = 0.0001;
 const AFTER_FAILURE: f64 = 0.9;
 
 /// How many requests an endpoint has at once at most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub enum Concurrency {
     /// `"32"`: so many.
     Fixed(u32),
@@ -61,7 +64,7 @@ impl fmt::Display for Concurrency {
     }
 }
 
-text_serde!(Concurrency);
+text_serde!(Concurrency, packed);
 
 /// The adaptive limit of an endpoint (a gradient on its latency).
 #[derive(Debug, Clone)]

@@ -1,6 +1,8 @@
 //! `[origins.NAME]`: what a config says of a pool.
 
-use serde::de::Error;
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::affinity::Affinity;
@@ -8,9 +10,11 @@ use super::concurrency::Concurrency;
 use super::lies::FailWhen;
 use super::outcome::FetchError;
 use super::quantile::TooSlow;
+use super::rewrite::{PathRewrite, Secret};
 use super::score::ScoreConfig;
 use super::url::{OriginUrl, is_host_name};
 use crate::head::Method;
+use crate::list::Dict;
 use crate::size::Size;
 use crate::time::Span;
 
@@ -70,8 +74,22 @@ pub struct PoolConfig {
     pub breaker: BreakerConfig,
     /// The Host that the origin sees.
     pub host: HostMode,
-    /// The pools that are asked in this order when this one gives up.
+    /// The pools that are asked when this one gives up: this one and they by `priority`, then by `cost`, then in the
+    /// order in which they stand here.
     pub fallback: Vec<Box<str>>,
+    /// Of this pool and those that stand in for one another, the one with the smallest number is asked first.
+    pub priority: u32,
+    /// What a request costs here, in any unit: of pools with the same priority the cheapest is asked first.
+    pub cost: f64,
+    /// The path that its endpoints are asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathRewrite>,
+    /// Fields of the request that are set for its endpoints; an empty value takes one out.
+    #[serde(skip_serializing_if = "Dict::is_empty")]
+    pub headers: Dict<String, String>,
+    /// The secret of the deployment that its endpoints are shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<Secret>,
 }
 
 impl Default for PoolConfig {
@@ -96,6 +114,11 @@ impl Default for PoolConfig {
             breaker: BreakerConfig::default(),
             host: HostMode::Origin,
             fallback: Vec::new(),
+            priority: 0,
+            cost: 0.0,
+            path: None,
+            headers: Dict::default(),
+            secret: None,
         }
     }
 }
@@ -253,7 +276,8 @@ impl Default for BreakerConfig {
 }
 
 /// The Host that the origin sees. X-Forwarded-Host and Forwarded carry the client's in any case.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub enum HostMode {
     /// `"origin"`: that of the endpoint's URL.
     Origin,
@@ -263,9 +287,24 @@ pub enum HostMode {
     Name(Box<str>),
 }
 
-impl Serialize for HostMode {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(match self {
+impl FromStr for HostMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "origin" => Ok(Self::Origin),
+            "pass" => Ok(Self::Pass),
+            name if is_host_name(name) => Ok(Self::Name(name.into())),
+            _ => {
+                Err(mistake!("`{text}` is not a host; allowed: \"origin\", \"pass\", or the name of a host"))
+            }
+        }
+    }
+}
+
+impl fmt::Display for HostMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
             Self::Origin => "origin",
             Self::Pass => "pass",
             Self::Name(name) => name,
@@ -273,19 +312,7 @@ impl Serialize for HostMode {
     }
 }
 
-impl<'de> Deserialize<'de> for HostMode {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        match text.as_str() {
-            "origin" => Ok(Self::Origin),
-            "pass" => Ok(Self::Pass),
-            name if is_host_name(name) => Ok(Self::Name(name.into())),
-            _ => Err(D::Error::custom(mistake!(
-                "`{text}` is not a host; allowed: \"origin\", \"pass\", or the name of a host"
-            ))),
-        }
-    }
-}
+text_serde!(HostMode, packed);
 
 impl Serialize for PoolConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -298,7 +325,7 @@ impl<'de> Deserialize<'de> for PoolConfig {
         let config = Self::deserialize(deserializer)?;
         #[cfg(not(target_arch = "wasm32"))]
         if let Some(problem) = config.problem() {
-            return Err(D::Error::custom(problem));
+            return Err(serde::de::Error::custom(problem));
         }
         Ok(config)
     }

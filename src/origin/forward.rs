@@ -1,21 +1,29 @@
 //! The head that goes to an origin.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::config::HostMode;
 use super::fields::{append_member, is_hop_by_hop, is_not_for_clients, named_in_connection};
 use super::pool::Endpoint;
+use super::rewrite::{PathRewrite, Secret, behind};
 use super::trace;
 use super::url::has_dot_segment;
 use crate::head::{Fields, Method, RequestHead, Target};
 
-/// How a route changes the path.
+/// How a route and its pool change a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Rewrite<'a> {
     /// Taken from the front of the path, where it is there as whole segments.
     pub strip_prefix: Option<&'a str>,
     /// Put in front of what is left.
     pub add_prefix: Option<&'a str>,
+    /// What the pool makes of the path that comes of that.
+    pub path: Option<&'a PathRewrite>,
+    /// The fields that the pool sets, and with an empty value takes out.
+    pub headers: &'a [(String, String)],
+    /// The pool's secret: where it goes, and what it is.
+    pub secret: Option<(&'a Secret, &'a str)>,
 }
 
 /// Who forwards, and what it says of the request.
@@ -87,6 +95,16 @@ pub fn forward(
         HostMode::Name(name) => fields.append("host", name),
     }
     say_who_asks(&mut fields, request);
+    for (name, value) in rewrite.headers {
+        let name = name.to_ascii_lowercase();
+        fields.remove(&name);
+        if !value.is_empty() {
+            fields.append(&name, value);
+        }
+    }
+    if let Some((secret, value)) = rewrite.secret {
+        fields.insert(&secret.field, &[&*secret.scheme, value].concat());
+    }
     append_member(&mut fields, "via", &format!("{} {}", protocol(request), hop.id));
     append_member(&mut fields, "cdn-loop", hop.id);
     fields.append("traceparent", hop.traceparent);
@@ -105,25 +123,16 @@ fn target(request: &RequestHead, endpoint: &Endpoint, rewrite: Rewrite<'_>) -> O
     if has_dot_segment(path) {
         return None;
     }
-    let rest = rewrite.strip_prefix.and_then(|prefix| strip_prefix(path, prefix)).unwrap_or(path);
+    let rest = rewrite.strip_prefix.and_then(|prefix| behind(path, prefix)).unwrap_or(path);
     let added = rewrite.add_prefix.unwrap_or_default().trim_matches('/');
+    let routed = if added.is_empty() { Cow::Borrowed(rest) } else { ["/", added, rest].concat().into() };
     let mut url = endpoint.url.to_string();
-    if !added.is_empty() {
-        url.push('/');
-        url.push_str(added);
-    }
-    url.push_str(rest);
+    url.push_str(&rewrite.path.map_or_else(|| Cow::Borrowed(&*routed), |path| path.apply(&routed)));
     if let Some(query) = request.target.query() {
         url.push('?');
         url.push_str(query);
     }
     Target::parse(&url).ok()
-}
-
-/// What follows the prefix, where it is there as whole segments: empty, or from its `/` on.
-fn strip_prefix<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
-    let rest = path.strip_prefix(prefix.trim_end_matches('/'))?;
-    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }
 
 /// The fields of a request that are for the origin.
@@ -180,193 +189,4 @@ fn protocol(request: &RequestHead) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::head::Client;
-    use crate::origin::{Pool, PoolConfig};
-    use proptest::prelude::*;
-
-    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    const HOP: Hop<'_> = Hop { id: "tidegate", loops_max: 0, request_id: "r1", traceparent: TRACE };
-
-    fn pool(url: &str) -> Pool {
-        let config = PoolConfig { url: Some(url.parse().unwrap()), ..Default::default() };
-        Pool::new("p", config)
-    }
-
-    fn request(url: &str, fields: &[(&str, &str)]) -> RequestHead {
-        let client = Client {
-            address: Some("2001:db8::1".parse().unwrap()),
-            protocol: Some("HTTP/2".into()),
-            ..Default::default()
-        };
-        let fields = Fields::from_pairs(fields.iter().copied());
-        RequestHead { fields, client: client.into(), ..RequestHead::new(Method::Get, url).unwrap() }
-    }
-
-    fn sent(request: &RequestHead, host: &HostMode) -> Result<RequestHead, NotForwarded> {
-        let pool = pool("https://origin.internal/v1");
-        forward(request, &pool.endpoints[0], host, Rewrite::default(), &HOP)
-    }
-
-    #[test]
-    fn the_target_is_base_path_and_rewritten_path_and_the_query_as_it_came() {
-        for (origin, strip, add, url, expected) in [
-            ("http://o:81", None, None, "/a/b?x=%20&y=a+b", "http://o:81/a/b?x=%20&y=a+b"),
-            ("http://o/v1/", None, None, "/", "http://o/v1/"),
-            ("http://o/v1", Some("/api"), None, "/api/users?", "http://o/v1/users?"),
-            ("http://o/v1", Some("/api"), None, "/api?x", "http://o/v1?x"),
-            ("http://o", Some("/api/"), None, "/api?x", "http://o/?x"),
-            ("http://o", Some("/api"), None, "/apix", "http://o/apix"),
-            ("http://o", Some("/api"), Some("/v2/"), "/api/x", "http://o/v2/x"),
-            ("http://o/v1", None, Some("in"), "/a%2Fb//c%c3", "http://o/v1/in/a%2Fb//c%c3"),
-            ("http://o", Some("/api"), None, "/api//evil.example/x", "http://o//evil.example/x"),
-        ] {
-            let rewrite = Rewrite { strip_prefix: strip, add_prefix: add };
-            let (pool, request) = (pool(origin), request(&format!("https://c{url}"), &[]));
-            let head = forward(&request, &pool.endpoints[0], &HostMode::Origin, rewrite, &HOP).unwrap();
-            assert_eq!(head.target.url(), expected, "{origin} {strip:?} {add:?} {url}");
-        }
-    }
-
-    #[test]
-    fn a_path_cannot_climb_out_of_its_base() {
-        for path in ["/%2e%2e/secret", "/a/.%2E", "/x/%2e/y"] {
-            let request = request(&format!("https://c{path}"), &[]);
-            assert_eq!(sent(&request, &HostMode::Origin), Err(NotForwarded::DotSegment), "{path}");
-        }
-    }
-
-    #[test]
-    fn the_origin_learns_who_asks_from_tidegate_alone() {
-        let lies = [
-            ("Forwarded", "for=1.1.1.1"),
-            ("X-Forwarded-For", "1.1.1.1"),
-            ("X-Forwarded-Port", "1"),
-            ("X-Real-IP", "1.1.1.1"),
-            ("True-Client-IP", "1.1.1.1"),
-            ("CF-Connecting-IP", "1.1.1.1"),
-            ("CF-Ray", "x"),
-            ("X-RateLimit-Tier", "enterprise"),
-            ("RateLimit", "x"),
-            ("X-Tidegate-Bypass", "1"),
-            ("Cache-Status", "x; hit"),
-            ("Proxy-Status", "x"),
-            ("X-Request-Id", "mine"),
-            ("Connection", "X-Forwarded-For, Forwarded, CDN-Loop"),
-            ("Accept", "*/*"),
-            ("Via", "1.1 lan"),
-            ("CDN-Loop", "other; x=1"),
-            ("traceparent", "nonsense"),
-            ("tracestate", "a=b"),
-        ];
-        let head = sent(&request("https://api.example.com:8443/", &lies), &HostMode::Origin).unwrap();
-        let expected = [
-            ("accept", "*/*"),
-            ("forwarded", "for=\"[2001:db8::1]\";proto=https;host=\"api.example.com:8443\""),
-            ("x-forwarded-for", "2001:db8::1"),
-            ("x-forwarded-proto", "https"),
-            ("x-forwarded-host", "api.example.com:8443"),
-            ("via", "1.1 lan, 2 tidegate"),
-            ("cdn-loop", "other; x=1, tidegate"),
-            ("traceparent", TRACE),
-            ("x-request-id", "r1"),
-        ];
-        let sorted = |fields: &Fields| {
-            let mut lines: Vec<_> = fields.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
-            lines.sort();
-            lines
-        };
-        assert_eq!(sorted(&head.fields), sorted(&Fields::from_pairs(expected)));
-    }
-
-    #[test]
-    fn addresses_are_written_as_forwarded_wants_them() {
-        for (address, node, plain) in [
-            (Some("192.0.2.1"), "for=192.0.2.1;", Some("192.0.2.1")),
-            (Some("::ffff:192.0.2.1"), "for=192.0.2.1;", Some("192.0.2.1")),
-            (None, "for=unknown;", None),
-        ] {
-            let mut request = request("http://c/", &[("X-Forwarded-For", "6.6.6.6")]);
-            let address = address.map(|address| address.parse().unwrap());
-            request.client = Client { address, ..Client::default() }.into();
-            let fields = sent(&request, &HostMode::Origin).unwrap().fields;
-            assert!(fields.get("forwarded").unwrap().starts_with(node), "{address:?}");
-            assert_eq!(fields.get("x-forwarded-for"), plain);
-        }
-    }
-
-    #[test]
-    fn what_was_for_one_hop_stays_behind_and_a_websocket_upgrade_goes_on() {
-        let one_hop = [
-            ("Connection", "upgrade, X-Hop"),
-            ("X-Hop", "1"),
-            ("Keep-Alive", "1"),
-            ("Proxy-Authorization", "Basic x"),
-            ("TE", "trailers, deflate"),
-            ("Transfer-Encoding", "chunked"),
-            ("Trailer", "x"),
-            ("Upgrade", "WebSocket"),
-            ("Sec-WebSocket-Key", "k"),
-        ];
-        let mut request = request("https://c/", &one_hop);
-        let fields = sent(&request, &HostMode::Origin).unwrap().fields;
-        for (name, value) in [("te", "trailers"), ("upgrade", "websocket"), ("sec-websocket-key", "k")] {
-            assert_eq!(fields.get_all(name).collect::<Vec<_>>(), [value]);
-        }
-        for name in
-            ["connection", "x-hop", "keep-alive", "proxy-authorization", "transfer-encoding", "trailer"]
-        {
-            assert!(!fields.contains(name), "{name}");
-        }
-        request.fields.insert("upgrade", "h2c");
-        assert!(!sent(&request, &HostMode::Origin).unwrap().fields.contains("upgrade"));
-    }
-
-    #[test]
-    fn the_origin_sees_the_host_that_the_config_says() {
-        for (host, expected) in [
-            (HostMode::Origin, None),
-            (HostMode::Pass, Some("c.example")),
-            (HostMode::Name("app.example".into()), Some("app.example")),
-        ] {
-            let request = request("https://c.example/", &[("Host", "lie.example")]);
-            let head = sent(&request, &host).unwrap();
-            assert_eq!(head.fields.get("host"), expected);
-            assert_eq!(head.fields.get("x-forwarded-host"), Some("c.example"));
-        }
-    }
-
-    #[test]
-    fn a_request_that_passed_here_before_is_a_loop() {
-        for (value, id, loops_max, is_loop) in [
-            ("tidegate", "tidegate", 0, true),
-            ("cloudflare, TideGate; x=1", "tidegate", 0, true),
-            ("tidegate", "tidegate-inner", 0, false),
-            ("tidegates, cloudflare", "tidegate", 0, false),
-            ("tidegate", "tidegate", 1, false),
-            ("tidegate, tidegate", "tidegate", 1, true),
-        ] {
-            let hop = Hop { id, loops_max, ..HOP };
-            let (pool, request) = (pool("http://o"), request("https://c/", &[("CDN-Loop", value)]));
-            let result = forward(&request, &pool.endpoints[0], &HostMode::Origin, Rewrite::default(), &hop);
-            assert_eq!(result.err() == Some(NotForwarded::LoopDetected), is_loop, "{value}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_request_always_stays_at_its_origin_and_under_its_base(path in "(/|%2e|\\.|a|%2F|\\\\|@|:|;){0,12}") {
-            let request = request(&format!("https://c/{path}"), &[]);
-            if let Ok(head) = sent(&request, &HostMode::Origin) {
-                prop_assert_eq!(head.target.authority(), "origin.internal");
-                prop_assert_eq!(head.target.path(), format!("/v1/{path}"));
-                let mut depth = 0;
-                for segment in path.replace("%2e", ".").split(['/', '\\']) {
-                    depth += if segment == ".." { -1 } else { 1 };
-                    prop_assert!(depth > 0);
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -52,7 +52,8 @@ pub fn needs_body(rules: &[FailWhen], head: &ResponseHead) -> bool {
 }
 
 /// `"x-error"`: the field is there; `"content-type: text/html*"`: with this value, `*` at its ends for anything.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct FieldPattern {
     name: Box<str>,
     value: Box<str>,
@@ -101,7 +102,7 @@ impl fmt::Display for FieldPattern {
     }
 }
 
-text_serde!(FieldPattern);
+text_serde!(FieldPattern, packed);
 
 /// What is wrong with the rules, where something is.
 #[cfg(not(target_arch = "wasm32"))]

@@ -30,6 +30,7 @@ pub mod pool;
 pub mod quantile;
 pub mod response;
 pub mod retry;
+pub mod rewrite;
 mod score;
 mod select;
 #[cfg(test)]

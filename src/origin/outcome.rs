@@ -102,6 +102,8 @@ pub enum Stop {
     BudgetSpent,
     /// The endpoints that are left asked for a longer wait than this request makes.
     RetryAfter,
+    /// The deployment lacks the secret that the pool shows its endpoints.
+    NoSecret,
     /// Every endpoint has as many requests as it may have at once.
     Full,
     /// Every endpoint's breaker is open.
@@ -121,6 +123,7 @@ impl Stop {
             Self::DeadlineSpent => "deadline spent",
             Self::BudgetSpent => "budget spent",
             Self::RetryAfter => "asked to wait",
+            Self::NoSecret => "no secret",
             Self::Full => "all busy",
             Self::BreakerOpen => "breaker open",
         }
@@ -149,6 +152,7 @@ impl Failure {
             Cause::Fetch(FetchError::Timeout) => 504,
             Cause::Fetch(FetchError::OverCap) => 503,
             Cause::Fetch(_) => 502,
+            Cause::NoEndpoint if self.stop == Stop::NoSecret => 500,
             Cause::NoEndpoint => 503,
         }
     }
@@ -164,6 +168,7 @@ impl Failure {
             Cause::Status(status) => (None, Some(status)),
             Cause::Fetch(error) => (Some(error.as_str()), None),
             Cause::NoEndpoint if self.stop == Stop::Full => (Some("connection_limit_reached"), None),
+            Cause::NoEndpoint if self.stop == Stop::NoSecret => (Some("proxy_configuration_error"), None),
             Cause::NoEndpoint => (Some("destination_unavailable"), None),
         };
         let next_hop = self.endpoint.and_then(|at| pool.endpoint(at)).map(|endpoint| &*endpoint.name);

@@ -1,6 +1,6 @@
 //! A pool as it is used: what is fixed ([`Pool`]) and what one isolate has learned ([`PoolState`]).
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::affinity::{self, Near};
 use super::breaker::{Admission, Breaker, BreakerState};
@@ -15,7 +15,7 @@ use crate::head::{Client, RequestHead};
 use crate::time::{Span, Timestamp};
 
 /// A pool with its endpoints, made once from a config.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pool {
     /// The name under `[origins]`.
     pub name: Box<str>,
@@ -26,7 +26,7 @@ pub struct Pool {
 }
 
 /// One endpoint of a pool.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Endpoint {
     /// What it is called in Proxy-Status, metrics and the log.
     pub name: Box<str>,

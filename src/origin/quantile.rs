@@ -3,10 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::Span;
 
 /// `"p95"`: what 95 of 100 stay below.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quantile(u8);
 
 impl Quantile {
@@ -22,7 +24,8 @@ impl Quantile {
 }
 
 /// `"p95 > 800ms"`: too many are slower than that.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct TooSlow {
     /// Which quantile ...
     pub quantile: Quantile,
@@ -54,10 +57,11 @@ impl fmt::Display for TooSlow {
     }
 }
 
-text_serde!(TooSlow);
+text_serde!(TooSlow, packed);
 
 /// When a second attempt is sent beside the first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub enum Hedge {
     /// After this quantile of the pool's latency.
     After(Quantile),
@@ -86,7 +90,7 @@ impl fmt::Display for Hedge {
     }
 }
 
-text_serde!(Hedge);
+text_serde!(Hedge, packed);
 
 /// How many latencies are kept.
 const SAMPLES: usize = 64;

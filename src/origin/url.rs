@@ -3,11 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::head::Target;
 
 /// An absolute `http` or `https` URL without user information, query and fragment: `https://app.example.com`
 /// or, with a base path that every request's path is put behind, `https://app.example.com/v1`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct OriginUrl {
     target: Target,
 }
@@ -104,7 +107,7 @@ impl fmt::Display for OriginUrl {
     }
 }
 
-text_serde!(OriginUrl);
+text_serde!(OriginUrl, packed);
 
 #[cfg(test)]
 mod tests {

@@ -244,6 +244,7 @@ export class Call {
       }
     };
     this.ctx.waitUntil(pump().catch(() => {}));
+    made.add(readable);
     return readable;
   }
 
@@ -270,7 +271,10 @@ export class Call {
   /** Two handles for one body. */
   tee(handle) {
     const body = content(handle);
-    return body instanceof ReadableStream ? body.tee() : [body, body];
+    if (!(body instanceof ReadableStream)) return [body, body];
+    const both = body.tee();
+    if (made.has(body)) both.forEach((one) => made.add(one));
+    return both;
   }
 
   /** A body of so many bytes that is poured together, and where to. */
@@ -282,8 +286,7 @@ export class Call {
   /** Where either end breaks off, the other does too. */
   pour(op, sink, handle) {
     const body = content(handle);
-    // The platform pipes no stream of its own making into another.
-    const native = body instanceof ReadableStream && !cuts.has(body);
+    const native = body instanceof ReadableStream && !made.has(body);
     const poured = native ? body.pipeTo(sink, { preventClose: true }) : pump(body, sink.getWriter());
     this.settle(op, poured.then(() => []));
   }
@@ -295,7 +298,7 @@ export class Call {
   /** The bytes from `start` up to `end`. */
   part(handle, start, end) {
     const { readable, writable } = new FixedLengthStream(end - start);
-    cuts.add(readable);
+    made.add(readable);
     this.ctx.waitUntil(cut(content(handle).getReader(), writable.getWriter(), start, end));
     return readable;
   }
@@ -437,12 +440,15 @@ export class Call {
 function fixed(body, length, ctx) {
   if (!(body instanceof ReadableStream) || length < 0) return body;
   const { readable, writable } = new FixedLengthStream(length);
-  ctx.waitUntil(body.pipeTo(writable).catch(() => {}));
+  const poured = made.has(body)
+    ? pump(body, writable.getWriter()).then(() => writable.close(), (error) => writable.abort(error))
+    : body.pipeTo(writable);
+  ctx.waitUntil(poured.catch(() => {}));
   return readable;
 }
 
-/** Bodies that `part` has cut. */
-const cuts = new WeakSet();
+/** Streams that were made here, and what they were teed into: the platform pipes none of them into another stream. */
+const made = new WeakSet();
 
 async function cut(reader, writer, start, end) {
   try {

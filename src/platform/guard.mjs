@@ -27,7 +27,8 @@ function revive() {
     dead = null;
     const vars = {};
     for (const [name, value] of Object.entries(bindings)) if (typeof value === "string") vars[name] = value;
-    wasm.start(String(deployed.config), String(deployed.checked), JSON.stringify(vars), traps);
+    const { packed, checked, config } = deployed;
+    wasm.start(String(packed), String(checked), String(config), JSON.stringify(vars), traps);
   } catch (error) {
     dead = error;
     console.error("tidegate: the wasm does not start:", error?.stack ?? error);

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use wasm_bindgen::prelude::*;
 
-use crate::config::Config;
+use crate::config::Compiled;
 use crate::flow::{self, Gate, Vars};
 use crate::head::Message;
 use crate::json;
@@ -28,22 +28,22 @@ enum Worker {
     /// A gate.
     Gate(Rc<Gate<Edge>>),
     /// The config is wrong: 503, with the list in the log.
-    Misconfigured(Rc<str>),
+    Misconfigured(&'static str),
 }
 
 thread_local! {
-    static WORKER: RefCell<Worker> = RefCell::new(Worker::Misconfigured("not started".into()));
+    static WORKER: RefCell<Worker> = const { RefCell::new(Worker::Misconfigured("not started")) };
 }
 
-/// Takes the config (JSON) and its stamp, the deployment's variables (a JSON object of texts), and how often this
-/// isolate's wasm has died before.
+/// Takes the config (packed, with its stamp, and as JSON for those who may see it), the deployment's variables (a JSON
+/// object of texts), and how often this isolate's wasm has died before.
 #[wasm_bindgen]
-pub fn start(config: &str, checked: &str, vars: &str, traps: u32) {
+pub fn start(packed: &str, checked: &str, config: &str, vars: &str, traps: u32) {
     console_error_panic_hook::set_once();
     let vars: Dict<String, String> = json::read(vars).unwrap_or_default();
-    let worker = match Config::deployed(config, checked) {
-        Ok(read) => Worker::Gate(Gate::new(read.compile(), config, Vars::new(&vars), traps)),
-        Err(problems) => Worker::Misconfigured(problems.into()),
+    let worker = match Compiled::deployed(packed, checked) {
+        Ok(site) => Worker::Gate(Gate::new(site, config, Vars::new(&vars), traps)),
+        Err(wrong) => Worker::Misconfigured(wrong),
     };
     WORKER.with(|slot| *slot.borrow_mut() = worker);
 }
@@ -55,11 +55,11 @@ pub fn serve(packed: String, request: JsValue, call: Call) {
     let edge = Edge::new(call);
     let worker = WORKER.with(|slot| match &*slot.borrow() {
         Worker::Gate(gate) => Ok(gate.clone()),
-        Worker::Misconfigured(problems) => Err(problems.clone()),
+        Worker::Misconfigured(wrong) => Err(*wrong),
     });
     executor::spawn(async move {
         let answer = match (worker, wire::request(packed)) {
-            (Err(problems), _) => misconfigured(&edge, &problems),
+            (Err(wrong), _) => misconfigured(&edge, wrong),
             (_, Err(wrong)) => own(&edge, Problem::plain(400, wrong, "")),
             (Ok(gate), Ok((head, has_body))) => {
                 let body = has_body.then_some(Body(request));
@@ -71,8 +71,8 @@ pub fn serve(packed: String, request: JsValue, call: Call) {
     executor::run();
 }
 
-fn misconfigured(edge: &Edge, problems: &str) -> Message<crate::head::ResponseHead, Body> {
-    edge.log(&["tidegate: the configuration is wrong: ", problems].concat());
+fn misconfigured(edge: &Edge, wrong: &str) -> Message<crate::head::ResponseHead, Body> {
+    edge.log(&["tidegate: the configuration is wrong: ", wrong].concat());
     own(edge, Problem::reduced_capacity("the gateway is not configured; its log says why", ""))
 }
 

@@ -16,16 +16,32 @@ export function passThrough(call, { passthrough = [] }) {
   if (!route) return refusal("no route");
   let path = url.pathname;
   if (route.strip && path.startsWith(route.strip)) path = path.slice(route.strip.length);
-  const target = route.url.replace(/\/$/, "") + (route.add ?? "") + (path.startsWith("/") ? path : `/${path}`) + url.search;
+  path = rewritten((route.add ?? "") + (path.startsWith("/") ? path : `/${path}`), route.rewrite);
+  const target = route.url.replace(/\/$/, "") + path + url.search;
   const headers = new Headers(request.headers);
   for (const name of [...headers.keys()]) if (NOT_BELIEVED.test(name)) headers.delete(name);
   headers.set("x-forwarded-host", url.host);
   headers.set("x-forwarded-proto", url.protocol.slice(0, -1));
   const client = env.TIDEGATE_LOCAL ? undefined : request.headers.get("cf-connecting-ip");
   if (client) headers.set("x-forwarded-for", client);
+  for (const [name, value] of Object.entries(route.fields ?? {})) value === "" ? headers.delete(name) : headers.set(name, value);
+  if (route.secret) {
+    const [field, scheme, name] = route.secret;
+    if (!env[name]) return refusal("the origin's secret is missing");
+    headers.set(field, scheme + env[name].trim());
+  }
   return fetch(target, { method: request.method, headers, body: request.body, redirect: "manual" }).catch(() =>
     refusal("the origin cannot be reached"),
   );
+}
+
+/** What the pool makes of a path: what stands for which front, and whether the rest stays. */
+function rewritten(path, rewrite) {
+  if (!rewrite) return path;
+  const [from, to, keepsRest] = rewrite;
+  const rest = path.slice(from?.length ?? 0);
+  if (from && (!path.startsWith(from) || (rest !== "" && !rest.startsWith("/")))) return path;
+  return keepsRest ? to + rest : to;
 }
 
 function matches(candidate, request, url) {

@@ -218,11 +218,13 @@ pub enum Incident {
     DeferredFailed,
     /// A delta of counters did not reach the metrics object.
     MetricsUnreachable,
+    /// A pool was left out, since the deployment lacks its secret.
+    SecretMissing,
 }
 
 impl Incident {
     /// In the order of their index. A new one goes to the end: counters on their way hold the index.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::KvError,
         Self::KvSlow,
         Self::ColoError,
@@ -236,6 +238,7 @@ impl Incident {
         Self::TruncatedBody,
         Self::DeferredFailed,
         Self::MetricsUnreachable,
+        Self::SecretMissing,
     ];
 
     /// As a label and in the log.
@@ -254,6 +257,7 @@ impl Incident {
             Self::TruncatedBody => "truncated-body",
             Self::DeferredFailed => "deferred-failed",
             Self::MetricsUnreachable => "metrics-unreachable",
+            Self::SecretMissing => "secret-missing",
         }
     }
 
@@ -269,7 +273,8 @@ impl Incident {
             | Self::AuthUnavailable
             | Self::Trap
             | Self::TruncatedBody
-            | Self::DeferredFailed => true,
+            | Self::DeferredFailed
+            | Self::SecretMissing => true,
         }
     }
 }

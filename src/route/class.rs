@@ -82,7 +82,8 @@ pub struct ClassConfig {
 }
 
 /// A Cache-Control that a config says, or `none`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct CacheControl(Box<str>);
 
 impl AssetConfig {
@@ -258,7 +259,7 @@ impl fmt::Display for CacheControl {
     }
 }
 
-text_serde!(CacheControl);
+text_serde!(CacheControl, packed);
 
 impl Default for AssetConfig {
     fn default() -> Self {

@@ -172,7 +172,8 @@ impl fmt::Display for Specificity {
 }
 
 /// A host to match: exact, or `*.` and a domain.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct HostPattern(Box<str>);
 
 impl HostPattern {
@@ -228,7 +229,7 @@ impl fmt::Display for HostPattern {
     }
 }
 
-text_serde!(HostPattern);
+text_serde!(HostPattern, packed);
 
 /// A method's name as a config writes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -270,7 +271,7 @@ text_serde!(MethodName);
 
 /// The fields that a request must have.
 #[derive(Deserialize, Serialize, Debug, Clone, PartialEq, Default)]
-#[serde(try_from = "Dict<String, String>", into = "Dict<String, String>")]
+#[serde(remote = "Self")]
 pub struct HeaderRules(Vec<(FieldName, Box<str>)>);
 
 impl HeaderRules {
@@ -305,6 +306,8 @@ impl From<HeaderRules> for Dict<String, String> {
         rules.0.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
     }
 }
+
+packed_serde!(HeaderRules as Dict<String, String>);
 
 #[cfg(test)]
 mod tests {

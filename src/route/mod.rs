@@ -77,7 +77,7 @@ fn plain_text() -> String {
 }
 
 /// One route, ready for use.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Route {
     /// Its name, for people, metrics and the `route` part of a partition.
     pub name: Rc<str>,
@@ -91,6 +91,7 @@ pub struct Route {
     /// Put in front of the path before the origin gets it.
     pub add_prefix: Option<PathPrefix>,
     /// What it says about caching; `enabled = false` where it is off.
+    #[serde(with = "cache::policy::whole")]
     pub cache: Rc<cache::Policy>,
     /// The policies that limit it. Empty: counted, not limited.
     pub limits: Vec<(PolicyName, Rc<PolicyConfig>)>,
@@ -129,7 +130,7 @@ impl fmt::Display for AmbiguousPath {
 }
 
 /// All routes, in the order of their precedence.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Table {
     routes: Vec<Rc<Route>>,
     fallback: Rc<Route>,

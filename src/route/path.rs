@@ -4,12 +4,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::path::without_last_slash;
 
 /// A path pattern: `*` stands for anything within a segment, `**` (a whole segment) for any number of
 /// segments, `{a,b}` for one of several. A final `/*` means everything below, as in Cloudflare's and Hono's
 /// patterns, and the parent itself: `/api/*` matches `/api`, `/api/`, `/api/a` and `/api/a/b`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct PathPattern {
     text: Box<str>,
     glob: Box<str>,
@@ -95,10 +98,11 @@ impl fmt::Display for PathPattern {
     }
 }
 
-text_serde!(PathPattern);
+text_serde!(PathPattern, packed);
 
 /// A path prefix of whole segments: `/v1`, `/app/v1`. A slash at the end is dropped.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct PathPrefix(Box<str>);
 
 impl PathPrefix {
@@ -139,7 +143,7 @@ impl fmt::Display for PathPrefix {
     }
 }
 
-text_serde!(PathPrefix);
+text_serde!(PathPrefix, packed);
 
 #[cfg(test)]
 mod tests {

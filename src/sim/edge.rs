@@ -250,7 +250,7 @@ impl Ports for Edge {
             "HEAD" => Rc::new([]),
             _ if head.is_bodiless() => Rc::new([]),
             _ if reply.breaks => reply.body.as_bytes()[..reply.body.len() / 2].into(),
-            _ => reply.body.as_bytes().into(),
+            _ => reply.body.clone().into(),
         };
         if reply.with_length && !head.is_bodiless() && !head.fields.contains("content-length") {
             head.fields.append("content-length", &reply.body.len().to_string());
@@ -343,6 +343,7 @@ impl Ports for Edge {
             let step = object::step(&mut table, &orders, self.now());
             if step.changed {
                 *stored = table.encode();
+                shared.ledger.borrow_mut().kept(object, step.expires_at, self.now());
             }
             Ok(batch::replies_text(&step.replies))
         };
@@ -358,6 +359,7 @@ impl Ports for Edge {
     }
 
     async fn api_key(&self, hash: &str, budget: Span) -> Result<Option<String>, PortError> {
+        self.shared.counts.borrow_mut().key_reads += 1;
         let read = || Ok(self.shared.api_keys.borrow().get(hash).cloned());
         self.ask(Helper::Kv, budget, read).await
     }
@@ -404,6 +406,7 @@ impl Ports for Edge {
         let ingest = || {
             let delta = Delta::decode(delta).map_err(|error| PortError::Failed(error.to_string()))?;
             shared.metrics.borrow_mut().ingest(&delta, self.now());
+            shared.ledger.borrow_mut().ingested(self.now());
             Ok(())
         };
         self.ask(Helper::Metrics, HANGS_FOR, ingest).await

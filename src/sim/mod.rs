@@ -21,16 +21,19 @@
 mod body;
 mod client;
 mod clock;
+pub mod cost;
 mod edge;
 mod fault;
+mod ledger;
 mod origin;
 mod stores;
+pub mod workload;
 mod world;
 
 pub use client::{Answer, Pending};
 pub use fault::{Fault, Helper};
 pub use origin::{Asked, Reply};
-pub use world::World;
+pub use world::{Counts, World};
 
 use crate::time::Span;
 

@@ -1,5 +1,7 @@
 //! Origins: what they were asked, and what they answer.
 
+use std::rc::Rc;
+
 use crate::head::{RequestHead, ResponseHead};
 use crate::origin::FetchError;
 use crate::time::{Span, Timestamp};
@@ -45,7 +47,7 @@ pub struct Reply {
     /// The head, or what comes instead of one.
     pub result: Result<ResponseHead, FetchError>,
     /// The body.
-    pub body: String,
+    pub body: Rc<str>,
     /// From the request to the head.
     pub after: Span,
     /// From the head to the last byte.
@@ -58,7 +60,7 @@ pub struct Reply {
 
 impl Reply {
     /// This status and body.
-    pub fn new(status: u16, body: impl Into<String>) -> Self {
+    pub fn new(status: u16, body: impl Into<Rc<str>>) -> Self {
         Self {
             result: Ok(ResponseHead::new(status)),
             body: body.into(),
@@ -70,12 +72,12 @@ impl Reply {
     }
 
     /// 200 with this body.
-    pub fn ok(body: impl Into<String>) -> Self {
+    pub fn ok(body: impl Into<Rc<str>>) -> Self {
         Self::new(200, body)
     }
 
     /// 200 with this Cache-Control.
-    pub fn cached(body: impl Into<String>, cache_control: &str) -> Self {
+    pub fn cached(body: impl Into<Rc<str>>, cache_control: &str) -> Self {
         Self::ok(body).field("cache-control", cache_control)
     }
 

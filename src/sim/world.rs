@@ -16,6 +16,7 @@ use super::client::{Answer, Pending, Request};
 use super::clock::{Clock, Tasks};
 use super::edge::Edge;
 use super::fault::{Fault, Helper};
+use super::ledger::Ledger;
 use super::origin::{Asked, Origin, Reply};
 use super::stores::{Colos, Kv};
 
@@ -25,21 +26,36 @@ pub const START: Timestamp = Timestamp::from_secs(1_789_000_000);
 /// How often something was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
+    /// Origins.
     pub origin: usize,
+    /// The Cache API.
     pub colo_reads: usize,
+    /// Deletes too.
     pub colo_writes: usize,
+    /// KV, for stored responses.
     pub kv_reads: usize,
     /// Deletes too: they cost the same.
     pub kv_writes: usize,
+    /// Records of API keys that were read from KV.
+    pub key_reads: usize,
+    /// The objects that hold quotas.
     pub limiter: usize,
+    /// The object that holds the counters.
     pub metrics: usize,
 }
 
 impl Counts {
+    /// Counts a read of colo or KV.
     pub fn reads(&mut self, helper: Helper) {
         *(if helper == Helper::Kv { &mut self.kv_reads } else { &mut self.colo_reads }) += 1;
     }
 
+    /// Calls of Durable Objects.
+    pub fn object_requests(&self) -> usize {
+        self.limiter + self.metrics
+    }
+
+    /// Counts a write.
     pub fn writes(&mut self, helper: Helper) {
         *(if helper == Helper::Kv { &mut self.kv_writes } else { &mut self.colo_writes }) += 1;
     }
@@ -67,6 +83,7 @@ pub struct Shared {
     pub origin: RefCell<Origin>,
     pub asked: RefCell<Vec<Asked>>,
     pub counts: RefCell<Counts>,
+    pub ledger: RefCell<Ledger>,
     pub log: RefCell<Vec<String>>,
     pub leaks: Rc<Cell<u32>>,
     /// Fetches that were dropped before they had an answer.
@@ -143,6 +160,7 @@ impl World {
             origin: RefCell::new(Box::new(|_| Reply::ok("hello"))),
             asked: RefCell::default(),
             counts: RefCell::default(),
+            ledger: RefCell::default(),
             log: RefCell::default(),
             leaks: Rc::default(),
             revoked: Cell::default(),
@@ -158,9 +176,15 @@ impl World {
     pub fn config(self, toml: &str) -> Self {
         let json: Value = toml::from_str(toml).unwrap_or_else(|error| panic!("{error}"));
         let checked = Config::from_json(&json).unwrap_or_else(|problems| panic!("{problems:#?}"));
-        let text = serde_json::to_string(&checked).unwrap();
-        let config = Config::deployed(&text, &stamp(&text)).unwrap_or_else(|wrong| panic!("{wrong}"));
-        *self.0.site.borrow_mut() = Some(Site { compiled: config.compile(), text });
+        self.with(&checked)
+    }
+
+    /// The same, of a config that was read.
+    pub fn with(self, checked: &Config) -> Self {
+        let packed = checked.compile().pack().unwrap();
+        let compiled = Compiled::deployed(&packed, &stamp(&packed)).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let text = serde_json::to_string(checked).unwrap();
+        *self.0.site.borrow_mut() = Some(Site { compiled, text });
         self
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use tidegate::config::Config;
+use tidegate::config::{Compiled, Config};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -349,7 +349,13 @@ fn build_writes_the_config_and_the_way_past_the_wasm() {
 server = { prefix = "/gate", on_trap = "refuse" }
 [origins.default]
 endpoints = [{ url = "http://b:2", priority = 1 }, { url = "http://a:1/base/", priority = 0 }]
+path = "/x/* -> /y/*"
+headers = { x-version = "7" }
+secret = "x-api-key: KEY"
+[origins.other]
+url = "http://c:3"
 [[routes]]
+origin = "other"
 name = "pages"
 match = { host = "*.example.com", path = "/a.b/{x,y}/*" }
 [[routes]]
@@ -362,13 +368,16 @@ add_prefix = "/v1/"
     let config: Value = serde_json::from_str(module["config"].as_str().unwrap()).unwrap();
     assert_eq!(config["routes"][1]["name"], "write");
     assert_eq!(config["limits"]["policies"]["tier"]["tiers"]["anonymous"], "20/1m");
+    let (rewrite, fields, secret) =
+        (["/x", "/y"], serde_json::json!({ "x-version": "7" }), ["x-api-key", "", "KEY"]);
+    let rewrite = serde_json::json!([rewrite[0], rewrite[1], true]);
     let expected = serde_json::json!([
-        { "name": "write", "host": r"^example\.com\.?$", "path": "^/caf%C3%A9(?:/[^/]+)*/new/?$",
+        { "rewrite": rewrite, "fields": fields, "secret": secret, "name": "write", "host": r"^example\.com\.?$", "path": "^/caf%C3%A9(?:/[^/]+)*/new/?$",
           "methods": ["GET", "POST", "HEAD"], "headers": { "x-a": true, "x-b": "1" },
           "url": "http://a:1/base", "strip": null, "add": "/v1" },
-        { "name": "pages", "host": r"^.+\.example\.com\.?$", "path": r"^/a\.b/(?:x|y)(?:/.*)?$",
-          "methods": null, "headers": {}, "url": "http://a:1/base", "strip": null, "add": null },
-        { "name": "rest", "host": null, "path": "^/", "methods": null, "headers": {},
+        { "rewrite": null, "fields": {}, "secret": null, "name": "pages", "host": r"^.+\.example\.com\.?$", "path": r"^/a\.b/(?:x|y)(?:/.*)?$",
+          "methods": null, "headers": {}, "url": "http://c:3", "strip": null, "add": null },
+        { "rewrite": rewrite, "fields": fields, "secret": secret, "name": "rest", "host": null, "path": "^/", "methods": null, "headers": {},
           "url": "http://a:1/base", "strip": null, "add": null },
     ]);
     assert_eq!(module["passthrough"], expected);
@@ -379,9 +388,10 @@ fn what_is_built_reads_back_as_what_was_checked() {
     let toml = fs::read_to_string("tidegate.toml").unwrap();
     for text in [&*toml, include_str!("../../src/bin/init.toml"), "[origins.default]\nurl = \"http://a\"\n"] {
         let module = built("read-back", text);
-        let [config, checked] = ["config", "checked"].map(|key| module[key].as_str().unwrap());
-        let read = Config::deployed(config, checked).unwrap();
-        assert_eq!(serde_json::to_value(&read).unwrap(), serde_json::from_str::<Value>(config).unwrap());
+        let [packed, checked, config] =
+            ["packed", "checked", "config"].map(|key| module[key].as_str().unwrap());
+        let read = Compiled::deployed(packed, checked).unwrap();
+        assert_eq!(read, serde_json::from_str::<Config>(config).unwrap().compile());
         assert!(read.limits.policies.get("tier").is_some());
     }
 }

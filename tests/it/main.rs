@@ -15,7 +15,9 @@ mod differential;
 mod faults;
 mod flow;
 mod histories;
+mod packed;
 mod reference;
+mod simulate;
 mod tidy;
 
 use tidegate::sim;

@@ -6,23 +6,33 @@ use serde_json::{Value, json};
 use tidegate::config::{Config, Problem};
 
 /// A key that no table has, and a name that every map takes.
-const PROBE: &str = "zzz";
+pub const PROBE: &str = "zzz";
 
 /// Every key there is, as `table.key`; `NAME` stands for a name that people give, and a list's items have its path.
 fn accepted_keys() -> BTreeSet<String> {
-    let mut keys = BTreeSet::new();
-    walk(&mut Vec::new(), &mut keys);
-    keys
+    accepted_paths().iter().map(shown).collect()
+}
+
+/// Every key there is.
+pub fn accepted_paths() -> BTreeSet<Path> {
+    let mut paths = BTreeSet::new();
+    walk(&mut Vec::new(), &mut paths);
+    paths
 }
 
 /// What comes before a value in a config: keys, and `[]` for "an item of the list".
-type Path = Vec<String>;
+pub type Path = Vec<String>;
 
-fn problem_at(path: &Path, value: Value) -> Option<Problem> {
-    let whole = path.iter().rev().fold(value, |value, step| match step.as_str() {
+/// A config that says only this.
+pub fn config_of(path: &Path, value: Value) -> Value {
+    path.iter().rev().fold(value, |value, step| match step.as_str() {
         "[]" => json!([value]),
         key => json!({ key: value }),
-    });
+    })
+}
+
+fn problem_at(path: &Path, value: Value) -> Option<Problem> {
+    let whole = config_of(path, value);
     let steps: Vec<&str> = path.iter().map(|step| if step == "[]" { "[0]" } else { step }).collect();
     let place = steps.join(".").replace(".[", "[");
     let below = if place.is_empty() { PROBE.to_owned() } else { format!("{place}.{PROBE}") };
@@ -30,7 +40,7 @@ fn problem_at(path: &Path, value: Value) -> Option<Problem> {
     problems.into_iter().find(|problem| problem.path.to_string() == below)
 }
 
-fn walk(path: &mut Path, keys: &mut BTreeSet<String>) {
+fn walk(path: &mut Path, keys: &mut BTreeSet<Path>) {
     let Some(problem) = problem_at(path, json!({ PROBE: 1 })) else {
         if path.last().is_some_and(|step| step != "[]") {
             path.push("[]".into());
@@ -43,7 +53,7 @@ fn walk(path: &mut Path, keys: &mut BTreeSet<String>) {
         Some(allowed) => {
             for key in allowed.split(", ") {
                 path.push(key.to_owned());
-                keys.insert(shown(path));
+                keys.insert(path.clone());
                 walk(path, keys);
                 path.pop();
             }
@@ -56,7 +66,7 @@ fn walk(path: &mut Path, keys: &mut BTreeSet<String>) {
     }
 }
 
-fn shown(path: &Path) -> String {
+pub fn shown(path: &Path) -> String {
     let steps =
         path.iter().filter(|step| *step != "[]").map(|step| if step == PROBE { "NAME" } else { step });
     steps.collect::<Vec<_>>().join(".")

@@ -12,7 +12,7 @@ const LAYERS: [&[&str]; 8] = [
     &["limit", "cache", "origin"],
     &["identity"],
     &["base64url", "head", "json", "path", "time", "size"],
-    &["list", "text"],
+    &["list", "packed", "text"],
 ];
 
 /// What rooms of one layer see of each other all the same: the admin's actions are asked of the ports.

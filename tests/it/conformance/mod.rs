@@ -162,7 +162,7 @@ impl Step {
         if let Some(reply) = &mut self.reply
             && reply.body.is_empty()
         {
-            reply.body = body_of(nth);
+            reply.body = body_of(nth).into();
         }
         let replied = self.reply.as_ref().and_then(|reply| reply.result.as_ref().ok());
         let expected = replied.map(|head| head.status).filter(|status| *status != 304);
