@@ -132,6 +132,5 @@ pub fn refuse<P: Ports>(visit: &Visit<P>, decision: &Decision) -> Option<Message
 
 /// Tells the client about its limits: on every answer of a limited route.
 pub fn tell<P: Ports>(visit: &Visit<P>, decision: &Decision, head: &mut ResponseHead) {
-    let limits = &visit.gate.site.limits;
-    fields::write(decision, limits.reset, limits.show_partition, visit.ports.now(), &mut head.fields);
+    fields::write(decision, &visit.gate.site.limits, visit.ports.now(), &mut head.fields);
 }

@@ -39,6 +39,19 @@ pub enum ResetForm {
     Delta,
 }
 
+/// Which header fields tell a client about its limits. `Retry-After` is there in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FieldsForm {
+    /// All there are.
+    #[default]
+    All,
+    /// `RateLimit-Policy` and `RateLimit`, as the IETF has them.
+    Standard,
+    /// `X-RateLimit-*`, for clients that take an earlier form of `RateLimit` for granted.
+    Legacy,
+}
+
 /// `[limits]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -51,6 +64,8 @@ pub struct LimitConfig {
     pub prefixes: Prefixes,
     /// How `X-RateLimit-Reset` tells the time. Default `"epoch"`.
     pub reset: ResetForm,
+    /// Which fields tell about limits. Default `"all"`.
+    pub fields: FieldsForm,
     /// Whether `RateLimit-Policy` and `RateLimit` carry `pk`, the hash of the partition. Default false.
     pub show_partition: bool,
 }
@@ -62,6 +77,7 @@ impl Default for LimitConfig {
             policies: Dict::default(),
             prefixes: Prefixes::default(),
             reset: ResetForm::default(),
+            fields: FieldsForm::default(),
             show_partition: false,
         }
     }
