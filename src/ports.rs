@@ -141,6 +141,9 @@ pub trait Ports: Clone + 'static {
         body: Self::Body,
         deadline: Span,
     ) -> impl Future<Output = Result<Message<ResponseHead, Self::Body>, FetchError>>;
+    /// The same body; `signal` is raised when it has ended, in whatever way. `length` is its length, where that is known.
+    /// `lone`: it ends where the client goes away, since nobody else wants it.
+    fn ending(&self, body: Self::Body, signal: &Self::Signal, length: Option<u64>, lone: bool) -> Self::Body;
     /// The same body, which breaks off where nothing comes for so long. `length` is its length, where that is known.
     fn watch(&self, body: Self::Body, idle: Span, length: Option<u64>) -> Self::Body;
 
@@ -172,6 +175,15 @@ pub trait Ports: Clone + 'static {
     ) -> impl Future<Output = Result<String, PortError>>;
     /// Has the limiter object of that name forget what it counted.
     fn reset_limit(&self, object: &str, budget: Span) -> impl Future<Output = Result<(), PortError>>;
+    /// Says something to the object of the queue of that name (`limit::queue` has both texts), and where it has to
+    /// wait its turn, waits for that at most for `patience`.
+    fn queue(
+        &self,
+        name: &str,
+        call: &str,
+        patience: Span,
+        budget: Span,
+    ) -> impl Future<Output = Result<String, PortError>>;
     /// The record of an API key, by the key's hash.
     fn api_key(&self, hash: &str, budget: Span) -> impl Future<Output = Result<Option<String>, PortError>>;
     /// 32 random bytes that nobody can guess, as text.

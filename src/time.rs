@@ -74,6 +74,9 @@ impl Span {
     /// No time at all.
     pub const ZERO: Self = Self(0);
 
+    /// For ever.
+    pub const MAX: Self = Self(u64::MAX);
+
     /// From milliseconds.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)

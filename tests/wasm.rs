@@ -34,7 +34,7 @@ fn response(fields: &[(&str, &str)]) -> ResponseHead {
 fn stored(fields: &[(&str, &str)]) -> StoredHead {
     let (request, response, policy) = (get("https://a.example/x", &[]), response(fields), Policy::default());
     let lifetime = storable(&request, &response, &policy, &Identity::anonymous(), NOW).unwrap();
-    let exchange = Exchange { request_time: NOW, response_time: NOW };
+    let exchange = Exchange::new(NOW, NOW);
     StoredHead::new(&request, &response, &lifetime, &policy, exchange)
 }
 

@@ -50,6 +50,7 @@ pub fn explain(config: &Config, request: &RequestHead) -> String {
     origin(&mut out, &compiled, request, route);
     cache(&mut out, request, route);
     limits(&mut out, config, route);
+    queue(&mut out, route);
     assets(&mut out, &compiled, request, route);
     let compressed = route.compress && compiled.compression.enabled;
     let _ = writeln!(out, "compress   {}", if compressed { "text, where the origin did not" } else { "off" });
@@ -77,7 +78,12 @@ fn origin(out: &mut String, compiled: &Compiled, request: &RequestHead, route: &
     let pools = route.pools.iter().filter_map(|at| compiled.pools.get(*at));
     for (at, pool) in pools.enumerate() {
         let _ = writeln!(out, "{} {}", if at == 0 { "origin    " } else { "  else    " }, pool_line(pool));
-        for endpoint in &pool.endpoints {
+        for (at, endpoint) in pool.endpoints.iter().enumerate() {
+            let part = match pool.split {
+                Some(split) if split.primary == at => " (primary)",
+                Some(_) => " (replica)",
+                None => "",
+            };
             let rewrite = Rewrite {
                 strip_prefix: route.strip_prefix.as_ref().map(|prefix| prefix.as_str()),
                 add_prefix: route.add_prefix.as_ref().map(|prefix| prefix.as_str()),
@@ -90,7 +96,7 @@ fn origin(out: &mut String, compiled: &Compiled, request: &RequestHead, route: &
                 Ok(head) => head.target.url().to_owned(),
                 Err(why) => format!("answered {}: {}", why.status(), why.as_str()),
             };
-            let _ = writeln!(out, "           {}. {asked}", endpoint.priority);
+            let _ = writeln!(out, "           {}. {asked}{part}", endpoint.priority);
         }
     }
 }
@@ -117,6 +123,15 @@ fn cache(out: &mut String, request: &RequestHead, route: &Route) {
     let _ = writeln!(out, "cache      {} in {}", ttl, layers.join(", "));
     let key = PrimaryKey::new(&request.target, &request.fields, &policy.key, &Identity::anonymous());
     let _ = writeln!(out, "  key      {}", key.as_str().escape_debug());
+}
+
+fn queue(out: &mut String, route: &Route) {
+    let Some((name, queue)) = &route.queue else { return };
+    let _ = write!(out, "queue      {name}: {} at once", queue.max_concurrent);
+    if let Some(quota) = queue.quota {
+        let _ = write!(out, ", {quota}");
+    }
+    let _ = writeln!(out, ", up to {} wait for {}", queue.max_length, queue.max_wait);
 }
 
 fn limits(out: &mut String, config: &Config, route: &Route) {

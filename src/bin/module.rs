@@ -17,8 +17,9 @@ pub fn module(file: &ConfigFile) -> Result<String, String> {
     let compiled = file.config.compile();
     let first = |route: &Route| {
         let pool = route.pools.first().and_then(|at| compiled.pools.get(*at))?;
-        let endpoint = pool.endpoints.iter().min_by_key(|endpoint| endpoint.priority)?;
-        Some((endpoint.url.to_string(), &pool.config))
+        let primary = pool.split.and_then(|split| pool.endpoint(split.primary));
+        let first = || pool.endpoints.iter().min_by_key(|endpoint| endpoint.priority);
+        Some((primary.or_else(first)?.url.to_string(), &pool.config))
     };
     let passthrough: Vec<Value> = compiled
         .table

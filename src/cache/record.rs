@@ -7,7 +7,7 @@ use super::stored::StoredHead;
 use super::variants::{Variant, VariantIndex};
 use crate::base64url;
 use crate::head::Fields;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 /// What a store holds under a storage key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,6 +118,9 @@ pub fn json_bytes(text: &str) -> usize {
     text.bytes().map(escaped).sum::<usize>() + 2
 }
 
+/// How many values the three flags have; what is above them is how far behind the response is.
+const FLAGS: u64 = 8;
+
 struct Writer(String);
 
 impl Writer {
@@ -160,6 +163,7 @@ impl Writer {
     fn response(&mut self, head: &StoredHead) {
         let flags = [head.no_cache, head.must_revalidate, head.immutable];
         let flags = flags.iter().rev().fold(0, |bits, flag| bits * 2 + u64::from(*flag));
+        let flags = head.behind.as_millis().saturating_mul(FLAGS) + flags;
         for number in [
             u64::from(head.status),
             head.response_time.as_millis(),
@@ -228,7 +232,8 @@ impl<'a> Parts<'a> {
             stale_if_error_secs: self.number()?,
             ..StoredHead::default()
         };
-        let flags: u8 = self.number()?;
+        let flags: u64 = self.number()?;
+        head.behind = Span::from_millis(flags / FLAGS);
         [head.no_cache, head.must_revalidate, head.immutable] = [1, 2, 4].map(|bit| flags & bit != 0);
         head.body_bytes = self.number::<u64>()?.checked_sub(1);
         let (first, last) = (self.number::<u64>()?.checked_sub(1), self.number()?);
@@ -326,6 +331,7 @@ mod tests {
         fn every_head_reads_back(
             numbers in (200_u16..=999, 0..u64::MAX / 2, any::<u32>(), any::<u32>(), any::<u32>(), any::<u32>()),
             flags in any::<[bool; 3]>(),
+            behind in prop_oneof![Just(0), 0..1_u64 << 59],
             body_bytes in proptest::option::of(0..u64::MAX / 2),
             part in proptest::option::of((0..u64::MAX / 2, 0..u64::MAX / 2)),
             selecting in proptest::collection::vec(("[a-z:-]{1,9}|accept|vary", proptest::option::of("[ -~]{0,9}")), 0..4),
@@ -347,6 +353,7 @@ mod tests {
                 selecting: Selecting(selecting.into_iter().map(boxed).collect()),
                 body_bytes,
                 part: part.map(|(first, last)| ByteRange { first, last }),
+                behind: Span::from_millis(behind),
             });
             prop_assert_eq!(Record::decode(&record.encode()), Ok(record.clone()));
             let Record::Response(head) = record else { return Ok(()) };

@@ -9,7 +9,7 @@ use super::variants::Selecting;
 use super::{date, validator};
 use crate::head::{Fields, RequestHead, ResponseHead};
 use crate::identity::Identity;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 /// A stored response without its body.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -40,6 +40,8 @@ pub struct StoredHead {
     pub body_bytes: Option<u64>,
     /// Which part of that the stored body is, where it is not all of it.
     pub part: Option<ByteRange>,
+    /// How far what it shows may lie before `response_time`: it may come from a replica.
+    pub behind: Span,
 }
 
 /// When a request went to the origin and when its answer came.
@@ -49,6 +51,22 @@ pub struct Exchange {
     pub request_time: Timestamp,
     /// When the head of the answer was there, or it was given up.
     pub response_time: Timestamp,
+    /// How far what the answer shows may lie before that, where somebody asks.
+    pub behind: Span,
+    /// How long the answer may be reused without asking again.
+    pub good_for: Span,
+}
+
+impl Exchange {
+    /// With an origin that knows all that there is.
+    pub const fn new(request_time: Timestamp, response_time: Timestamp) -> Self {
+        Self { request_time, response_time, behind: Span::ZERO, good_for: Span::MAX }
+    }
+
+    /// The moment up to which the answer shows all that was written.
+    pub fn as_of(self) -> Timestamp {
+        self.request_time.min(self.response_time.before(self.behind))
+    }
 }
 
 /// A stored response that the origin has confirmed.
@@ -111,17 +129,19 @@ impl StoredHead {
         if date::field(&fields, "date").is_none() {
             fields.insert("date", &exchange.response_time.to_http_date());
         }
+        let initial_age_secs =
+            date::initial_age(&response.fields, exchange.request_time, exchange.response_time);
+        let good_for = u32::try_from(exchange.good_for.saturating_sub(exchange.behind).as_secs());
+        let fresh_max = good_for.unwrap_or(u32::MAX).saturating_add(initial_age_secs);
+        let lifetime_secs = lifetime.fresh_secs.min(fresh_max);
+        let stale_max = fresh_max - lifetime_secs;
         let carried = ByteRange::carried(&fields).filter(|_| response.status == 206);
         Self {
             status: response.status,
             response_time: exchange.response_time,
-            initial_age_secs: date::initial_age(
-                &response.fields,
-                exchange.request_time,
-                exchange.response_time,
-            ),
-            lifetime_secs: lifetime.fresh_secs,
-            stale_while_revalidate_secs: lifetime.stale_while_revalidate_secs,
+            initial_age_secs,
+            lifetime_secs,
+            stale_while_revalidate_secs: lifetime.stale_while_revalidate_secs.min(stale_max),
             stale_if_error_secs: lifetime.stale_if_error_secs,
             no_cache: lifetime.no_cache,
             must_revalidate: lifetime.must_revalidate,
@@ -129,8 +149,14 @@ impl StoredHead {
             selecting: Selecting::new(&request.fields, &fields, &policy.vary),
             body_bytes: carried.map(|(_, complete)| complete).or_else(|| response.content_length()),
             part: carried.map(|(part, _)| part),
+            behind: exchange.behind,
             fields,
         }
+    }
+
+    /// The moment up to which it shows all that was written.
+    pub fn as_of(&self) -> Timestamp {
+        self.response_time.before(self.behind)
     }
 
     /// Seconds since the origin made it (RFC 9111, section 4.2.3).

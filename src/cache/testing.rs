@@ -44,7 +44,7 @@ pub(super) fn response(status: u16, pairs: &[(&str, &str)]) -> ResponseHead {
 
 /// An answer that came without delay.
 pub(super) fn at(now: Timestamp) -> Exchange {
-    Exchange { request_time: now, response_time: now }
+    Exchange::new(now, now)
 }
 
 /// A stored 200 that came at that moment.

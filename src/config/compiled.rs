@@ -83,6 +83,10 @@ impl Config {
             add_prefix: route.add_prefix.clone(),
             cache: Rc::new(self.cache_policy(route)),
             limits: limits.collect(),
+            queue: route.queue.as_ref().and_then(|name| {
+                let (name, queue) = self.limits.queues.entry(name.as_str())?;
+                Some((name.clone(), Rc::new(queue.clone())))
+            }),
             assets: route.assets,
             // What tidegate compresses has a weak tag, by which nothing can be changed.
             compress: route.compress && !route.require_precondition,

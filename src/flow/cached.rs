@@ -127,6 +127,9 @@ fn from_memory<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey) -> Option<Reply
     }
     let memory = visit.gate.memory.borrow();
     let held = memory.get(&visit.gate.searches.borrow().key(key));
+    if !held.iter().all(|held| visit.is_past(held.head.as_of())) {
+        return None;
+    }
     let groups = &visit.gate.groups.borrow();
     let (policy, identity) = (&visit.route.cache, &visit.identity);
     match reuse(&visit.request, held, None, groups, policy, identity, visit.ports.now()) {

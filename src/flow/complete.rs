@@ -58,7 +58,7 @@ pub async fn complete<P: Ports>(
         gap = held.head.gap(&visit.request);
     }
     let now = visit.ports.now();
-    let asked_at = exchange.map_or(now, |exchange| exchange.request_time);
+    let asked_at = exchange.map_or(now, Exchange::as_of);
     store::freshen(visit, key, found, &held, asked_at, lead);
     visit.notes.borrow_mut().answered_by = AnsweredBy::Origin;
     let ttl = Some(held.head.ttl(now));

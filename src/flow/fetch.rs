@@ -160,7 +160,7 @@ pub async fn revalidate<P: Ports>(
             let stored = freshened.not_stored.is_none();
             let fresh = held.with_head(freshened.head);
             if stored {
-                store::freshen(visit, key, found, &fresh, exchange.request_time, lead);
+                store::freshen(visit, key, found, &fresh, exchange.as_of(), lead);
             }
             let mut message = fresh.answer_with(visit, key, &how);
             for (name, value) in freshened.pass_on.iter() {
@@ -245,7 +245,7 @@ fn heed_head<P: Ports>(
     match after_head(&visit.request, &candidate.head, head, &visit.route.cache, &visit.identity, exchange) {
         HeadEffect::Freshen(freshened) if freshened.not_stored.is_none() => {
             let fresh = candidate.with_head(freshened.head);
-            store::freshen(visit, key, found, &fresh, exchange.request_time, None);
+            store::freshen(visit, key, found, &fresh, exchange.as_of(), None);
         }
         HeadEffect::Invalidate => store::forget(visit, key.clone()),
         HeadEffect::Freshen(_) | HeadEffect::None => {}

@@ -10,6 +10,7 @@ use crate::identity::Identity;
 use crate::limit::local::Refusals;
 use crate::list::Dict;
 use crate::origin::PoolState;
+use crate::origin::bookmark::Key;
 use crate::ports::Ports;
 use crate::record::{EndpointReport, EndpointState, Incident, Outbox};
 use crate::time::{Span, Timestamp};
@@ -52,6 +53,8 @@ pub struct Gate<P: Ports> {
     pub searches: RefCell<Searches>,
     /// Which cache groups were invalidated.
     pub groups: RefCell<Groups>,
+    /// What bookmarks are signed with.
+    pub bookmark_key: Key,
     /// Who is fetching what.
     pub flights: RefCell<Flights<P::Signal>>,
     /// What was learned of each pool of the site, in its order.
@@ -85,11 +88,16 @@ impl<P: Ports> Gate<P> {
     /// An isolate that has seen nothing. `traps` is how often this one lost its memory before.
     pub fn new(site: Compiled, text: &str, vars: Vars, traps: u32) -> Rc<Self> {
         let start = Timestamp::default();
+        // Without a secret of their own the admin token stands in, and without that the config.
+        let secrets = ["TIDEGATE_BOOKMARK_SECRET", "TIDEGATE_ADMIN_TOKEN"];
+        let mut secrets = secrets.into_iter().filter_map(|name| vars.all.get(name));
+        let secret = secrets.find(|secret| !secret.is_empty());
         let pools = site.pools.iter().map(|pool| PoolState::new(pool, start)).collect();
         Rc::new(Self {
             memory: RefCell::new(Memory::new(site.memory_bytes_max)),
             searches: RefCell::default(),
             groups: RefCell::default(),
+            bookmark_key: Key::new(secret.map_or(text, String::as_str)),
             flights: RefCell::default(),
             pools: RefCell::new(pools),
             refusals: RefCell::default(),

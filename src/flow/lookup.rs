@@ -182,6 +182,7 @@ impl<P: Ports> Found<P> {
                     .borrow()
                     .get(&visit.gate.searches.borrow().key(key))
                     .iter()
+                    .filter(|held| visit.is_past(held.head.as_of()))
                     .map(Candidate::held),
             );
         }
@@ -221,7 +222,7 @@ pub async fn look<P: Ports>(visit: &Visit<P>, layer: Layer, key: &PrimaryKey, fo
     }
 }
 
-/// Adds a stored response, unless it is older than what invalidated it.
+/// Adds a stored response, unless it is older than what invalidated it, or than what this client wrote.
 async fn add<P: Ports>(
     visit: &Visit<P>,
     layer: Layer,
@@ -230,7 +231,7 @@ async fn add<P: Ports>(
     body: P::Body,
     found: &mut Found<P>,
 ) {
-    if visit.gate.is_forgotten(primary, head.response_time) {
+    if visit.gate.is_forgotten(primary, head.as_of()) || !visit.is_past(head.as_of()) {
         return visit.ports.discard(body);
     }
     found.candidates.extend(take(visit, layer, key, head, body).await);

@@ -10,6 +10,7 @@
 mod admit;
 mod beside;
 mod cached;
+mod cdn;
 mod complete;
 mod fetch;
 mod flight;
@@ -22,8 +23,10 @@ mod lookup;
 mod origin;
 mod own;
 mod precondition;
+mod queue;
 mod report;
 mod slices;
+mod split;
 mod store;
 mod unanswered;
 mod visit;
@@ -80,6 +83,7 @@ pub async fn serve<P: Ports>(
         Settled::Refuse(why) => (gate.anonymous.clone(), Some(why), true),
     };
     let notes = RefCell::new(Notes::default());
+    let bookmark = split::bookmark(&gate, &route, &request, arrived);
     let visit = Rc::new(Visit {
         gate,
         ports,
@@ -89,6 +93,7 @@ pub async fn serve<P: Ports>(
         identity,
         id,
         arrived,
+        bookmark,
         notes,
     });
     if let Some(why) = rejected {
@@ -163,6 +168,8 @@ fn finish<P: Ports>(
     if let Some(decision) = &decision {
         admit::tell(visit, decision, &mut head);
     }
+    queue::tell(visit, &mut head);
+    split::tell(visit, &mut head);
     head.fields.insert("x-request-id", &visit.id);
     let bytes = head.content_length();
     visit.gate.outbox.borrow_mut().add(&visit.event(head.status, bytes));

@@ -1,7 +1,7 @@
 //! Fetch from origin: the attempts of one pool after another, driven.
 
 use crate::cache::stored::Exchange;
-use crate::head::{Fields, Message, Method, RequestHead, ResponseHead};
+use crate::head::{Message, Method, RequestHead, ResponseHead};
 use crate::origin::concurrency::QUEUE_STEP;
 use crate::origin::forward::{Hop, NotForwarded, Rewrite, forward};
 use crate::origin::lies::{LIE_BYTES_MAX, is_lie, needs_body};
@@ -9,11 +9,13 @@ use crate::origin::rewrite::Secret;
 use crate::origin::{Ask, Attempts, Cause, Failure, FetchError, Next, Pool, Stop, Try, response, trace};
 use crate::ports::Ports;
 use crate::record::Incident;
+use crate::route::Panic;
 use crate::route::path::PathPrefix;
-use crate::route::{Panic, asset};
 use crate::time::{Span, Timestamp};
 
+use super::cdn;
 use super::hedge::{Made, Sent};
+use super::queue;
 use super::visit::Visit;
 
 /// What came of asking the origins.
@@ -82,7 +84,7 @@ impl<P: Ports> Payload<P> {
     }
 }
 
-/// Asks the route's pool, and where it gives up the pools that it falls back to. `request` is the client's, perhaps
+/// Asks the route's pool, once there is a place, and where it gives up the pools that it falls back to. `request` is the client's, perhaps
 /// with conditions of the cache's own. `spare`: something better than a probable failure is at hand.
 pub async fn ask<P: Ports>(
     visit: &Visit<P>,
@@ -91,9 +93,40 @@ pub async fn ask<P: Ports>(
     spare: bool,
 ) -> Asked<P::Body> {
     visit.meet_client();
-    if let Some(answered) = ask_cdn(visit, request).await {
+    if let Some(answered) = cdn::ask(visit, request).await {
         return answered;
     }
+    let start = visit.ports.now();
+    let place = match queue::enter(visit).await {
+        Ok(place) => place,
+        Err(stop) => {
+            let exchange = Exchange::new(start, visit.ports.now());
+            let failure = Failure { cause: Cause::NoEndpoint, stop, tries: 0, endpoint: None };
+            let pool = visit.route.pools.first().copied().unwrap_or_default();
+            return Asked::Failed(Failed { response: None, failure, pool, exchange });
+        }
+    };
+    let asked = ask_pools(visit, request, body, spare).await;
+    let Some(place) = place else { return asked };
+    match asked {
+        Asked::Answered(message, exchange) => Asked::Answered(place.leave_with(visit, message), exchange),
+        Asked::Failed(Failed { response: Some(message), failure, pool, exchange }) => {
+            let response = Some(place.leave_with(visit, message));
+            Asked::Failed(Failed { response, failure, pool, exchange })
+        }
+        asked => {
+            place.leave(visit);
+            asked
+        }
+    }
+}
+
+async fn ask_pools<P: Ports>(
+    visit: &Visit<P>,
+    request: &RequestHead,
+    body: Option<P::Body>,
+    spare: bool,
+) -> Asked<P::Body> {
     let rng = &mut visit.gate.rng.borrow_mut().fork();
     let way = Way { visit, request, traceparent: trace::traceparent(&request.fields, rng) };
     let pools = &visit.gate.site.pools;
@@ -114,7 +147,7 @@ pub async fn ask<P: Ports>(
             let failure =
                 Failure { cause: Cause::NoEndpoint, stop: Stop::NoSecret, tries: 0, endpoint: None };
             let now = visit.ports.now();
-            let exchange = Exchange { request_time: now, response_time: now };
+            let exchange = Exchange::new(now, now);
             asked = Asked::Failed(Failed { response: None, failure, pool: *index, exchange });
             continue;
         }
@@ -128,50 +161,6 @@ pub async fn ask<P: Ports>(
         }
     }
     asked
-}
-
-/// What an asset's other host is told of a request: nothing that says who asks.
-const CDN_FIELDS: [&str; 8] = [
-    "accept",
-    "accept-encoding",
-    "accept-language",
-    "if-modified-since",
-    "if-none-match",
-    "if-range",
-    "range",
-    "user-agent",
-];
-
-/// Asks the host that the config moves this class of assets to. Where it fails or has no such file, the app's own origin
-/// is asked.
-async fn ask_cdn<P: Ports>(visit: &Visit<P>, request: &RequestHead) -> Option<Asked<P::Body>> {
-    if !visit.route.assets {
-        return None;
-    }
-    let url = asset::cdn_url(request, &visit.gate.site.assets)?;
-    let mut head = RequestHead::new(request.method.clone(), &url).ok()?;
-    head.fields = Fields::from_pairs(request.fields.iter().filter(|(name, _)| CDN_FIELDS.contains(name)));
-    head.fields.append("cdn-loop", &visit.gate.site.server.id);
-    let pool = visit.gate.site.pools.get(*visit.route.pools.first()?)?;
-    if !visit.may_fetch() {
-        return None;
-    }
-    let request_time = visit.ports.now();
-    let sent = visit.ports.fetch(&head, P::Body::default(), pool.config.attempt_timeout).await;
-    match sent {
-        Ok(message) if message.head.status != 404 && message.head.status < 500 => {
-            let exchange = Exchange { request_time, response_time: visit.ports.now() };
-            let clean = response::clean(message.head, &visit.gate.site.server.id);
-            Some(Asked::Answered(Message::new(clean, message.body), exchange))
-        }
-        other => {
-            if let Ok(message) = other {
-                visit.ports.discard(message.body);
-            }
-            visit.notes.borrow_mut().failover = true;
-            None
-        }
-    }
 }
 
 /// One request on its way to the origins.
@@ -195,14 +184,15 @@ impl<P: Ports> Way<'_, P> {
             replayable: payload.replayable(),
             last_resort,
             may_panic: visit.route.panic == Panic::Try,
-            wish: visit.wish(pool),
+            wish: visit.wish(index, pool, &self.request.method),
         };
+        visit.probe(index, pool);
         let start = ports.now();
         let mut attempts = Attempts::new(pool, &self.request.method, ask, start);
         let mut step = match self.start(index, pool, &mut attempts, last_resort).await {
             Some(Ok(step)) => step,
             Some(Err(failure)) => {
-                let exchange = Exchange { request_time: start, response_time: ports.now() };
+                let exchange = Exchange::new(start, ports.now());
                 return Asked::Failed(Failed { response: None, failure, pool: index, exchange });
             }
             None => return Asked::Refused(Refusal::NoPool),
@@ -217,7 +207,8 @@ impl<P: Ports> Way<'_, P> {
             let Made { by, request_time, sent } = made;
             let next =
                 visit.with_pool(index, |state, rng| attempts.report(state, by, &outcome, rng, response_time));
-            let exchange = Exchange { request_time, response_time };
+            let head = sent.as_ref().ok().and_then(|sent| sent.as_ref().ok()).map(|message| &message.head);
+            let exchange = visit.exchange((index, pool), by, head, (request_time, response_time));
             match (next, sent) {
                 (_, Err(refused)) => return Asked::Refused(Refusal::NotForwarded(refused)),
                 (Some(Next::Retry(again)), Ok(sent)) => {

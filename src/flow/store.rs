@@ -73,7 +73,7 @@ pub fn receive<P: Ports>(
     }
     cache.stored = true;
     let (theirs, ours) = visit.ports.tee(body);
-    let (asked, afresh) = (exchange.request_time, fwd == Fwd::Method);
+    let (asked, afresh) = (exchange.as_of(), fwd == Fwd::Method);
     if afresh {
         visit.gate.forget(key, asked);
     }
@@ -319,7 +319,7 @@ pub fn promote<P: Ports>(
     drop(lead);
     if candidate.layer == Layer::Kv && policy.takes(Layer::Colo, Some(length)) {
         let index = found.index.clone();
-        let (key, asked) = (key.clone(), candidate.head.response_time);
+        let (key, asked) = (key.clone(), candidate.head.as_of());
         let filling = Filling { visit: visit.clone(), key, index, asked, afresh: false, lead: None };
         let (head, body) = (candidate.head.clone(), visit.ports.body(bytes));
         visit.ports.defer(async move { filling.save(Layer::Colo, &head, body, length).await });

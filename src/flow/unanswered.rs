@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use crate::cache::{CacheStatus, Fwd};
 use crate::head::{Message, ResponseHead};
-use crate::origin::ProxyStatus;
 use crate::origin::forward::NotForwarded;
+use crate::origin::{ProxyStatus, Stop};
 use crate::ports::Ports;
-use crate::record::{AnsweredBy, Incident};
+use crate::record::{self, AnsweredBy, Incident};
 use crate::respond::Problem;
 
 use super::Reply;
@@ -41,7 +41,11 @@ pub fn failed<P: Ports>(visit: &Rc<Visit<P>>, failed: Failed<P::Body>, fwd: Opti
         visit.notes.borrow_mut().answered_by = AnsweredBy::Origin;
         return Reply { message, cache };
     }
-    visit.notes.borrow_mut().answered_by = AnsweredBy::Error;
+    visit.notes.borrow_mut().answered_by = match failure.stop {
+        Stop::QueueFull | Stop::QueueSlow => AnsweredBy::Limiter(record::Refusal::Capacity),
+        Stop::QueueUnreachable => AnsweredBy::Limiter(record::Refusal::LimiterUnreachable),
+        _ => AnsweredBy::Error,
+    };
     let status = match failure.status() {
         // RFC 9111, section 5.2.2.2.
         502 if visit.notes.borrow().unconfirmed => 504,
@@ -53,7 +57,9 @@ pub fn failed<P: Ports>(visit: &Rc<Visit<P>>, failed: Failed<P::Body>, fwd: Opti
     };
     let mut message = problem.into_message();
     if status == 503 {
-        message.head.fields.append("retry-after", RETRY_AFTER_SECS);
+        let queued = visit.notes.borrow().queued.filter(|_| failure.stop.is_capacity());
+        let wait = queued.map(|queued| queued.wait.as_secs_ceil().max(1).to_string());
+        message.head.fields.append("retry-after", wait.as_deref().unwrap_or(RETRY_AFTER_SECS));
     }
     message.head.fields.append("proxy-status", proxy_status.as_deref().unwrap_or_default());
     visit.own(message, cache)

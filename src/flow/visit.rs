@@ -3,17 +3,18 @@
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
-use crate::head::RequestHead;
+use crate::head::{Method, RequestHead};
 use crate::identity::Identity;
 use crate::origin::affinity::hash;
 use crate::origin::config::Selection;
-use crate::origin::{Affinity, Pool, PoolState, Wish};
+use crate::origin::{Affinity, Bookmark, Pool, PoolState, Wish};
 use crate::ports::Ports;
 use crate::record::{AnsweredBy, Event, Incident, Incidents, MethodClass, Verdict};
 use crate::route::Route;
 use crate::time::Timestamp;
 
 use super::gate::Gate;
+use super::queue::Queued;
 
 /// How many subrequests are kept for what follows an answer: storing it in the colo, and letting go of what it changes.
 const SUBREQUESTS_KEPT: u32 = 8;
@@ -36,6 +37,8 @@ pub struct Visit<P: Ports> {
     pub id: String,
     /// When it came.
     pub arrived: Timestamp,
+    /// Its client's last write, where that matters here and the client tells of it.
+    pub bookmark: Option<Bookmark>,
     /// For the record.
     pub notes: RefCell<Notes>,
 }
@@ -61,8 +64,12 @@ pub struct Notes {
     pub hedged: bool,
     /// The endpoint that was asked last.
     pub endpoint: Option<Rc<str>>,
+    /// Where the primary says that it is in its log.
+    pub position: Option<u64>,
     /// What went wrong in a helper.
     pub incidents: Incidents,
+    /// What the client is told of its queue.
+    pub queued: Option<Queued>,
     /// What is stored was not to be used before the origin confirmed it, and nothing came of asking.
     pub unconfirmed: bool,
 }
@@ -79,7 +86,9 @@ impl Default for Notes {
             failover: false,
             hedged: false,
             endpoint: None,
+            position: None,
             incidents: Incidents::default(),
+            queued: None,
             unconfirmed: false,
         }
     }
@@ -91,10 +100,13 @@ impl<P: Ports> Visit<P> {
         self.request.client.get_or_init(|| self.ports.client());
     }
 
-    /// What a pool's selection goes by of this request.
-    pub fn wish(&self, pool: &Pool) -> Wish {
+    /// What a pool's selection goes by of this request, which has this method there.
+    pub fn wish(&self, index: usize, pool: &Pool, method: &Method) -> Wish {
+        let now = self.ports.now();
+        let barred =
+            self.with_pool(index, |state, _| state.barred(pool, method, self.bookmark.as_ref(), now));
         let affinity = if pool.config.selection == Selection::Rendezvous { self.affinity(pool) } else { 0 };
-        Wish { affinity, near: pool.near(self.request.client()) }
+        Wish { affinity, near: pool.near(self.request.client()), barred: barred.unwrap_or_default() }
     }
 
     fn affinity(&self, pool: &Pool) -> u64 {
@@ -141,6 +153,7 @@ impl<P: Ports> Visit<P> {
             identity: self.identity.clone(),
             id: self.id.clone(),
             arrived: self.ports.now(),
+            bookmark: self.bookmark,
             // The platform counts both as one request.
             notes: RefCell::new(Notes { subrequests: self.notes.borrow().subrequests, ..Notes::default() }),
         }

@@ -8,6 +8,7 @@ use super::name::PolicyName;
 use super::partition::Partition;
 use super::policy::{Algorithm, Ask, QuotaPolicy, Take};
 use super::prefix::Prefixes;
+use super::queue::QueueConfig;
 use super::quota::{Allowance, MAX_AMOUNT, Quota};
 use crate::head::RequestHead;
 use crate::identity::{Identity, Tier};
@@ -60,6 +61,8 @@ pub struct LimitConfig {
     pub enabled: bool,
     /// The policies that routes name. A checked config always has `tier`, that of the file or [`super::builtin::tier`].
     pub policies: Dict<PolicyName, PolicyConfig>,
+    /// The queues that routes name.
+    pub queues: Dict<PolicyName, QueueConfig>,
     /// How much of an address makes a client.
     pub prefixes: Prefixes,
     /// How `X-RateLimit-Reset` tells the time. Default `"epoch"`.
@@ -75,6 +78,7 @@ impl Default for LimitConfig {
         Self {
             enabled: true,
             policies: Dict::default(),
+            queues: Dict::default(),
             prefixes: Prefixes::default(),
             reset: ResetForm::default(),
             fields: FieldsForm::default(),

@@ -32,6 +32,7 @@ pub mod policy;
 pub mod prefix;
 #[cfg(test)]
 mod properties;
+pub mod queue;
 pub mod quota;
 mod sliding_window;
 pub mod state;

@@ -70,6 +70,8 @@ pub struct Wish {
     pub affinity: u64,
     /// Which endpoints are near.
     pub near: Near,
+    /// The endpoints that it may not go to.
+    pub barred: Set,
 }
 
 /// The endpoints that say they are for this request's place.

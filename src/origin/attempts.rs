@@ -181,7 +181,7 @@ impl<'p> Attempts<'p> {
     /// A second attempt beside the first, at another endpoint where there is one. The budget pays for it.
     pub fn hedge(&mut self, state: &mut PoolState, rng: &mut fastrand::Rng, now: Timestamp) -> Option<Try> {
         let left = self.deadline.since(now);
-        let good = state.closed().and(state.roomy(self.pool));
+        let good = state.closed().without(self.ask.wish.barred).and(state.roomy(self.pool));
         let others = good.without(self.tried);
         let among = if others.is_empty() { good } else { others };
         let endpoint = select::choose(self.pool, state, among, self.ask.wish, rng, now)?;
@@ -226,7 +226,7 @@ impl<'p> Attempts<'p> {
     /// An endpoint that was not asked yet, at once; else a good one again, after a wait; else the least bad one.
     fn plan(&self, state: &mut PoolState, rng: &mut fastrand::Rng, now: Timestamp) -> Result<Plan, Stop> {
         let retry = &self.pool.config.retry;
-        let (closed, roomy) = (state.closed(), state.roomy(self.pool));
+        let (closed, roomy) = (state.closed().without(self.ask.wish.barred), state.roomy(self.pool));
         let fresh = self.fresh(state, now).and(roomy);
         let chosen = select::choose(self.pool, state, fresh, self.ask.wish, rng, now);
         let admitted = chosen.and_then(|at| Some((at, state.admits(self.pool, at, Span::ZERO, now)?)));
@@ -248,7 +248,7 @@ impl<'p> Attempts<'p> {
         if !closed.is_empty() {
             return Err(Stop::Full);
         }
-        match select::least_bad(self.pool, state, self.tried) {
+        match select::least_bad(self.pool, state, self.ask.wish.barred, self.tried) {
             Some(endpoint) if self.ask.last_resort && self.ask.may_panic && !self.panicked => {
                 Ok(Plan::now(endpoint, Admission::Panic))
             }
@@ -261,11 +261,13 @@ impl<'p> Attempts<'p> {
     /// where there is no other: its failure would be one that the client sees.
     fn fresh(&self, state: &PoolState, now: Timestamp) -> Set {
         let can_hide = self.repeatable && self.ask.replayable;
-        let is_alone = state.closed().is_empty();
+        let barred = self.ask.wish.barred;
+        let is_alone = state.closed().without(barred).is_empty();
         let patience = if can_hide || is_alone { Span::ZERO } else { self.pool.config.breaker.ejection_max };
         let all = 0..self.pool.endpoints.len();
         let admitted = Set::of(all.filter(|at| state.admits(self.pool, *at, patience, now).is_some()))
-            .without(self.tried);
+            .without(self.tried)
+            .without(barred);
         let sound = if can_hide { admitted } else { admitted.and(state.sound(self.pool, now)) };
         if sound.is_empty() { admitted } else { sound }
     }

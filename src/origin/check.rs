@@ -2,19 +2,24 @@
 
 use super::affinity::place_problem;
 use super::config::{
-    ATTEMPTS_MAX, BreakerConfig, ENDPOINTS_MAX, FALLBACKS_MAX, PoolConfig, RetryConfig, WEIGHT_MAX,
+    ATTEMPTS_MAX, BreakerConfig, ENDPOINTS_MAX, EndpointConfig, FALLBACKS_MAX, PoolConfig, RetryConfig,
+    WEIGHT_MAX,
 };
 use super::lies;
 use super::rewrite;
+use super::url::OriginUrl;
 use crate::time::Span;
 
 /// The largest `cost`.
 const COST_MAX: f64 = 1e9;
+/// The longest that a bookmark may hold.
+const BOOKMARK_TTL_MAX: Span = Span::from_secs(86_400);
 
 impl PoolConfig {
     /// The first thing that is wrong with a pool by itself: `where: what; allowed: ...`.
     pub(super) fn problem(&self) -> Option<String> {
         self.endpoint_problem()
+            .or_else(|| self.split_problem())
             .or_else(|| self.score.problem())
             .or_else(|| lies::problem(&self.fail_when))
             .or_else(|| self.attempt_problem())
@@ -25,7 +30,8 @@ impl PoolConfig {
 
     fn endpoint_problem(&self) -> Option<String> {
         match (&self.url, self.endpoints.len()) {
-            (None, 0) => return Some("no endpoint is given; allowed: `url` or `endpoints`".into()),
+            (None, 0) if self.split.is_some() => {}
+            (None, 0) => return Some("no endpoint is given; allowed: `url`, `endpoints` or `split`".into()),
             (Some(_), 1..) => {
                 return Some("`url` and `endpoints` are both given; allowed: one of the two".into());
             }
@@ -57,6 +63,50 @@ impl PoolConfig {
             }
         }
         None
+    }
+
+    fn split_problem(&self) -> Option<String> {
+        let split = self.split.as_ref()?;
+        let all: Vec<&str> = split.replicas.iter().chain([&split.primary]).map(|text| &**text).collect();
+        if let Some(twice) =
+            all.iter().enumerate().find(|(at, text)| all.iter().take(*at).any(|one| one == *text))
+        {
+            return Some(format!("split: `{}` is there twice; allowed: each endpoint once", twice.1));
+        }
+        if split.replicas.is_empty() || all.len() > ENDPOINTS_MAX {
+            let most = ENDPOINTS_MAX - 1;
+            return Some(format!(
+                "split.replicas: {} do not fit; allowed: 1 to {most}",
+                split.replicas.len()
+            ));
+        }
+        if self.url.is_some() {
+            return Some("`url` and `split` are both given; allowed: one of the two".into());
+        }
+        let known: Vec<&str> = self.endpoints.iter().map(EndpointConfig::label).collect();
+        for text in &all {
+            if known.is_empty() {
+                if let Err(error) = text.parse::<OriginUrl>() {
+                    return Some(format!("split: {error}, or the name of one of the `endpoints`"));
+                }
+            } else if !known.contains(text) {
+                return Some(format!("split: `{text}` is no endpoint; allowed: {}", known.join(", ")));
+            }
+        }
+        if let Some(other) = known.iter().find(|name| !all.contains(*name)) {
+            return Some(format!(
+                "split: `{other}` is neither; allowed: every endpoint as `primary` or among `replicas`"
+            ));
+        }
+        if split.probe.as_ref().is_some_and(|path| !path.starts_with('/')) {
+            return Some("split.probe: is no path; allowed: such as \"/lag\"".into());
+        }
+        if split.probe_every == Span::ZERO {
+            return Some("split.probe_every: no time at all; allowed: more than nothing".into());
+        }
+        (split.bookmark_ttl <= split.lag_max || split.bookmark_ttl > BOOKMARK_TTL_MAX).then(|| {
+            format!("split.bookmark_ttl: does not fit; allowed: more than split.lag_max, at most {BOOKMARK_TTL_MAX}")
+        })
     }
 
     fn attempt_problem(&self) -> Option<String> {
@@ -201,6 +251,28 @@ mod tests {
             (json!({"endpoints": [{"url": url, "regions": ["EU-WEST"]}]}), "endpoints[0].regions: `EU-WEST`"),
             (json!({"url": url, "affinity": "cookie"}), "`cookie` is nothing to go by"),
             (json!({"url": url, "score": {"response_time": 1.5}}), "score: its weights"),
+            (json!({"url": url, "split": {"primary": url, "replicas": ["https://b"]}}), "`url` and `split`"),
+            (json!({"split": {"primary": url, "replicas": []}}), "split.replicas: 0"),
+            (json!({"split": {"primary": url, "replicas": [url]}}), "split: `https://a` is there twice"),
+            (json!({"split": {"primary": "a", "replicas": [url]}}), "`a` is not the URL of an origin"),
+            (
+                json!({"endpoints": [{"url": url}], "split": {"primary": "a", "replicas": ["b"]}}),
+                "`b` is no endpoint",
+            ),
+            (
+                json!({"endpoints": [{"url": url}, {"url": "https://b"}, {"url": "https://c"}],
+                    "split": {"primary": "a", "replicas": ["b"]}}),
+                "`c` is neither",
+            ),
+            (json!({"split": {"primary": url, "replicas": ["https://b"], "probe": "lag"}}), "split.probe"),
+            (
+                json!({"split": {"primary": url, "replicas": ["https://b"], "probe_every": "0s"}}),
+                "split.probe_every",
+            ),
+            (
+                json!({"split": {"primary": url, "replicas": ["https://b"], "lag_max": "10m"}}),
+                "split.bookmark_ttl",
+            ),
             (json!({"url": url, "score": {"response_time_under": "0s"}}), "score.response_time_under"),
             (json!({"url": url, "breaker": {"latency": "p95"}}), "`p95` is no bound of latency"),
             (json!({"endpoints": vec![json!({"url": url}); 33]}), "endpoints: too many"),

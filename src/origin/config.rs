@@ -12,6 +12,7 @@ use super::outcome::FetchError;
 use super::quantile::TooSlow;
 use super::rewrite::{PathRewrite, Secret};
 use super::score::ScoreConfig;
+use super::split::SplitConfig;
 use super::url::{OriginUrl, is_host_name};
 use crate::head::Method;
 use crate::list::Dict;
@@ -40,6 +41,9 @@ pub struct PoolConfig {
     /// The endpoints. Not together with `url`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<EndpointConfig>,
+    /// Which endpoint is written to, where the others are only read. Without `endpoints` it has their URLs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split: Option<SplitConfig>,
     /// How one endpoint is chosen among those of the same priority.
     pub selection: Selection,
     /// By what the rendezvous selection keeps requests together.
@@ -98,6 +102,7 @@ impl Default for PoolConfig {
         Self {
             url: None,
             endpoints: Vec::new(),
+            split: None,
             selection: Selection::Priority,
             affinity: Affinity::default(),
             score: ScoreConfig::default(),
@@ -328,6 +333,15 @@ impl<'de> Deserialize<'de> for PoolConfig {
             return Err(serde::de::Error::custom(problem));
         }
         Ok(config)
+    }
+}
+
+impl PoolConfig {
+    /// The endpoints that `split` gives by their URLs.
+    pub(super) fn split_endpoints(&self) -> impl Iterator<Item = EndpointConfig> {
+        let split = self.split.iter().filter(|_| self.url.is_none() && self.endpoints.is_empty());
+        let urls = split.flat_map(|split| split.replicas.iter().chain([&split.primary]));
+        urls.filter_map(|url| url.parse().ok()).map(EndpointConfig::of)
     }
 }
 

@@ -17,6 +17,7 @@
 
 pub mod affinity;
 pub mod attempts;
+pub mod bookmark;
 pub mod breaker;
 #[cfg(not(target_arch = "wasm32"))]
 mod check;
@@ -35,12 +36,14 @@ mod score;
 mod select;
 #[cfg(test)]
 mod simulation;
+pub mod split;
 pub mod status;
 pub mod trace;
 pub mod url;
 
 pub use affinity::{Affinity, Wish};
 pub use attempts::{Ask, Attempts, Next, Try};
+pub use bookmark::Bookmark;
 pub use config::PoolConfig;
 pub use outcome::{Cause, Failure, FetchError, Outcome, Stop};
 pub use pool::{Pool, PoolState};

@@ -108,9 +108,20 @@ pub enum Stop {
     Full,
     /// Every endpoint's breaker is open.
     BreakerOpen,
+    /// Too many wait before it for a place.
+    QueueFull,
+    /// Its turn did not come in time.
+    QueueSlow,
+    /// The queue can't be reached, and its config says to refuse then.
+    QueueUnreachable,
 }
 
 impl Stop {
+    /// Whether the origin has enough to do.
+    pub fn is_capacity(self) -> bool {
+        matches!(self, Self::Full | Self::QueueFull | Self::QueueSlow)
+    }
+
     /// In words, for Proxy-Status and the log.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -126,6 +137,9 @@ impl Stop {
             Self::NoSecret => "no secret",
             Self::Full => "all busy",
             Self::BreakerOpen => "breaker open",
+            Self::QueueFull => "queue full",
+            Self::QueueSlow => "no turn in time",
+            Self::QueueUnreachable => "queue unreachable",
         }
     }
 }
@@ -167,7 +181,7 @@ impl Failure {
         let (error, received_status) = match self.cause {
             Cause::Status(status) => (None, Some(status)),
             Cause::Fetch(error) => (Some(error.as_str()), None),
-            Cause::NoEndpoint if self.stop == Stop::Full => (Some("connection_limit_reached"), None),
+            Cause::NoEndpoint if self.stop.is_capacity() => (Some("connection_limit_reached"), None),
             Cause::NoEndpoint if self.stop == Stop::NoSecret => (Some("proxy_configuration_error"), None),
             Cause::NoEndpoint => (Some("destination_unavailable"), None),
         };

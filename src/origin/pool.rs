@@ -10,6 +10,7 @@ use super::outcome::{FetchError, Outcome};
 use super::quantile::Samples;
 use super::retry::{Class, RetryBudget};
 use super::select::Set;
+use super::split::{Seen, Split};
 use super::url::OriginUrl;
 use crate::head::{Client, RequestHead};
 use crate::time::{Span, Timestamp};
@@ -23,6 +24,10 @@ pub struct Pool {
     pub config: PoolConfig,
     /// The endpoints; an index into them names one. At least one, at most [`super::config::ENDPOINTS_MAX`].
     pub endpoints: Vec<Endpoint>,
+    /// Which of them is written to, where the others are only read.
+    pub split: Option<Split>,
+    /// Of its name, for bookmarks.
+    pub hash: u64,
 }
 
 /// One endpoint of a pool.
@@ -63,8 +68,10 @@ impl Pool {
     /// From a checked config.
     pub fn new(name: &str, config: PoolConfig) -> Self {
         let single = config.url.iter().cloned().map(EndpointConfig::of);
-        let endpoints = single.chain(config.endpoints.iter().cloned()).map(Endpoint::new).collect();
-        Self { name: name.into(), endpoints, config }
+        let named = single.chain(config.endpoints.iter().cloned());
+        let mut endpoints: Vec<Endpoint> = named.chain(config.split_endpoints()).map(Endpoint::new).collect();
+        let split = config.split.as_ref().and_then(|split| Split::new(split, &mut endpoints));
+        Self { name: name.into(), endpoints, split, hash: affinity::hash(name.as_bytes()), config }
     }
 
     /// The endpoint at this index.
@@ -105,6 +112,8 @@ pub struct PoolState {
     pub(super) samples: Samples,
     /// Requests that wait for a place.
     queued: u32,
+    /// When its replicas were asked for their lag.
+    pub(super) probed: Timestamp,
 }
 
 /// After so long without an attempt, what was seen of an endpoint counts half: one that was slow or failing once would
@@ -127,6 +136,8 @@ pub(super) struct EndpointState {
     learned: Timestamp,
     /// How far it is behind its primary, where that is known.
     pub(super) lag: Option<Span>,
+    /// What it said of that.
+    pub(super) seen: Seen,
     /// When an attempt failed last.
     failed: Timestamp,
     gradient: Gradient,
@@ -213,6 +224,7 @@ impl PoolState {
             budget: RetryBudget::new(&pool.config.retry, now),
             samples: Samples::default(),
             queued: 0,
+            probed: Timestamp::default(),
         }
     }
 

@@ -16,7 +16,8 @@ pub struct Set(u32);
 const _: () = assert!(ENDPOINTS_MAX <= u32::BITS as usize);
 
 impl Set {
-    pub(super) const EMPTY: Self = Self(0);
+    /// None.
+    pub const EMPTY: Self = Self(0);
 
     pub(super) fn of(members: impl Iterator<Item = usize>) -> Self {
         members.fold(Self::default(), |mut set, at| {
@@ -71,11 +72,11 @@ pub(super) fn choose(
 }
 
 /// The ejected endpoint that is the least bad, those that were not `tried` first.
-pub(super) fn least_bad(pool: &Pool, state: &PoolState, tried: Set) -> Option<usize> {
+pub(super) fn least_bad(pool: &Pool, state: &PoolState, barred: Set, tried: Set) -> Option<usize> {
     let badness = |at: usize, state: &EndpointState, endpoint: &Endpoint| {
         (tried.contains(at), state.breaker.badness(), endpoint.priority)
     };
-    let all = state.endpoints.iter().zip(&pool.endpoints).enumerate();
+    let all = state.endpoints.iter().zip(&pool.endpoints).enumerate().filter(|(at, _)| !barred.contains(*at));
     all.min_by_key(|(at, (state, endpoint))| badness(*at, state, endpoint)).map(|(at, _)| at)
 }
 
@@ -294,8 +295,8 @@ mod tests {
     #[test]
     fn the_least_bad_is_one_that_was_not_tried_yet() {
         let (pool, state) = pool("priority", &[(0, 1), (0, 1), (1, 1)]);
-        assert_eq!(least_bad(&pool, &state, Set::default()), Some(0));
-        assert_eq!(least_bad(&pool, &state, set([0, 1])), Some(2));
-        assert_eq!(least_bad(&pool, &state, set([0, 1, 2])), Some(0));
+        assert_eq!(least_bad(&pool, &state, Set::EMPTY, Set::EMPTY), Some(0));
+        assert_eq!(least_bad(&pool, &state, Set::EMPTY, set([0, 1])), Some(2));
+        assert_eq!(least_bad(&pool, &state, Set::EMPTY, set([0, 1, 2])), Some(0));
     }
 }

@@ -222,14 +222,22 @@ export class Call {
     this.revocable?.delete(op);
   }
 
-  /** The same body, which breaks off where nothing comes for so long. `length` < 0: unknown. */
-  watch(handle, millis, length) {
+  /**
+   * The same body, which breaks off where nothing comes for so long (0: for ever), and raises the signal, where there is
+   * one, when it has ended. `length` < 0: unknown. `lone`: it ends where the client goes away.
+   */
+  watch(handle, millis, length, signal, lone) {
     const body = content(handle);
-    if (!(body instanceof ReadableStream)) return body ?? undefined;
+    if (!(body instanceof ReadableStream)) {
+      signal?.resolve([]);
+      return body ?? undefined;
+    }
     const { readable, writable } = length < 0 ? new IdentityTransformStream() : new FixedLengthStream(length);
     const pump = async () => {
       const reader = body.getReader();
       const writer = writable.getWriter();
+      // A client that is gone is told of by this alone: the request lives on for the sake of the signal.
+      if (lone) this.request.signal.addEventListener("abort", () => reader.cancel().catch(() => {}));
       try {
         for (;;) {
           // Only the origin's silence counts, not that of a client that does not read.
@@ -243,7 +251,7 @@ export class Call {
         await writer.abort(error);
       }
     };
-    this.ctx.waitUntil(pump().catch(() => {}));
+    this.ctx.waitUntil(pump().catch(() => {}).finally(() => signal?.resolve([])));
     made.add(readable);
     return readable;
   }
@@ -405,6 +413,12 @@ export class Call {
 
   reset_limit(op, name, millis) {
     this.settle(op, within(this.env.LIMITER.getByName(name).reset(), millis).then(() => []));
+  }
+
+  /** Says something to a queue's object, and waits for an answer that is not "wait" for so long. */
+  queue(op, name, call, patience, millis) {
+    const told = this.env.QUEUE.getByName(name).turn(call, patience);
+    this.settle(op, within(told, patience + millis).then((answer) => [answer]));
   }
 
   /** Hands counters over. */

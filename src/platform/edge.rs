@@ -43,7 +43,7 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn revoke(this: &Call, op: u32);
     #[wasm_bindgen(method)]
-    fn watch(this: &Call, body: &JsValue, millis: f64, length: f64) -> JsValue;
+    fn watch(this: &Call, body: &JsValue, millis: f64, length: f64, signal: &JsValue, lone: bool) -> JsValue;
     #[wasm_bindgen(method)]
     fn gather(this: &Call, op: u32, body: &JsValue, cap: f64);
     #[wasm_bindgen(method)]
@@ -96,6 +96,8 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn reset_limit(this: &Call, op: u32, object: &str, millis: f64);
     #[wasm_bindgen(method)]
+    fn queue(this: &Call, op: u32, name: &str, call: &str, patience: f64, millis: f64);
+    #[wasm_bindgen(method)]
     fn verify(this: &Call, op: u32, algorithm: &str, key: &str, signed: &[u8], signature: &[u8]);
     #[wasm_bindgen(method)]
     fn report(this: &Call, op: u32, delta: &str);
@@ -139,6 +141,11 @@ pub struct Body(pub JsValue);
 
 fn millis(span: Span) -> f64 {
     span.as_millis() as f64
+}
+
+/// As JavaScript is told a length: negative where it is unknown.
+fn known(length: Option<u64>) -> f64 {
+    length.map_or(-1.0, |bytes| bytes as f64)
 }
 
 fn failed(message: String) -> PortError {
@@ -328,8 +335,11 @@ impl Ports for Edge {
     }
 
     fn watch(&self, body: Body, idle: Span, length: Option<u64>) -> Body {
-        let length = length.map_or(-1.0, |bytes| bytes as f64);
-        Body(self.call.watch(&body.0, millis(idle), length))
+        Body(self.call.watch(&body.0, millis(idle), known(length), &JsValue::UNDEFINED, false))
+    }
+
+    fn ending(&self, body: Body, signal: &JsValue, length: Option<u64>, lone: bool) -> Body {
+        Body(self.call.watch(&body.0, 0.0, known(length), signal, lone))
     }
 
     async fn load(
@@ -355,8 +365,7 @@ impl Ports for Edge {
         length: Option<u64>,
         keep: Span,
     ) -> Result<(), PortError> {
-        let (key, keep) = (key.hex(), keep.as_secs_ceil() as f64);
-        let length = length.map_or(-1.0, |bytes| bytes as f64);
+        let (key, keep, length) = (key.hex(), keep.as_secs_ceil() as f64, known(length));
         let Message { head, body: Body(body) } = record;
         let operation = Operation::new(|op| match layer {
             Layer::Kv => {
@@ -385,6 +394,12 @@ impl Ports for Edge {
 
     async fn reset_limit(&self, object: &str, budget: Span) -> Result<(), PortError> {
         settled(Operation::new(|op| self.call.reset_limit(op, object, millis(budget)))).await.map(drop)
+    }
+
+    async fn queue(&self, name: &str, call: &str, patience: Span, budget: Span) -> Result<String, PortError> {
+        let (patience, budget) = (millis(patience), millis(budget));
+        let told = settled(Operation::new(|op| self.call.queue(op, name, call, patience, budget))).await?;
+        Ok(told.text.unwrap_or_default())
     }
 
     async fn api_key(&self, hash: &str, budget: Span) -> Result<Option<String>, PortError> {

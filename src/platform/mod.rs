@@ -14,6 +14,7 @@ use crate::flow::{self, Gate, Vars};
 use crate::head::Message;
 use crate::json;
 use crate::limit::object::StateTable;
+use crate::limit::queue::{self, Queue};
 use crate::limit::{batch, object};
 use crate::list::Dict;
 use crate::ports::Ports;
@@ -127,6 +128,23 @@ pub fn limiter_expire(state: &[u8], now: f64) -> js_sys::Array {
     let rings = object::expire(&mut table, Timestamp::from_millis(now as u64));
     let kept = js_sys::Uint8Array::from(&*table.encode());
     js_sys::Array::of2(&kept.into(), &rings.map_or(0.0, |at| at.as_millis() as f64).into())
+}
+
+/// A queue object's step: its stored form, what it is told, the time in milliseconds. Returns what to store, what the
+/// caller is told, what others are told (a line for each), when to look again, and when nothing is left (0: never).
+#[wasm_bindgen]
+pub fn queue_turn(state: &[u8], call: &str, now: f64) -> Result<js_sys::Array, JsError> {
+    let mut queue = Queue::decode(state).unwrap_or_default();
+    let call = queue::Call::read(call).ok_or_else(|| JsError::new("the call can't be read"))?;
+    let turn = queue.turn(&call, Timestamp::from_millis(now as u64));
+    let moment = |at: Option<Timestamp>| at.map_or(0.0, |at| at.as_millis() as f64);
+    Ok(js_sys::Array::of5(
+        &js_sys::Uint8Array::from(&*queue.encode()).into(),
+        &turn.answer.map(queue::Answer::text).unwrap_or_default().into(),
+        &queue::told_text(&turn.told).into(),
+        &moment(turn.wakes_at).into(),
+        &moment(turn.expires_at).into(),
+    ))
 }
 
 fn live(state: &str, now: Timestamp) -> Live {

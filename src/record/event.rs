@@ -220,11 +220,13 @@ pub enum Incident {
     MetricsUnreachable,
     /// A pool was left out, since the deployment lacks its secret.
     SecretMissing,
+    /// A replica did not say how far behind it is.
+    ProbeFailed,
 }
 
 impl Incident {
     /// In the order of their index. A new one goes to the end: counters on their way hold the index.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::KvError,
         Self::KvSlow,
         Self::ColoError,
@@ -239,6 +241,7 @@ impl Incident {
         Self::DeferredFailed,
         Self::MetricsUnreachable,
         Self::SecretMissing,
+        Self::ProbeFailed,
     ];
 
     /// As a label and in the log.
@@ -258,6 +261,7 @@ impl Incident {
             Self::DeferredFailed => "deferred-failed",
             Self::MetricsUnreachable => "metrics-unreachable",
             Self::SecretMissing => "secret-missing",
+            Self::ProbeFailed => "probe-failed",
         }
     }
 
@@ -272,6 +276,7 @@ impl Incident {
             | Self::LimiterUnreachable
             | Self::AuthUnavailable
             | Self::Trap
+            | Self::ProbeFailed
             | Self::TruncatedBody
             | Self::DeferredFailed
             | Self::SecretMissing => true,

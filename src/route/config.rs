@@ -36,6 +36,9 @@ pub struct RouteConfig {
     /// The policies that limit it, keys of `[limits.policies]`; default none: counted, not limited.
     #[serde(default)]
     pub limits: Vec<PolicyName>,
+    /// The queue in which its requests wait for the origin, a key of `[limits.queues]`; default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<PolicyName>,
     /// Whether the asset classes hold here; default true.
     #[serde(default = "yes")]
     pub assets: bool,
@@ -179,6 +182,7 @@ impl RouteConfig {
             limits: Vec::new(),
             assets: true,
             compress: true,
+            queue: None,
             retry_safe: false,
             require_precondition: false,
             panic: Panic::default(),

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cache;
 use crate::head::RequestHead;
+use crate::limit::queue::QueueConfig;
 use crate::limit::{PolicyConfig, PolicyName};
 use crate::list::sort_short;
 use crate::origin::Hedge;
@@ -95,6 +96,8 @@ pub struct Route {
     pub cache: Rc<cache::Policy>,
     /// The policies that limit it. Empty: counted, not limited.
     pub limits: Vec<(PolicyName, Rc<PolicyConfig>)>,
+    /// The queue in which its requests wait for the origin.
+    pub queue: Option<(PolicyName, Rc<QueueConfig>)>,
     /// Whether the asset classes hold here.
     pub assets: bool,
     /// Whether text may be compressed here.

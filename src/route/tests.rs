@@ -15,6 +15,7 @@ fn route(name: &str, matches: serde_json::Value) -> Route {
         add_prefix: None,
         cache: Rc::default(),
         limits: Vec::new(),
+        queue: None,
         assets: true,
         compress: true,
         retry_safe: false,

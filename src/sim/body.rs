@@ -111,6 +111,11 @@ impl Body {
         self
     }
 
+    /// When its last byte is here.
+    pub fn ends_at(&self) -> Timestamp {
+        self.content.as_ref().map_or(Timestamp::default(), |content| content.ends_at)
+    }
+
     pub fn encoded(mut self) -> Self {
         self.encoded = true;
         self

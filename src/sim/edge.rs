@@ -17,6 +17,7 @@ use super::body::{self, Body, Bytes, Content, Pipe};
 use super::clock::Signal;
 use super::fault::Helper;
 use super::origin::Asked;
+use super::queue;
 use super::stores::Kept;
 use super::world::Shared;
 
@@ -259,6 +260,15 @@ impl Ports for Edge {
         Ok(Message::new(head, Body::stream(content, &shared.leaks)))
     }
 
+    fn ending(&self, body: Body, signal: &Rc<Signal>, _: Option<u64>, _: bool) -> Body {
+        let (clock, signal, ends_at) = (self.shared.clock.clone(), signal.clone(), body.ends_at());
+        self.defer(async move {
+            clock.until(ends_at).await;
+            signal.raise();
+        });
+        body
+    }
+
     fn watch(&self, body: Body, idle: Span, _length: Option<u64>) -> Body {
         body.watched(self.now() + idle)
     }
@@ -356,6 +366,12 @@ impl Ports for Edge {
             Ok(())
         };
         self.ask(Helper::Limiter, budget, reset).await
+    }
+
+    async fn queue(&self, name: &str, call: &str, patience: Span, budget: Span) -> Result<String, PortError> {
+        let shared = &self.shared;
+        self.ask(Helper::Queue, budget, || Ok(())).await?;
+        queue::turn(&shared.queues, &shared.clock, (name, call), patience).await
     }
 
     async fn api_key(&self, hash: &str, budget: Span) -> Result<Option<String>, PortError> {

@@ -11,6 +11,8 @@ pub enum Helper {
     Kv,
     /// The objects that hold quotas.
     Limiter,
+    /// The objects that hold queues.
+    Queue,
     /// The object that holds the counters.
     Metrics,
 }

@@ -26,6 +26,7 @@ mod edge;
 mod fault;
 mod ledger;
 mod origin;
+mod queue;
 mod stores;
 pub mod workload;
 mod world;

@@ -18,6 +18,7 @@ use super::edge::Edge;
 use super::fault::{Fault, Helper};
 use super::ledger::Ledger;
 use super::origin::{Asked, Origin, Reply};
+use super::queue::QueueObject;
 use super::stores::{Colos, Kv};
 
 /// When every world begins: 2026-09-10 00:26:40 GMT.
@@ -79,6 +80,7 @@ pub struct Shared {
     pub kv: RefCell<Kv>,
     pub api_keys: RefCell<HashMap<String, String>>,
     pub limiters: RefCell<HashMap<String, Vec<u8>>>,
+    pub queues: RefCell<HashMap<String, QueueObject>>,
     pub metrics: RefCell<Live>,
     pub origin: RefCell<Origin>,
     pub asked: RefCell<Vec<Asked>>,
@@ -156,6 +158,7 @@ impl World {
             kv: RefCell::default(),
             api_keys: RefCell::default(),
             limiters: RefCell::default(),
+            queues: RefCell::default(),
             metrics: RefCell::new(Live::new(START)),
             origin: RefCell::new(Box::new(|_| Reply::ok("hello"))),
             asked: RefCell::default(),

@@ -455,3 +455,17 @@ fn a_key_is_made_here_and_what_puts_it_in_place_is_printed() {
         assert!(!said.ok && said.err.contains(expected), "{args:?}: {}", said.err);
     }
 }
+
+#[test]
+fn a_split_pool_is_explained_and_without_the_wasm_its_primary_answers() {
+    let split =
+        "[origins.default.split]\nprimary = \"http://p.example\"\nreplicas = [\"http://r.example\"]\n";
+    let config = file("split", split);
+    let text = explain(&config, &["GET", "/x"]);
+    assert!(text.contains("0. http://r.example/x (replica)\n"), "{text}");
+    assert!(text.contains("1. http://p.example/x (primary)\n"), "{text}");
+    let module = file("split.mjs", "");
+    tidegate(&["build", config.to_str().unwrap(), "-o", module.to_str().unwrap()]);
+    let built = std::fs::read_to_string(&module).unwrap();
+    assert!(built.contains("\"url\": \"http://p.example\""), "{built}");
+}

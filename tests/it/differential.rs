@@ -56,7 +56,7 @@ fn ours(status: u16, request: &[(&str, &str)], response: &Pairs, after_secs: u64
     let answer = ResponseHead { status, fields: Fields::from_pairs(pairs) };
     let (policy, nobody, came) = (Policy::default(), Identity::anonymous(), Timestamp::from_secs(CAME_SECS));
     let Ok(lifetime) = cache::storable(&asked, &answer, &policy, &nobody, came) else { return false };
-    let exchange = Exchange { request_time: came, response_time: came };
+    let exchange = Exchange::new(came, came);
     let stored = StoredHead::new(&asked, &answer, &lifetime, &policy, exchange);
     let now = Timestamp::from_secs(CAME_SECS + after_secs);
     matches!(

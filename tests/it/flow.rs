@@ -16,6 +16,7 @@ mod own;
 mod poisoning;
 mod preconditions;
 mod providers;
+mod queue;
 mod record;
 mod saas;
 mod semantics;

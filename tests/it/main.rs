@@ -17,6 +17,7 @@ mod flow;
 mod histories;
 mod packed;
 mod reference;
+mod replicas;
 mod simulate;
 mod tidy;
 

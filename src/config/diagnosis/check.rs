@@ -123,6 +123,7 @@ impl<'c> Check<'c> {
         let pools = self.names("/origins");
         let mut policies = self.names("/limits/policies");
         policies.extend((!policies.contains(&"tier")).then_some("tier"));
+        let queues = self.names("/limits/queues");
         let mut names = BTreeSet::new();
         let routes = self.placed();
         for (path, route) in &routes {
@@ -141,6 +142,9 @@ impl<'c> Check<'c> {
                 } else if route.limits.iter().take(at).any(|other| other == name) {
                     self.add(path, format!("`{name}` is there twice; allowed: each policy once"));
                 }
+            }
+            if let Some(name) = route.queue.as_ref().filter(|name| !queues.contains(&name.as_str())) {
+                self.add(path.key("queue"), unknown(name.as_str(), "not a queue", &queues));
             }
             if route.limits.len() > ROUTE_LIMITS_MAX {
                 let message =
@@ -266,6 +270,11 @@ impl<'c> Check<'c> {
                 for (key, message) in policy.problems(&identity.tiers) {
                     self.add(path.key(key), message);
                 }
+            }
+        }
+        for (name, queue) in limits.queues.iter() {
+            for (key, message) in queue.problems(&identity.tiers) {
+                self.add(path.key("queues").key(name.as_str()).key(key), message);
             }
         }
         let (name, policy) = builtin::tier();

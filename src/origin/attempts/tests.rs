@@ -9,7 +9,7 @@ const ASK: Ask = Ask {
     replayable: true,
     last_resort: true,
     may_panic: true,
-    wish: Wish { affinity: 0, near: Near::NONE },
+    wish: Wish { affinity: 0, near: Near::NONE, barred: Set::EMPTY },
 };
 
 struct Bench {

@@ -1,3 +1,4 @@
 // The Durable Objects, by the names under which wrangler.toml binds them.
 export { Limiter } from "./limiter.mjs";
 export { Metrics } from "./metrics.mjs";
+export { Queue } from "./queue.mjs";

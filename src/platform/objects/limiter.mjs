@@ -17,13 +17,6 @@ export class Limiter extends Stateful {
     return verdicts;
   }
 
-  /** One alarm an object: it is set where there is none, and looks again when it rings. */
-  async keep(state, expires) {
-    this.state = state;
-    this.ctx.storage.put("state", state);
-    if (expires > 0 && (await this.ctx.storage.getAlarm()) === null) this.ctx.storage.setAlarm(expires);
-  }
-
   /** Forgets what was counted. */
   async reset() {
     await this.load();

