@@ -13,9 +13,7 @@ import { Log, LogLevel, Miniflare, convertV4MiniflareOptions } from "miniflare";
 export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 export const ENTRY = join(ROOT, "src/platform/entry.mjs");
 const NATIVE = process.env.TIDEGATE_NATIVE ?? join(ROOT, "build/tidegate");
-const DEPLOYED = readFileSync(join(ROOT, "wrangler.toml"), "utf8");
-const COMPATIBILITY_DATE = /^compatibility_date = "(.*)"/m.exec(DEPLOYED)[1];
-const COMPATIBILITY_FLAGS = JSON.parse(/^compatibility_flags = (.*)/m.exec(DEPLOYED)[1]);
+const COMPATIBILITY_DATE = /^compatibility_date = "(.*)"/m.exec(readFileSync(join(ROOT, "wrangler.toml"), "utf8"))[1];
 const CRON = "* * * * *";
 const START_TIMEOUT_MS = 20_000;
 const STOP_TIMEOUT_MS = 3_000;
@@ -165,7 +163,6 @@ export async function runGate({ config, port: wantedPort = 0, state, env = {}, e
         modules,
         modulesRoot: "/",
         compatibilityDate: COMPATIBILITY_DATE,
-        compatibilityFlags: COMPATIBILITY_FLAGS,
         // The worker's own socket: miniflare's entry worker in front of it would change headers and bodies.
         unsafeBindings: [{
             name: "SOCKET",
