@@ -50,6 +50,7 @@ impl Part {
     fn read(text: &str) -> Result<Self, String> {
         let named =
             |name: &str| Some(name.trim()).filter(|name| !name.is_empty()).map(str::to_ascii_lowercase);
+        let segment = |place: &str| place.parse().ok().filter(|place| (1..=MAX_SEGMENT).contains(place));
         Ok(match text {
             "client" => Self::Client,
             "user" => Self::User,
@@ -71,10 +72,6 @@ impl Part {
             },
         })
     }
-}
-
-fn segment(place: &str) -> Option<u8> {
-    place.parse().ok().filter(|place| (1..=MAX_SEGMENT).contains(place))
 }
 
 impl fmt::Display for Part {
