@@ -175,6 +175,15 @@ pub trait Ports: Clone + 'static {
     ) -> impl Future<Output = Result<String, PortError>>;
     /// Has the limiter object of that name forget what it counted.
     fn reset_limit(&self, object: &str, budget: Span) -> impl Future<Output = Result<(), PortError>>;
+    /// Says something to the shield of this key (`cache::shield` has both texts), a record on further lines and its body
+    /// beside it; an answer comes back in the same way.
+    fn shield(
+        &self,
+        key: &StorageKey,
+        said: &str,
+        body: Option<&Self::Bytes>,
+        budget: Span,
+    ) -> impl Future<Output = Result<(String, Option<Self::Bytes>), PortError>>;
     /// Says something to the object of the queue of that name (`limit::queue` has both texts), and where it has to
     /// wait its turn, waits for that at most for `patience`.
     fn queue(

@@ -7,6 +7,7 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
+use tidegate::cache::policy::Ttl;
 use tidegate::cache::stored::Exchange;
 use tidegate::cache::{
     CacheStatus, Detail, Fwd, Layer, Policy, PrimaryKey, Record, StoredHead, reuse, storable,
@@ -14,10 +15,11 @@ use tidegate::cache::{
 use tidegate::config::{Compiled, Config, stamp};
 use tidegate::head::{Fields, Method, RequestHead, ResponseHead, Target};
 use tidegate::identity::{Identity, hex};
-use tidegate::limit::batch;
 use tidegate::limit::object::{self, StateTable};
-use tidegate::origin::ProxyStatus;
-use tidegate::time::Timestamp;
+use tidegate::limit::{PolicyConfig, batch};
+use tidegate::origin::{PoolConfig, ProxyStatus};
+use tidegate::route::{CacheSetting, RouteConfig};
+use tidegate::time::{Span, Timestamp};
 
 const NOW: Timestamp = Timestamp::from_secs(1_789_000_000);
 
@@ -153,13 +155,15 @@ fn a_sliding_window_is_the_same() {
     assert_eq!(hex(&table.encode()), "0204746965720001e0d40301c0dee2c5883401");
 }
 
-const CONFIG: &str = r#"{"origins":{"default":{"url":"https://app.example"}},"cache":{"kv_budget":"50ms"},
-"routes":[{"name":"api","match":{"path":"/api/*"},"limits":["tier"],"cache":"short"}],
-"limits":{"policies":{"tier":{"tiers":{"anonymous":"20/1m","free":"100/1m"}}}}}"#;
-
 #[test]
-fn a_config_is_read_and_compiled_the_same_way() {
-    let packed = serde_json::from_str::<Config>(CONFIG).unwrap().compile().pack().unwrap();
+fn a_config_is_compiled_packed_and_read_the_same_way() {
+    let pool = PoolConfig { url: "https://app.example".parse().ok(), ..PoolConfig::default() };
+    let api = RouteConfig { cache: Some(CacheSetting::Ttl(Ttl::Short)), ..RouteConfig::api("api") };
+    let mut config = Config { routes: vec![api], ..Config::default() };
+    config.origins.set("default".into(), pool);
+    config.limits.policies.set("tier".parse().unwrap(), PolicyConfig::default());
+    config.cache.kv_budget = Span::from_millis(50);
+    let packed = config.compile().pack().unwrap();
     let site = Compiled::deployed(&packed, &stamp(&packed)).unwrap();
     let route = site.table.classify(&get("https://edge.example/api/x", &[])).unwrap();
     assert_eq!((&*route.name, route.limits.len(), route.pools.len()), ("api", 1, 1));

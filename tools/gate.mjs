@@ -142,9 +142,10 @@ function oneAtATime(work) {
  * @param {string} [options.entry] the entry module
  * @param {(line: {level: string, message: string, timestamp: number}) => void} [options.onLog]
  * @param {boolean} [options.cron] whether to run the scheduled handler each minute (default true)
+ * @param {boolean} [options.twin] whether a second isolate shares all that the first one has outside its memory (default false)
  * @param {boolean} [options.tidegate] false for a plain worker without tidegate's bindings (the bench)
  */
-export async function runGate({ config, port: wantedPort = 0, state, env = {}, entry = ENTRY, onLog = () => {}, cron = true, tidegate = true }) {
+export async function runGate({ config, port: wantedPort = 0, state, env = {}, entry = ENTRY, onLog = () => {}, cron = true, twin = false, tidegate = true }) {
     const port = await findPort(wantedPort);
     const url = `http://127.0.0.1:${port}`;
     const modules = await bundle(entry, config);
@@ -154,26 +155,35 @@ export async function runGate({ config, port: wantedPort = 0, state, env = {}, e
         durableObjects: {
             LIMITER: { className: "Limiter", useSQLite: true },
             METRICS: { className: "Metrics", useSQLite: true },
+            SHIELD: { className: "Shield", useSQLite: true },
             QUEUE: { className: "Queue", useSQLite: true },
         },
         serviceBindings: { ASSETS: "www" },
     };
+    // The worker's own socket: miniflare's entry worker in front of it would change headers and bodies.
+    const socket = (port) => [{
+        name: "SOCKET",
+        type: "socket",
+        plugin: { package: join(ROOT, "tools/socket-plugin.mjs"), name: "socket" },
+        options: { port },
+    }];
     const workers = [{
         name: "tidegate",
         modules,
         modulesRoot: "/",
         compatibilityDate: COMPATIBILITY_DATE,
-        // The worker's own socket: miniflare's entry worker in front of it would change headers and bodies.
-        unsafeBindings: [{
-            name: "SOCKET",
-            type: "socket",
-            plugin: { package: join(ROOT, "tools/socket-plugin.mjs"), name: "socket" },
-            options: { port },
-        }],
+        unsafeBindings: socket(port),
         // Else each fetch to an origin goes through one more worker.
         stripCfConnectingIp: false,
         ...bindings,
     }];
+    const twinPort = twin && (await findPort(0));
+    if (twin) workers.push({
+        ...workers[0],
+        name: "twin",
+        unsafeBindings: socket(twinPort),
+        durableObjects: Object.fromEntries(Object.entries(bindings.durableObjects).map(([name, object]) => [name, { ...object, scriptName: "tidegate" }])),
+    });
     // Assets stand in a worker of their own, as miniflare puts a router in front of a worker that has them.
     if (tidegate) workers.push({
         name: "www",
@@ -212,6 +222,7 @@ export async function runGate({ config, port: wantedPort = 0, state, env = {}, e
     return {
         url,
         port,
+        twin: twin && `http://127.0.0.1:${twinPort}`,
         pid,
         miniflare,
         /** Runs the scheduled handler now. */

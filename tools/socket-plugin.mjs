@@ -15,7 +15,7 @@ export const plugins = {
             return {
                 services: [],
                 extensions: [],
-                sockets: [{ name: "front", address: `127.0.0.1:${socket.port}`, service, http: {} }],
+                sockets: [{ name: `front:${options.config.name}`, address: `127.0.0.1:${socket.port}`, service, http: {} }],
             };
         },
     },

@@ -34,7 +34,8 @@ impl Layer {
 
 /// How long the named classes last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), serde(default))]
 pub struct Classes {
     /// `"short"`, default 60s.
     pub short: Span,
@@ -154,22 +155,40 @@ pub enum SetCookie {
     Store,
 }
 
+/// Among whom one request to the origin answers all that ask for the same at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Collapse {
+    /// Those of one isolate.
+    #[default]
+    Isolate,
+    /// All of them, by an object for each key.
+    Global,
+}
+
 /// When a response is worth a write to KV, which costs as much as ten reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KvAdmission {
     /// Every time it is stored.
     Always,
-    /// When it was asked for twice in its window, or lives for an hour or longer.
+    /// When it was asked for twice in its window, or at once where it lives long and is not tiny.
     #[default]
     SecondRequest,
 }
 
-/// A lifetime shorter than this is not worth a KV write, which KV would keep for a minute anyway.
+/// A lifetime shorter than this is never worth a KV write, which KV would keep for a minute anyway.
 const KV_LIFETIME_SECS_MIN: u32 = 60;
 
-/// A lifetime from which on a KV write pays without waiting for a second request.
+/// Nor is one shorter than this, unless it is to be written every time: others see a write after up to a minute, and
+/// have to have something of it.
+const KV_LIFETIME_SECS_PAYS: u32 = 120;
+
+/// A lifetime from which on a KV write pays without waiting for a second request, ...
 const KV_LIFETIME_SECS_LONG: u32 = 3600;
+
+/// ... where the origin would have to send so much again.
+const KV_BYTES_MIN: u64 = 2 << 10;
 
 /// Lifetimes for statuses about which the origin said nothing: `{"404" = "1m", "410" = "5m"}`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -205,7 +224,8 @@ packed_serde!(Negative as Dict<String, Span>);
 
 /// What a route says about caching.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), serde(default))]
 pub struct Policy {
     /// Whether anything is stored or reused at all; default true.
     pub enabled: bool,
@@ -247,6 +267,10 @@ pub struct Policy {
     pub object_bytes_max: Size,
     /// When a KV write pays; default `"second_request"`.
     pub kv_admission: KvAdmission,
+    /// Among whom one request to the origin answers all; default `"isolate"`.
+    pub collapse: Collapse,
+    /// How long a request waits for another one's answer before it asks the origin itself; default 5s.
+    pub collapse_wait: Span,
     /// Whether a part of a response (206) may be stored, for requests of what lies in it; default false.
     pub partial: bool,
     /// Large responses are fetched and stored in aligned slices of this size; default none: as they are.
@@ -280,6 +304,8 @@ impl Default for Policy {
             memory_object_bytes_max: Size::from_kib(256),
             object_bytes_max: Size::from_mib(20),
             kv_admission: KvAdmission::SecondRequest,
+            collapse: Collapse::Isolate,
+            collapse_wait: Span::from_secs(5),
             partial: false,
             slice: None,
             classes: Classes::default(),
@@ -315,12 +341,20 @@ impl Policy {
         }
     }
 
-    /// Whether a response with this lifetime, asked for so many times in its window, is worth a KV write.
-    pub fn kv_pays(&self, lifetime_secs: u32, requests: u32) -> bool {
-        lifetime_secs >= KV_LIFETIME_SECS_MIN
-            && match self.kv_admission {
-                KvAdmission::Always => true,
-                KvAdmission::SecondRequest => requests >= 2 || lifetime_secs >= KV_LIFETIME_SECS_LONG,
+    /// Whether a response with this lifetime and a body of so many bytes, asked for so many times in its window, is worth
+    /// a KV write.
+    pub fn kv_pays(&self, lifetime_secs: u32, body_bytes: u64, requests: u32) -> bool {
+        let at_once = || lifetime_secs >= KV_LIFETIME_SECS_LONG && body_bytes >= KV_BYTES_MIN;
+        self.kv_may_pay(lifetime_secs)
+            && (self.kv_admission == KvAdmission::Always || requests >= 2 || at_once())
+    }
+
+    /// Whether a response with this lifetime is ever worth one.
+    pub fn kv_may_pay(&self, lifetime_secs: u32) -> bool {
+        lifetime_secs
+            >= match self.kv_admission {
+                KvAdmission::Always => KV_LIFETIME_SECS_MIN,
+                KvAdmission::SecondRequest => KV_LIFETIME_SECS_PAYS,
             }
     }
 }

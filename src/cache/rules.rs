@@ -103,7 +103,8 @@ pub enum ReadingMethod {
 
 /// What makes two requests the same, apart from the path.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), serde(default))]
 pub struct KeyRules {
     /// Query parameters that do not count; default none.
     pub drop: Vec<NamePattern>,
@@ -177,7 +178,8 @@ pub enum Compare {
 
 /// How Vary is read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), serde(default))]
 pub struct VaryRules {
     /// How Accept-Encoding is compared; default `"exact"`.
     pub accept_encoding: Compare,

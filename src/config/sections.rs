@@ -15,7 +15,8 @@ use crate::time::Span;
 
 /// A whole config file.
 #[derive(Deserialize, Serialize, Debug, Clone, PartialEq, Default)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), serde(default))]
 pub struct Config {
     /// `[server]`
     pub server: ServerConfig,
@@ -37,7 +38,8 @@ pub struct Config {
 
 /// `[server]`
 #[derive(Deserialize, Serialize, Debug, Clone, PartialEq)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), serde(default))]
 pub struct ServerConfig {
     /// Where tidegate's own pages and endpoints are; default `/_tidegate`.
     pub prefix: crate::route::path::PathPrefix,
@@ -65,7 +67,8 @@ impl Default for ServerConfig {
 
 /// `[cache]`
 #[derive(Deserialize, Serialize, Debug, Clone, PartialEq)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), serde(default))]
 pub struct CacheSection {
     /// How much of the isolate's memory stored responses may take; default 24MiB.
     pub memory_bytes_max: Size,

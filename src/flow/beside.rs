@@ -7,8 +7,8 @@ use crate::cache::{Layer, PrimaryKey, Record, StoredHead};
 use crate::ports::{Loaded, Ports};
 use crate::record::Incident;
 
+use super::keep;
 use super::lookup::{self, Candidate, Place};
-use super::store;
 use super::visit::Visit;
 
 /// The newest head of a body that lies here, in this layer or one that is asked before it.
@@ -46,7 +46,8 @@ pub fn freshen<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey, candidate: &Can
     // Where the body came from the colo, KV has it as well only if that paid at the first request.
     let from_kv = candidate.layer == Layer::Kv;
     let requests = if from_kv { visit.gate.stored_again(key, visit.ports.now()) } else { 1 };
-    let pays = policy.takes(Layer::Kv, head.stored_bytes()) && policy.kv_pays(head.lifetime_secs, requests);
+    let pays = policy.takes(Layer::Kv, head.stored_bytes())
+        && policy.kv_pays(head.lifetime_secs, head.stored_bytes().unwrap_or(0), requests);
     let layers = [Some(Layer::Colo), pays.then_some(Layer::Kv)];
     let (visit, key) = (visit.clone(), key.clone());
     visit.clone().ports.defer(async move {
@@ -56,7 +57,7 @@ pub fn freshen<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey, candidate: &Can
             }
             let record = Record::Freshened(place.born, (*head).clone()).encode();
             let record = Loaded::new(record, P::Body::default());
-            let keep = store::keep(&visit.route.cache, &head);
+            let keep = keep::span(&visit.route.cache, &head);
             let saved = visit.ports.save(layer, &place.key.beside(), record, Some(0), keep).await;
             if let Err(error) = saved {
                 visit.late_incident(

@@ -4,23 +4,22 @@ use std::rc::Rc;
 
 use crate::cache::reuse::{Forward, Revalidate, Serve};
 use crate::cache::validator::{self, remove_conditions};
-use crate::cache::{CacheStatus, Detail, Fwd, Layer, PrimaryKey, Reuse, content, reuse};
+use crate::cache::{
+    CacheStatus, Collapse, Detail, Fwd, Layer, PrimaryKey, Reuse, StoredHead, content, reuse,
+};
 use crate::head::Method;
 use crate::ports::Ports;
 use crate::record::{AnsweredBy, Staleness};
 use crate::respond::Problem;
-use crate::time::Span;
 
 use super::complete::complete;
 use super::fetch::{fetch, pass, revalidate};
 use super::flight::{self, Lead, Role};
-use super::lookup::{self, Candidate, Found};
+use super::lookup::{self, Candidate, Content, Found};
 use super::origin::Refusal;
+use super::shield::{self, Turn};
 use super::visit::Visit;
 use super::{Reply, store, unanswered};
-
-/// How long a request waits for another one's answer before it fetches for itself.
-const COLLAPSE_WAIT: Span = Span::from_secs(5);
 
 /// The answer of an admitted request.
 pub async fn answer<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>) -> Reply<P::Body> {
@@ -44,7 +43,7 @@ pub async fn answer<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>) -> Re
         }
         visit.ports.discard(body);
     }
-    let mut waited = false;
+    let (mut waited, mut alone) = (false, false);
     let lead = loop {
         if let Some(mut reply) = from_memory(visit, &key) {
             mark_collapsed(visit, &mut reply, waited);
@@ -55,15 +54,18 @@ pub async fn answer<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>) -> Re
         }
         match flight::role(&visit.gate, &visit.ports, &visit.gate.key_in_memory(&key)) {
             Role::Lead(lead) => break Some(lead),
-            Role::Alone => break None,
+            Role::Alone => {
+                alone = true;
+                break None;
+            }
             Role::Follow(signal) => {
                 // Whoever waited too long goes alone.
-                visit.ports.raised(&signal, COLLAPSE_WAIT).await;
+                visit.ports.raised(&signal, policy.collapse_wait).await;
                 waited = true;
             }
         }
     };
-    from_elsewhere(visit, &key, lead).await
+    from_elsewhere(visit, &key, lead, alone).await
 }
 
 /// What becomes of the content of a request that is to be part of its key.
@@ -141,15 +143,19 @@ fn from_memory<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey) -> Option<Reply
     }
 }
 
-/// The answer out of the other layers, or from the origin.
+/// The answer out of the other layers, or from the origin. What of late could not be stored (`alone`) is not looked for
+/// in KV, nor is what is never written there: a look-up costs time and money.
 async fn from_elsewhere<P: Ports>(
     visit: &Rc<Visit<P>>,
     key: &PrimaryKey,
-    lead: Option<Lead<P>>,
+    mut lead: Option<Lead<P>>,
+    alone: bool,
 ) -> Reply<P::Body> {
+    let policy = &visit.route.cache;
     let mut found = Found::in_memory(visit, key);
     for layer in [Layer::Colo, Layer::Kv] {
-        if !visit.route.cache.layers.contains(&layer) {
+        let is_idle = layer == Layer::Kv && (alone || !found.may_be_in_kv(policy));
+        if !policy.layers.contains(&layer) || is_idle {
             continue;
         }
         lookup::look(visit, layer, key, &mut found).await;
@@ -160,6 +166,20 @@ async fn from_elsewhere<P: Ports>(
             return serve_stored(visit, key, candidate, &serve);
         }
     }
+    if policy.collapse == Collapse::Global
+        && !matches!(decide(visit, &found), Reuse::OnlyIfCachedMiss)
+        && let Some(own) = lead.take()
+    {
+        match shield::turn(visit, key).await {
+            Turn::Lead(duty) => lead = Some(own.for_all(duty)),
+            Turn::Alone => lead = Some(own),
+            Turn::Pass => own.pass(),
+            Turn::Have(head, bytes) => match from_another(visit, key, &mut found, (head, bytes), own) {
+                Ok(reply) => return reply,
+                Err(own) => lead = Some(own),
+            },
+        }
+    }
     match decide(visit, &found) {
         Reuse::Revalidate(asked) => revalidate(visit, key, &found, asked, lead).await,
         Reuse::Complete(asked) => complete(visit, key, &found, asked, lead).await,
@@ -168,6 +188,30 @@ async fn from_elsewhere<P: Ports>(
         // Memory said no a moment ago, so this can't come; the origin is never wrong.
         Reuse::Serve(_) => fetch(visit, key, &found, Fwd::Miss, lead).await,
     }
+}
+
+/// The answer out of what another isolate got; `Err` where that does not answer this request.
+fn from_another<P: Ports>(
+    visit: &Rc<Visit<P>>,
+    key: &PrimaryKey,
+    found: &mut Found<P>,
+    (head, bytes): (StoredHead, P::Bytes),
+    lead: Lead<P>,
+) -> Result<Reply<P::Body>, Lead<P>> {
+    if visit.gate.is_forgotten(key, head.as_of()) {
+        return Err(lead);
+    }
+    let content = Content::Bytes(bytes);
+    found.candidates.push(Candidate { head: Rc::new(head), content, layer: Layer::Memory, place: None });
+    let Reuse::Serve(serve) = decide(visit, found) else { return Err(lead) };
+    let Some(candidate) = found.candidates.get(serve.which) else { return Err(lead) };
+    store::promote(visit, key, found, candidate, Some(lead));
+    let mut reply = serve_stored(visit, key, candidate, &serve);
+    mark_collapsed(visit, &mut reply, true);
+    if let Some(status) = &mut reply.cache {
+        status.detail = Some(Detail::Shield);
+    }
+    Ok(reply)
 }
 
 fn decide<P: Ports>(visit: &Visit<P>, found: &Found<P>) -> Reuse {
@@ -216,12 +260,32 @@ fn refresh<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey, stale: &Candidate<P
     let conditions = stale.head.conditions();
     let asked = Revalidate { which: Some(0), fwd: Fwd::Stale, conditions, stale_until: None };
     let found = Found { candidates: vec![stale.again()], index: None };
+    let layer = stale.layer;
     let visit = Rc::new(visit.in_background(request));
     let key = key.clone();
     visit.clone().ports.defer(async move {
+        if layer == Layer::Memory && is_refreshed(&visit, &key).await {
+            return drop(guard);
+        }
         let reply = revalidate(&visit, &key, &found, asked, None).await;
         // Nobody reads it; what is to be stored has been teed off.
         visit.ports.discard(reply.message.body);
         drop(guard);
     });
+}
+
+/// Whether another isolate of this colo has refreshed it; then memory holds what came of it.
+async fn is_refreshed<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey) -> bool {
+    if !visit.route.cache.layers.contains(&Layer::Colo) {
+        return false;
+    }
+    let mut found = Found { candidates: Vec::new(), index: None };
+    lookup::look(visit, Layer::Colo, key, &mut found).await;
+    match decide(visit, &found) {
+        Reuse::Serve(Serve { refresh: false, which, .. }) => {
+            let newer = found.candidates.get(which);
+            newer.inspect(|candidate| store::promote(visit, key, &found, candidate, None)).is_some()
+        }
+        _ => false,
+    }
 }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use crate::cache::combine::Combined;
 use crate::cache::complete::Complete;
+use crate::cache::memory::Held;
 use crate::cache::range::{ByteRange, How};
 use crate::cache::stored::Exchange;
 use crate::cache::{CacheStatus, Fwd, Layer, PrimaryKey, StoredHead, storable};
@@ -110,4 +111,34 @@ pub fn combine<P: Ports>(
     let (before, after) = (whole.before.map(cut), whole.after.map(cut));
     let parts: Vec<P::Bytes> = before.into_iter().chain([new]).chain(after).collect();
     Some((whole.head, ports.concat(&parts)))
+}
+
+/// A part is put together with what memory holds of the same response; tells the body that the new head is of.
+pub fn with_memory<P: Ports>(
+    visit: &Visit<P>,
+    key: &PrimaryKey,
+    head: &mut StoredHead,
+    bytes: P::Bytes,
+) -> P::Bytes {
+    let (gate, ports) = (&visit.gate, &visit.ports);
+    if head.incomplete().is_none() {
+        return bytes;
+    }
+    let memory = gate.memory.borrow();
+    let held = memory.get(&gate.searches.borrow().key(key));
+    let fits = |held: &&Held<P::Bytes>| {
+        let whole = Combined::new(&held.head, head);
+        whole.is_some_and(|whole| visit.route.cache.takes(Layer::Memory, whole.head.stored_bytes()))
+    };
+    let both = held
+        .iter()
+        .find(fits)
+        .and_then(|held| combine(ports, (&held.head, &held.body), (head, bytes.clone())));
+    match both {
+        Some((whole, bytes)) => {
+            *head = whole;
+            bytes
+        }
+        None => bytes,
+    }
 }

@@ -6,11 +6,12 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::cache::PrimaryKey;
+use crate::cache::{PrimaryKey, StoredHead};
 use crate::ports::Ports;
 use crate::time::{Span, Timestamp};
 
 use super::gate::Gate;
+use super::shield::Duty;
 
 /// How many keys are remembered as not shareable, and as not to be sliced.
 const PASSED_MAX: usize = 2048;
@@ -74,11 +75,37 @@ pub struct Lead<P: Ports> {
     ports: P,
     key: PrimaryKey,
     signal: P::Signal,
+    /// What it owes to other isolates.
+    duty: Option<Duty<P>>,
 }
 
 impl<P: Ports> Lead<P> {
+    /// It leads for other isolates too.
+    pub fn for_all(mut self, duty: Duty<P>) -> Self {
+        self.duty = Some(duty);
+        self
+    }
+
+    /// The answer is in memory: the others may go on.
+    pub fn share(mut self, head: &StoredHead, bytes: &P::Bytes) {
+        if let Some(duty) = self.duty.take() {
+            duty.share(head, bytes);
+        }
+    }
+
+    /// What comes is too large for memory: other isolates are not to wait for it for a while. Those of this one find it
+    /// in the colo.
+    pub fn pass_for_others(mut self) {
+        if let Some(duty) = self.duty.take() {
+            duty.pass();
+        }
+    }
+
     /// What comes can't be shared: nobody is to wait for this key for a while.
-    pub fn pass(self) {
+    pub fn pass(mut self) {
+        if let Some(duty) = self.duty.take() {
+            duty.pass();
+        }
         let until = self.ports.now() + PASSED_FOR;
         remember(&mut self.gate.flights.borrow_mut().passed, &self.key, until);
     }
@@ -107,7 +134,7 @@ pub fn role<P: Ports>(gate: &Rc<Gate<P>>, ports: &P, key: &PrimaryKey) -> Role<P
     }
     let signal = ports.signal();
     flights.leaders.insert(key.clone(), signal.clone());
-    Role::Lead(Lead { gate: gate.clone(), ports: ports.clone(), key: key.clone(), signal })
+    Role::Lead(Lead { gate: gate.clone(), ports: ports.clone(), key: key.clone(), signal, duty: None })
 }
 
 /// Holds the only background refresh of a key, until it is dropped.

@@ -69,6 +69,8 @@ pub struct Gate<P: Ports> {
     pub rng: RefCell<fastrand::Rng>,
     /// A client of which nothing is known.
     pub anonymous: Identity,
+    /// Until when no shield is asked, since one failed.
+    pub shield_rests: Cell<Option<Timestamp>>,
     /// Until when somebody sees to the counters.
     pub reporting: Cell<Option<Timestamp>>,
     stored: RefCell<HashMap<PrimaryKey, (u32, Timestamp)>>,
@@ -106,6 +108,7 @@ impl<P: Ports> Gate<P> {
             rng: RefCell::new(fastrand::Rng::with_seed(0)),
             text: text.into(),
             anonymous: Identity::anonymous(),
+            shield_rests: Cell::new(None),
             reporting: Cell::new(None),
             stored: RefCell::default(),
             forgotten: RefCell::default(),

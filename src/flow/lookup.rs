@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::cache::memory::Held;
 use crate::cache::range::{ByteRange, How};
-use crate::cache::{Layer, PrimaryKey, Record, StorageKey, StoredHead, VariantIndex, multipart};
+use crate::cache::{Layer, Policy, PrimaryKey, Record, StorageKey, StoredHead, VariantIndex, multipart};
 use crate::head::{Message, Method, ResponseHead};
 use crate::ports::{PortError, Ports};
 use crate::record::Incident;
@@ -70,6 +70,9 @@ impl<P: Ports> Content<P> {
         }
     }
 }
+
+/// KV's own promise: what is written is seen everywhere after so long.
+const KV_LAG_SECS_MAX: i64 = 60;
 
 /// A stored response as a layer gave it.
 pub struct Candidate<P: Ports> {
@@ -187,6 +190,18 @@ impl<P: Ports> Found<P> {
             );
         }
         Self { candidates, index: None }
+    }
+
+    /// Whether it holds what became stale so short a time ago that it was so for everybody: what one of them writes to KV
+    /// now, the others do not see yet.
+    pub(super) fn is_lately_stale(&self, now: Timestamp) -> bool {
+        self.candidates.iter().any(|candidate| (-KV_LAG_SECS_MAX..=0).contains(&candidate.head.ttl(now)))
+    }
+
+    /// Whether KV could hold something better: not where what was found is of a kind that is never written there.
+    pub(super) fn may_be_in_kv(&self, policy: &Policy) -> bool {
+        let may = |candidate: &Candidate<P>| policy.kv_may_pay(candidate.head.lifetime_secs);
+        self.candidates.is_empty() || self.candidates.iter().any(may)
     }
 
     /// Adds the variants that another layer knows of.

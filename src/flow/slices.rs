@@ -10,6 +10,7 @@ use crate::head::{Message, Method, ResponseHead};
 use crate::ports::{Loaded, PortError, Ports};
 use crate::record::Incident;
 
+use super::keep;
 use super::lookup::{self, Candidate, Content};
 use super::origin::{self, Asked};
 use super::store::{self, Received};
@@ -201,14 +202,14 @@ impl<P: Ports> Slices<P> {
         let (bytes, key) = (slice.bytes(), self.head.slice_key(&self.key, number));
         for layer in layers.iter().copied().filter(|layer| policy.takes(*layer, Some(bytes))) {
             let requests = || visit.gate.stored_again(&self.key.part(number), now);
-            if layer == Layer::Kv && !policy.kv_pays(self.head.lifetime_secs, requests()) {
+            if layer == Layer::Kv && !policy.kv_pays(self.head.lifetime_secs, bytes, requests()) {
                 continue;
             }
             visit.notes.borrow_mut().subrequests += u32::from(layer == Layer::Colo);
             let (theirs, ours) = visit.ports.tee(body);
             body = theirs;
             let record = Loaded::new(Record::Response(self.head.slice_head(slice)).encode(), ours);
-            let (visit, keep) = (visit.clone(), store::keep(policy, &self.head));
+            let (visit, keep) = (visit.clone(), keep::span(policy, &self.head));
             visit.clone().ports.defer(async move {
                 match visit.ports.save(layer, &key, record, Some(bytes), keep).await {
                     Err(PortError::Failed(why)) => visit.late_incident(Incident::StoreFailed, &why),

@@ -2,12 +2,11 @@
 
 use std::rc::Rc;
 
-use crate::cache::combine::Combined;
-use crate::cache::memory::Held;
+use crate::cache::policy::KvAdmission;
 use crate::cache::range::How;
 use crate::cache::stored::Exchange;
 use crate::cache::{
-    CacheStatus, Detail, Fwd, Layer, NotStored, Policy, PrimaryKey, Record, StoredHead, VariantIndex,
+    CacheStatus, Collapse, Detail, Fwd, Layer, NotStored, PrimaryKey, Record, StoredHead, VariantIndex,
     invalidates, storable,
 };
 use crate::head::{Message, ResponseHead};
@@ -20,9 +19,10 @@ use super::beside;
 use super::complete;
 use super::fetch;
 use super::flight::Lead;
+use super::keep;
 use super::lookup::{Candidate, Content, Found};
-use super::slices;
 use super::visit::Visit;
+use super::{shield, slices};
 
 /// A response of the origin's own to a request that the cache took part in.
 pub struct Received<B> {
@@ -83,8 +83,8 @@ pub fn receive<P: Ports>(
     }
     let cut = complete.is_some() && how != How::NotModified;
     let whole = cut.then(|| Rc::new(stored.clone()));
-    let (primary, index) = (key.clone(), found.index.clone());
-    let filling = Filling { visit: visit.clone(), key: primary, index, asked, afresh, lead };
+    let (primary, index, crowded) = (key.clone(), found.index.clone(), found.is_lately_stale(now));
+    let filling = Filling { visit: visit.clone(), key: primary, index, asked, afresh, crowded, lead };
     visit.ports.defer(filling.fill(stored, ours, length));
     if let Some(whole) = whole {
         let mut message = slices::answer_first(visit, key, whole, theirs, &how);
@@ -127,6 +127,8 @@ struct Filling<P: Ports> {
     asked: Timestamp,
     /// What the layers hold for this key is to go first.
     afresh: bool,
+    /// The others are likely to fetch the same just now.
+    crowded: bool,
     lead: Option<Lead<P>>,
 }
 
@@ -140,7 +142,7 @@ impl<P: Ports> Filling<P> {
         let policy = &visit.route.cache;
         let small = length.is_none_or(|bytes| bytes <= policy.memory_object_bytes_max.bytes());
         if !small {
-            self.lead.take();
+            self.lead.take().into_iter().for_each(Lead::pass_for_others);
             return self.stream(head, body, length).await;
         }
         let read = visit.ports.gather(body, policy.memory_object_bytes_max.bytes()).await;
@@ -161,7 +163,7 @@ impl<P: Ports> Filling<P> {
             return;
         }
         head.count(visit.ports.len(&bytes));
-        let bytes = self.combine(&mut head, bytes);
+        let bytes = complete::with_memory(&visit, &self.key, &mut head, bytes);
         let length = visit.ports.len(&bytes);
         if policy.layers.contains(&Layer::Memory) {
             let variants_max = policy.vary.variants_max;
@@ -170,35 +172,12 @@ impl<P: Ports> Filling<P> {
             let key = searches.learn(&self.key, &head);
             memory.insert(&key, head.clone(), bytes.clone(), length, variants_max);
         }
-        self.lead.take();
+        if let Some(lead) = self.lead.take() {
+            lead.share(&head, &bytes);
+        }
         self.save(Layer::Colo, &head, visit.ports.body(&bytes), length).await;
-        if self.pays(&head) {
+        if self.pays(&head, length) {
             self.save(Layer::Kv, &head, visit.ports.body(&bytes), length).await;
-        }
-    }
-
-    /// A part is put together with what memory holds of the same response; tells the body that the new head is of.
-    fn combine(&self, head: &mut StoredHead, bytes: P::Bytes) -> P::Bytes {
-        let (gate, ports) = (&self.visit.gate, &self.visit.ports);
-        if head.incomplete().is_none() {
-            return bytes;
-        }
-        let memory = gate.memory.borrow();
-        let held = memory.get(&gate.searches.borrow().key(&self.key));
-        let fits = |held: &&Held<P::Bytes>| {
-            let whole = Combined::new(&held.head, head);
-            whole.is_some_and(|whole| self.visit.route.cache.takes(Layer::Memory, whole.head.stored_bytes()))
-        };
-        let both = held
-            .iter()
-            .find(fits)
-            .and_then(|held| complete::combine(ports, (&held.head, &held.body), (head, bytes.clone())));
-        match both {
-            Some((whole, bytes)) => {
-                *head = whole;
-                bytes
-            }
-            None => bytes,
         }
     }
 
@@ -210,7 +189,7 @@ impl<P: Ports> Filling<P> {
             return ports.discard(body);
         };
         head.count(bytes);
-        match (fits(Layer::Colo), fits(Layer::Kv) && self.pays(&head)) {
+        match (fits(Layer::Colo), fits(Layer::Kv) && self.pays(&head, bytes)) {
             (true, true) => {
                 let (one, other) = ports.tee(body);
                 let kv = self.save(Layer::Kv, &head, other, bytes);
@@ -227,10 +206,15 @@ impl<P: Ports> Filling<P> {
         self.visit.gate.is_forgotten(&self.key, self.asked)
     }
 
-    fn pays(&self, head: &StoredHead) -> bool {
-        let requests = self.visit.gate.stored_again(&self.key, self.visit.ports.now());
+    /// Whether KV is to have it too. Where what was stored has only just become stale it has everywhere: one of a few is
+    /// enough to write what all of them fetch.
+    fn pays(&self, head: &StoredHead, bytes: u64) -> bool {
+        let (gate, policy) = (&self.visit.gate, &self.visit.route.cache);
+        let requests = gate.stored_again(&self.key, self.visit.ports.now());
         // KV takes one write a second under one key, and where it was cleared that was it.
-        !self.afresh && self.visit.route.cache.kv_pays(head.lifetime_secs, requests)
+        let pays = !self.afresh && policy.kv_pays(head.lifetime_secs, bytes, requests);
+        let is_left_to_others = || policy.kv_admission == KvAdmission::SecondRequest && self.crowded;
+        pays && !(is_left_to_others() && gate.rng.borrow_mut().u8(..CROWD) > 0)
     }
 
     async fn save(&self, layer: Layer, head: &StoredHead, body: P::Body, length: u64) {
@@ -254,7 +238,7 @@ async fn save<P: Ports>(
     body: P::Body,
     length: u64,
 ) -> Result<(), PortError> {
-    let keep = keep(&visit.route.cache, head);
+    let keep = keep::span(&visit.route.cache, head);
     let primary = key.storage_key();
     let own = head.storage_key(key);
     let record = Loaded::new(Record::Response(head.clone()).encode(), body);
@@ -273,28 +257,8 @@ async fn save<P: Ports>(
     Ok(())
 }
 
-/// A stale response with a validator is worth keeping for a while: a 304 is cheaper than a body.
-const KEEP_FOR_VALIDATION: Span = Span::from_secs(3600);
-
-/// The same for one that memory does not keep: its body is written once, however often it is confirmed.
-const KEEP_LARGE_FOR_VALIDATION: Span = Span::from_secs(86_400);
-
-/// Nothing is kept longer, whatever its lifetime: a store counts in seconds of 31 bits.
-const KEEP_MAX: Span = Span::from_secs(31_536_000);
-
-/// How long a store keeps a response: as long as it could be of use.
-pub(super) fn keep(policy: &Policy, head: &StoredHead) -> Span {
-    let stale = head.stale_while_revalidate_secs.max(head.stale_if_error_secs);
-    let validator = head.fields.contains("etag") || head.fields.contains("last-modified");
-    let after = if validator {
-        let small = policy.takes(Layer::Memory, head.stored_bytes());
-        Span::from_secs(stale.into()).max(if small { KEEP_FOR_VALIDATION } else { KEEP_LARGE_FOR_VALIDATION })
-    } else {
-        Span::from_secs(stale.into())
-    };
-    let fresh = Span::from_secs(head.lifetime_secs.saturating_sub(head.initial_age_secs).into());
-    fresh.saturating_add(after).min(KEEP_MAX)
-}
+/// Of so many that fetch the same at the same time, one writes it to KV.
+const CROWD: u8 = 4;
 
 /// How long an index of variants is kept at least.
 const INDEX_FOR: Span = Span::from_secs(86_400);
@@ -317,10 +281,11 @@ pub fn promote<P: Ports>(
         memory.insert(&key, (*candidate.head).clone(), bytes.clone(), length, variants_max);
     }
     drop(lead);
-    if candidate.layer == Layer::Kv && policy.takes(Layer::Colo, Some(length)) {
+    if candidate.layer != Layer::Colo && policy.takes(Layer::Colo, Some(length)) {
         let index = found.index.clone();
         let (key, asked) = (key.clone(), candidate.head.as_of());
-        let filling = Filling { visit: visit.clone(), key, index, asked, afresh: false, lead: None };
+        let filling =
+            Filling { visit: visit.clone(), key, index, asked, afresh: false, crowded: false, lead: None };
         let (head, body) = (candidate.head.clone(), visit.ports.body(bytes));
         visit.ports.defer(async move { filling.save(Layer::Colo, &head, body, length).await });
     }
@@ -336,8 +301,8 @@ pub fn freshen<P: Ports>(
     lead: Option<Lead<P>>,
 ) {
     let Content::Bytes(bytes) = &candidate.content else { return beside::freshen(visit, key, candidate) };
-    let (key, index) = (key.clone(), found.index.clone());
-    let filling = Filling { visit: visit.clone(), key, index, asked, afresh: false, lead };
+    let (key, index, crowded) = (key.clone(), found.index.clone(), found.is_lately_stale(asked));
+    let filling = Filling { visit: visit.clone(), key, index, asked, afresh: false, crowded, lead };
     let length = visit.ports.len(bytes);
     visit.ports.defer(filling.fill((*candidate.head).clone(), visit.ports.body(bytes), Some(length)));
 }
@@ -369,6 +334,9 @@ const REMOVE_AGAIN_AFTER: Span = Span::from_millis(1100);
 /// Removes every stored response of this key.
 pub fn forget<P: Ports>(visit: &Rc<Visit<P>>, key: PrimaryKey) {
     visit.gate.forget(&key, visit.ports.now());
+    if visit.route.cache.collapse == Collapse::Global {
+        shield::forget(visit, &key);
+    }
     let visit = visit.clone();
     visit.clone().ports.defer(async move { remove(&visit, &key).await });
 }

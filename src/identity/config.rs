@@ -19,7 +19,8 @@ pub enum OnInvalid {
 
 /// `[identity]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), serde(default))]
 pub struct IdentityConfig {
     /// The tiers that there are. Default `anonymous`, `free`, `pro`, `enterprise`; `anonymous` must be among them.
     pub tiers: Vec<Tier>,
@@ -48,7 +49,8 @@ impl Default for IdentityConfig {
 
 /// `[identity.api_keys]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), serde(default))]
 pub struct ApiKeyConfig {
     /// Default true.
     pub enabled: bool,

@@ -55,7 +55,8 @@ pub enum FieldsForm {
 
 /// `[limits]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), serde(default))]
 pub struct LimitConfig {
     /// Whether anything is limited at all. Default true; the variable `RATE_LIMIT_ENABLED` overrules it.
     pub enabled: bool,
@@ -89,7 +90,8 @@ impl Default for LimitConfig {
 
 /// `[limits.policies.NAME]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), serde(default))]
 pub struct PolicyConfig {
     /// What a client may take whose tier is not in `tiers`. Without it, such a client is not limited.
     #[serde(skip_serializing_if = "Option::is_none")]

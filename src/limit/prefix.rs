@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// How much of an address makes a client, in bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), serde(default))]
 pub struct Prefixes {
     /// Of an IPv4 address. Default 32.
     pub ipv4_bits: u8,

@@ -33,7 +33,8 @@ pub const WEIGHT_MAX: u32 = 1000;
 /// Deserialising checks everything that can be wrong in a pool alone; whether the pools in `fallback` exist is
 /// for the reader of the whole config.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(remote = "Self", deny_unknown_fields, default)]
+#[serde(remote = "Self", deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), serde(default))]
 pub struct PoolConfig {
     /// The only endpoint: `https://app.example.com`, perhaps with a base path. Not together with `endpoints`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -175,7 +176,8 @@ pub enum Selection {
 
 /// What is tried again, and how soon.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), serde(default))]
 pub struct RetryConfig {
     /// The methods that may be sent twice; those that are idempotent by RFC 9110 where it is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -241,7 +243,8 @@ pub enum Trouble {
 
 /// When an endpoint is left alone (its breaker opens), and for how long.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), serde(default))]
 pub struct BreakerConfig {
     /// It opens after so many failures in a row; 0 switches this off.
     pub failures: u32,
@@ -327,12 +330,15 @@ impl Serialize for PoolConfig {
 
 impl<'de> Deserialize<'de> for PoolConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let config = Self::deserialize(deserializer)?;
         #[cfg(not(target_arch = "wasm32"))]
-        if let Some(problem) = config.problem() {
-            return Err(serde::de::Error::custom(problem));
+        if deserializer.is_human_readable() {
+            let config = Self::deserialize(deserializer)?;
+            return match config.problem() {
+                Some(problem) => Err(serde::de::Error::custom(problem)),
+                None => Ok(config),
+            };
         }
-        Ok(config)
+        Self::deserialize(deserializer)
     }
 }
 

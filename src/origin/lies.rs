@@ -14,7 +14,8 @@ pub const RULES_MAX: usize = 16;
 
 /// One of `fail_when`: a response of which all this holds is a failure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), serde(default))]
 pub struct FailWhen {
     /// Its status; without it, any below 400.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -10,7 +10,8 @@ pub(super) const TIE: f64 = 0.05;
 
 /// What counts how much, and where its bounds are. A part of which nothing is known counts in full.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), serde(default))]
 pub struct ScoreConfig {
     /// A response time under `response_time_under`; above it, in proportion less.
     pub response_time: f64,

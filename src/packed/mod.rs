@@ -4,10 +4,11 @@
 //!
 //! Numbers, flags and the places of variants are digits and `:`; a text is its length in bytes, `:`, and itself; of a
 //! list or a table the length goes first. What a type leaves out of its JSON (`skip_serializing_if`) must be as good as
-//! an empty list, `None` or 0.
+//! an empty list, `None` or 0. Since no part is ever missing, a structure needs no defaults in the wasm: sections of a
+//! config say `cfg_attr(not(target_arch = "wasm32"), serde(default))`.
 //!
 //! Nothing here tells whether a text was written from other sources: who takes one from elsewhere asks for a stamp first
-//! ([`FORM`]).
+//! ([`FORM`]). Without one, a type that checks what it reads may stop the reading by a panic.
 
 mod read;
 mod write;

@@ -1,8 +1,8 @@
 //! Reads what [`super::write`] has written.
 
 use serde::de::{
-    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error, Expected, MapAccess, SeqAccess,
-    Unexpected, VariantAccess, Visitor,
+    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error, Expected, IntoDeserializer,
+    MapAccess, SeqAccess, Unexpected, VariantAccess, Visitor,
 };
 
 /// Reads a text.
@@ -10,9 +10,9 @@ use serde::de::{
 /// # Errors
 /// Where it was not written from this type.
 pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, Unreadable> {
-    let mut rest = Rest(text);
-    let value = T::deserialize(&mut rest)?;
-    if rest.0.is_empty() { Ok(value) } else { Err(Unreadable) }
+    let mut rest = Rest { text, is_wrong: false };
+    let Ok(value) = T::deserialize(&mut rest);
+    if rest.text.is_empty() && !rest.is_wrong { Ok(value) } else { Err(Unreadable) }
 }
 
 /// It was not written from the type that was asked for. What is wrong with it, nobody asks here.
@@ -20,111 +20,150 @@ pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, Unreadable> {
 #[error("unreadable")]
 pub struct Unreadable;
 
-impl Error for Unreadable {
-    fn custom<T: std::fmt::Display>(_message: T) -> Self {
-        Self
-    }
+/// No error ever interrupts the reading: what is wrong is noted, and something read in its place. So the code for it need
+/// not be ready to drop what it has at every part, which was half of it.
+#[derive(Debug)]
+enum Never {}
 
-    fn invalid_type(_found: Unexpected<'_>, _expected: &dyn Expected) -> Self {
-        Self
-    }
-
-    fn invalid_value(_found: Unexpected<'_>, _expected: &dyn Expected) -> Self {
-        Self
-    }
-
-    fn invalid_length(_length: usize, _expected: &dyn Expected) -> Self {
-        Self
-    }
-
-    fn unknown_variant(_variant: &str, _expected: &'static [&'static str]) -> Self {
-        Self
-    }
-
-    fn unknown_field(_field: &str, _expected: &'static [&'static str]) -> Self {
-        Self
-    }
-
-    fn missing_field(_field: &'static str) -> Self {
-        Self
-    }
-
-    fn duplicate_field(_field: &'static str) -> Self {
-        Self
+impl std::fmt::Display for Never {
+    fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match *self {}
     }
 }
 
-/// What is still to be read.
-struct Rest<'de>(&'de str);
+impl std::error::Error for Never {}
+
+/// A type refuses what it has written itself.
+#[expect(
+    clippy::panic,
+    reason = "[`Rest`] gives every type of this crate what it takes; to stop is all that is left"
+)]
+fn refused() -> ! {
+    panic!("a packed value is refused")
+}
+
+impl Error for Never {
+    fn custom<T: std::fmt::Display>(_message: T) -> Self {
+        refused()
+    }
+
+    fn invalid_type(_found: Unexpected<'_>, _expected: &dyn Expected) -> Self {
+        refused()
+    }
+
+    fn invalid_value(_found: Unexpected<'_>, _expected: &dyn Expected) -> Self {
+        refused()
+    }
+
+    fn invalid_length(_length: usize, _expected: &dyn Expected) -> Self {
+        refused()
+    }
+
+    fn unknown_variant(_variant: &str, _expected: &'static [&'static str]) -> Self {
+        refused()
+    }
+
+    fn unknown_field(_field: &str, _expected: &'static [&'static str]) -> Self {
+        refused()
+    }
+
+    fn missing_field(_field: &'static str) -> Self {
+        refused()
+    }
+
+    fn duplicate_field(_field: &'static str) -> Self {
+        refused()
+    }
+}
+
+/// What is still to be read, and whether something was wrong so far.
+struct Rest<'de> {
+    text: &'de str,
+    is_wrong: bool,
+}
 
 impl<'de> Rest<'de> {
+    /// The rest is worth nothing. What is still asked for is 1, which every type takes, or nothing.
+    #[cold]
+    fn wrong(&mut self) {
+        (self.text, self.is_wrong) = ("", true);
+    }
+
+    /// A number up to this one.
     #[inline(never)]
-    fn number(&mut self) -> Result<u64, Unreadable> {
-        let (digits, rest) = self.0.split_once(':').ok_or(Unreadable)?;
-        self.0 = rest;
-        digits.parse().map_err(|_| Unreadable)
+    fn number(&mut self, most: u64) -> u64 {
+        let number = self.text.split_once(':').and_then(|(digits, rest)| {
+            self.text = rest;
+            digits.parse().ok().filter(|number| *number <= most)
+        });
+        number.unwrap_or_else(|| {
+            self.wrong();
+            most.min(1)
+        })
     }
 
     #[inline(never)]
-    fn text(&mut self) -> Result<&'de str, Unreadable> {
-        let length = self.number()?;
-        let length = usize::try_from(length).map_err(|_| Unreadable)?;
-        let (text, rest) = self.0.split_at_checked(length).ok_or(Unreadable)?;
-        self.0 = rest;
-        Ok(text)
+    fn text(&mut self) -> &'de str {
+        let length = self.number(self.text.len() as u64) as usize;
+        let (text, rest) = self.text.split_at_checked(length).unwrap_or_else(|| {
+            self.wrong();
+            Default::default()
+        });
+        self.text = rest;
+        text
     }
 }
 
 /// What no type of tidegate's asks for.
 macro_rules! never {
     ($($method:ident)*) => {
-        $(fn $method<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, Unreadable> {
-            Err(Unreadable)
+        $(fn $method<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, Never> {
+            refused()
         })*
     };
 }
 
 macro_rules! numbers {
     ($($method:ident $visit:ident $number:ty),*) => {
-        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unreadable> {
-            visitor.$visit(<$number>::try_from(self.number()?).map_err(|_| Unreadable)?)
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Never> {
+            visitor.$visit(self.number(<$number>::MAX.into()) as $number)
         })*
     };
 }
 
 impl<'de> Deserializer<'de> for &mut Rest<'de> {
-    type Error = Unreadable;
+    type Error = Never;
 
     never! { deserialize_any deserialize_ignored_any deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
-    deserialize_f32 deserialize_char deserialize_bytes deserialize_byte_buf }
+    deserialize_f32 deserialize_char deserialize_bytes deserialize_byte_buf deserialize_identifier }
     numbers! { deserialize_u8 visit_u8 u8, deserialize_u16 visit_u16 u16, deserialize_u32 visit_u32 u32,
-    deserialize_u64 visit_u64 u64, deserialize_identifier visit_u64 u64 }
+    deserialize_u64 visit_u64 u64 }
 
     fn is_human_readable(&self) -> bool {
         false
     }
 
-    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unreadable> {
-        visitor.visit_bool(self.number()? != 0)
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Never> {
+        visitor.visit_bool(self.number(1) != 0)
     }
 
-    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unreadable> {
-        visitor.visit_f64(f64::from_bits(self.number()?))
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Never> {
+        visitor.visit_f64(f64::from_bits(self.number(u64::MAX)))
     }
 
-    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unreadable> {
-        visitor.visit_borrowed_str(self.text()?)
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Never> {
+        visitor.visit_borrowed_str(self.text())
     }
 
-    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unreadable> {
-        visitor.visit_borrowed_str(self.text()?)
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Never> {
+        visitor.visit_borrowed_str(self.text())
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unreadable> {
-        if self.number()? == 0 { visitor.visit_none() } else { visitor.visit_some(self) }
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Never> {
+        if self.number(1) == 0 { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
-    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unreadable> {
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Never> {
         visitor.visit_unit()
     }
 
@@ -132,7 +171,7 @@ impl<'de> Deserializer<'de> for &mut Rest<'de> {
         self,
         _name: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Unreadable> {
+    ) -> Result<V::Value, Never> {
         visitor.visit_unit()
     }
 
@@ -140,16 +179,16 @@ impl<'de> Deserializer<'de> for &mut Rest<'de> {
         self,
         _name: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Unreadable> {
+    ) -> Result<V::Value, Never> {
         visitor.visit_newtype_struct(self)
     }
 
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unreadable> {
-        let left = self.number()?;
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Never> {
+        let left = self.number(self.text.len() as u64);
         visitor.visit_seq(Items { rest: self, left })
     }
 
-    fn deserialize_tuple<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, Unreadable> {
+    fn deserialize_tuple<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, Never> {
         visitor.visit_seq(Parts(self))
     }
 
@@ -158,12 +197,12 @@ impl<'de> Deserializer<'de> for &mut Rest<'de> {
         _name: &'static str,
         _len: usize,
         visitor: V,
-    ) -> Result<V::Value, Unreadable> {
+    ) -> Result<V::Value, Never> {
         visitor.visit_seq(Parts(self))
     }
 
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unreadable> {
-        let left = self.number()?;
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Never> {
+        let left = self.number(self.text.len() as u64);
         visitor.visit_map(Items { rest: self, left })
     }
 
@@ -172,17 +211,17 @@ impl<'de> Deserializer<'de> for &mut Rest<'de> {
         _name: &'static str,
         _fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Unreadable> {
+    ) -> Result<V::Value, Never> {
         visitor.visit_seq(Parts(self))
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _name: &'static str,
-        _variants: &'static [&'static str],
+        variants: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Unreadable> {
-        visitor.visit_enum(self)
+    ) -> Result<V::Value, Never> {
+        visitor.visit_enum(Variant { rest: self, count: variants.len() as u64 })
     }
 }
 
@@ -190,13 +229,10 @@ impl<'de> Deserializer<'de> for &mut Rest<'de> {
 struct Parts<'r, 'de>(&'r mut Rest<'de>);
 
 impl<'de> SeqAccess<'de> for Parts<'_, 'de> {
-    type Error = Unreadable;
+    type Error = Never;
 
     #[inline(always)]
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, Unreadable> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Never> {
         seed.deserialize(&mut *self.0).map(Some)
     }
 }
@@ -208,52 +244,57 @@ struct Items<'r, 'de> {
 }
 
 impl<'de> SeqAccess<'de> for Items<'_, 'de> {
-    type Error = Unreadable;
+    type Error = Never;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, Unreadable> {
-        let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
-        self.left = left;
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Never> {
+        if self.left == 0 || self.rest.is_wrong {
+            return Ok(None);
+        }
+        self.left -= 1;
         seed.deserialize(&mut *self.rest).map(Some)
     }
 }
 
 impl<'de> MapAccess<'de> for Items<'_, 'de> {
-    type Error = Unreadable;
+    type Error = Never;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Unreadable> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Never> {
         self.next_element_seed(seed)
     }
 
-    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Unreadable> {
+    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Never> {
         seed.deserialize(&mut *self.rest)
     }
 }
 
-impl<'de> EnumAccess<'de> for &mut Rest<'de> {
-    type Error = Unreadable;
-    type Variant = Self;
+/// Which one of so many variants.
+struct Variant<'r, 'de> {
+    rest: &'r mut Rest<'de>,
+    count: u64,
+}
 
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Unreadable> {
-        let variant = seed.deserialize(&mut *self)?;
-        Ok((variant, self))
+impl<'r, 'de> EnumAccess<'de> for Variant<'r, 'de> {
+    type Error = Never;
+    type Variant = &'r mut Rest<'de>;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self::Variant), Never> {
+        let place = self.rest.number(self.count.saturating_sub(1));
+        Ok((seed.deserialize(place.into_deserializer())?, self.rest))
     }
 }
 
 impl<'de> VariantAccess<'de> for &mut Rest<'de> {
-    type Error = Unreadable;
+    type Error = Never;
 
-    fn unit_variant(self) -> Result<(), Unreadable> {
+    fn unit_variant(self) -> Result<(), Never> {
         Ok(())
     }
 
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Unreadable> {
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Never> {
         seed.deserialize(self)
     }
 
-    fn tuple_variant<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, Unreadable> {
+    fn tuple_variant<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, Never> {
         visitor.visit_seq(Parts(self))
     }
 
@@ -261,7 +302,7 @@ impl<'de> VariantAccess<'de> for &mut Rest<'de> {
         self,
         _fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Unreadable> {
+    ) -> Result<V::Value, Never> {
         visitor.visit_seq(Parts(self))
     }
 }

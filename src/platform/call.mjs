@@ -415,6 +415,11 @@ export class Call {
     this.settle(op, within(this.env.LIMITER.getByName(name).reset(), millis).then(() => []));
   }
 
+  /** Says something to the shield of a key: a text and perhaps bytes, and so is its answer. */
+  shield(op, key, said, body, millis) {
+    this.settle(op, within(this.env.SHIELD.getByName(key).say(said, body), millis));
+  }
+
   /** Says something to a queue's object, and waits for an answer that is not "wait" for so long. */
   queue(op, name, call, patience, millis) {
     const told = this.env.QUEUE.getByName(name).turn(call, patience);

@@ -96,6 +96,8 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn reset_limit(this: &Call, op: u32, object: &str, millis: f64);
     #[wasm_bindgen(method)]
+    fn shield(this: &Call, op: u32, key: &str, said: &str, body: &JsValue, millis: f64);
+    #[wasm_bindgen(method)]
     fn queue(this: &Call, op: u32, name: &str, call: &str, patience: f64, millis: f64);
     #[wasm_bindgen(method)]
     fn verify(this: &Call, op: u32, algorithm: &str, key: &str, signed: &[u8], signature: &[u8]);
@@ -394,6 +396,20 @@ impl Ports for Edge {
 
     async fn reset_limit(&self, object: &str, budget: Span) -> Result<(), PortError> {
         settled(Operation::new(|op| self.call.reset_limit(op, object, millis(budget)))).await.map(drop)
+    }
+
+    async fn shield(
+        &self,
+        key: &StorageKey,
+        said: &str,
+        body: Option<&Uint8Array>,
+        budget: Span,
+    ) -> Result<(String, Option<Uint8Array>), PortError> {
+        let (key, body) = (key.hex(), body.map_or(JsValue::UNDEFINED, Into::into));
+        let operation = Operation::new(|op| self.call.shield(op, &key, said, &body, millis(budget)));
+        let Settled { text, handle } = settled(operation).await?;
+        let bytes = (!handle.is_undefined()).then(|| handle.unchecked_into());
+        Ok((text.unwrap_or_default(), bytes))
     }
 
     async fn queue(&self, name: &str, call: &str, patience: Span, budget: Span) -> Result<String, PortError> {

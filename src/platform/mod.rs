@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use wasm_bindgen::prelude::*;
 
+use crate::cache::shield;
 use crate::config::Compiled;
 use crate::flow::{self, Gate, Vars};
 use crate::head::Message;
@@ -128,6 +129,13 @@ pub fn limiter_expire(state: &[u8], now: f64) -> js_sys::Array {
     let rings = object::expire(&mut table, Timestamp::from_millis(now as u64));
     let kept = js_sys::Uint8Array::from(&*table.encode());
     js_sys::Array::of2(&kept.into(), &rings.map_or(0.0, |at| at.as_millis() as f64).into())
+}
+
+/// A shield's step: its state and what is said, as texts. Returns its state and the verdict.
+#[wasm_bindgen]
+pub fn shield_step(state: &str, said: &str, now: f64) -> js_sys::Array {
+    let (state, verdict) = shield::step(state, said, Timestamp::from_millis(now as u64));
+    js_sys::Array::of2(&state.into(), &verdict.as_str().into())
 }
 
 /// A queue object's step: its stored form, what it is told, the time in milliseconds. Returns what to store, what the

@@ -222,11 +222,13 @@ pub enum Incident {
     SecretMissing,
     /// A replica did not say how far behind it is.
     ProbeFailed,
+    /// A key's shield failed or was slower than its budget.
+    ShieldUnreachable,
 }
 
 impl Incident {
     /// In the order of their index. A new one goes to the end: counters on their way hold the index.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::KvError,
         Self::KvSlow,
         Self::ColoError,
@@ -242,6 +244,7 @@ impl Incident {
         Self::MetricsUnreachable,
         Self::SecretMissing,
         Self::ProbeFailed,
+        Self::ShieldUnreachable,
     ];
 
     /// As a label and in the log.
@@ -260,6 +263,7 @@ impl Incident {
             Self::TruncatedBody => "truncated-body",
             Self::DeferredFailed => "deferred-failed",
             Self::MetricsUnreachable => "metrics-unreachable",
+            Self::ShieldUnreachable => "shield-unreachable",
             Self::SecretMissing => "secret-missing",
             Self::ProbeFailed => "probe-failed",
         }
@@ -274,6 +278,7 @@ impl Incident {
             | Self::StoreFailed
             | Self::UnreadableRecord
             | Self::LimiterUnreachable
+            | Self::ShieldUnreachable
             | Self::AuthUnavailable
             | Self::Trap
             | Self::ProbeFailed

@@ -40,7 +40,8 @@ pub enum Mode {
 
 /// `[assets]`
 #[derive(Deserialize, Serialize, Debug, Clone, PartialEq)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), serde(default))]
 pub struct AssetConfig {
     /// Default `"fill"`.
     pub mode: Mode,
@@ -65,7 +66,8 @@ pub struct AssetConfig {
 
 /// `[assets.CLASS]`; what is missing is as in the default table.
 #[derive(Deserialize, Serialize, Debug, Clone, PartialEq, Default)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), serde(default))]
 pub struct ClassConfig {
     /// The Cache-Control, or `"none"`: it is left alone.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -29,7 +29,8 @@ impl Coding {
 
 /// `[compression]`
 #[derive(Deserialize, Serialize, Debug, Clone, PartialEq)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), serde(default))]
 pub struct CompressionConfig {
     /// Whether text is compressed that the origin did not compress; default true.
     pub enabled: bool,

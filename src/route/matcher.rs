@@ -14,7 +14,8 @@ use crate::list::Dict;
 
 /// `match = { host, path, methods, headers }`: all that are given must hold; none given matches everything.
 #[derive(Deserialize, Serialize, Debug, Clone, PartialEq, Default)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), serde(default))]
 pub struct Match {
     /// `example.com`, or `*.example.com` for every name below it (not for itself). The port does not matter.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -368,6 +368,20 @@ impl Ports for Edge {
         self.ask(Helper::Limiter, budget, reset).await
     }
 
+    async fn shield(
+        &self,
+        key: &StorageKey,
+        said: &str,
+        body: Option<&Bytes>,
+        budget: Span,
+    ) -> Result<(String, Option<Bytes>), PortError> {
+        let shared = &self.shared;
+        shared.counts.borrow_mut().shield += 1;
+        let say = || Ok(shared.shields.borrow_mut().entry(*key).or_default().say(said, body, self.now()));
+        let heard = self.ask(Helper::Shield, budget, say).await?;
+        Ok(heard.told(&shared.clock).await)
+    }
+
     async fn queue(&self, name: &str, call: &str, patience: Span, budget: Span) -> Result<String, PortError> {
         let shared = &self.shared;
         self.ask(Helper::Queue, budget, || Ok(())).await?;

@@ -15,6 +15,8 @@ pub enum Helper {
     Queue,
     /// The object that holds the counters.
     Metrics,
+    /// The object of a key with `collapse = "global"`.
+    Shield,
 }
 
 /// How a helper behaves.

@@ -27,6 +27,7 @@ mod fault;
 mod ledger;
 mod origin;
 mod queue;
+mod shield;
 mod stores;
 pub mod workload;
 mod world;

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use crate::cache::StorageKey;
 use crate::config::{Compiled, Config, stamp};
 use crate::flow::{self, Gate, Vars};
 use crate::head::Method;
@@ -19,6 +20,7 @@ use super::fault::{Fault, Helper};
 use super::ledger::Ledger;
 use super::origin::{Asked, Origin, Reply};
 use super::queue::QueueObject;
+use super::shield::Shield;
 use super::stores::{Colos, Kv};
 
 /// When every world begins: 2026-09-10 00:26:40 GMT.
@@ -43,6 +45,8 @@ pub struct Counts {
     pub limiter: usize,
     /// The object that holds the counters.
     pub metrics: usize,
+    /// The objects of keys with `collapse = "global"`.
+    pub shield: usize,
 }
 
 impl Counts {
@@ -53,7 +57,7 @@ impl Counts {
 
     /// Calls of Durable Objects.
     pub fn object_requests(&self) -> usize {
-        self.limiter + self.metrics
+        self.limiter + self.metrics + self.shield
     }
 
     /// Counts a write.
@@ -82,6 +86,7 @@ pub struct Shared {
     pub limiters: RefCell<HashMap<String, Vec<u8>>>,
     pub queues: RefCell<HashMap<String, QueueObject>>,
     pub metrics: RefCell<Live>,
+    pub shields: RefCell<HashMap<StorageKey, Shield>>,
     pub origin: RefCell<Origin>,
     pub asked: RefCell<Vec<Asked>>,
     pub counts: RefCell<Counts>,
@@ -160,6 +165,7 @@ impl World {
             limiters: RefCell::default(),
             queues: RefCell::default(),
             metrics: RefCell::new(Live::new(START)),
+            shields: RefCell::default(),
             origin: RefCell::new(Box::new(|_| Reply::ok("hello"))),
             asked: RefCell::default(),
             counts: RefCell::default(),
@@ -278,6 +284,8 @@ impl World {
         let gone = self.0.isolates.borrow_mut().remove(&(colo, isolate));
         if let Some((id, gate)) = gone {
             let leaks = self.0.leaks.get();
+            self.0.tasks.lose(id);
+            // Nor does it do any more what ends with its requests.
             self.0.tasks.lose(id);
             self.0.leaks.set(leaks);
             drop(gate);

@@ -1,5 +1,5 @@
 // The entry module as it is, in surroundings that can be broken on demand: `POST /__fault` with {"kv", "limiter",
-// "metrics"}, each "fail", "hang" or a number of milliseconds by which it is slow. Everything else goes to the entry.
+// "metrics", "shield"}, each "fail", "hang" or a number of milliseconds by which it is slow. Everything else goes to the entry.
 import entry from "../../src/platform/entry.mjs";
 
 export * from "../../src/platform/entry.mjs";
@@ -46,6 +46,7 @@ function surroundings(env) {
             KV: breakable(env.KV, () => faults.kv),
             LIMITER: breakableObjects(env.LIMITER, () => faults.limiter),
             METRICS: breakableObjects(env.METRICS, () => faults.metrics),
+            SHIELD: breakableObjects(env.SHIELD, () => faults.shield),
         });
     }
     return wrapped.get(env);

@@ -34,14 +34,16 @@ export const before = (url, more = "") => `[origins.default]\nurl = "${url}"\n${
  * @param {boolean} [options.fault] whether helpers can be broken with `gate.fault` (default false)
  * @param {string} [options.entry] the entry module, in the place of the one that is deployed
  * @param {number} [options.port]
+ * @param {boolean} [options.twin] whether there is a second isolate (default false)
  */
-export async function startGate({ config, module, env = {}, fault = false, entry, port = 0 }) {
+export async function startGate({ config, module, env = {}, fault = false, entry, port = 0, twin = false }) {
     const state = mkdtempSync(join(tmpdir(), "tidegate-state-"));
     const lines = [];
     const options = {
         state,
         env,
         cron: false,
+        twin,
         config: module ?? (await configModuleOf(config)),
         onLog: (line) => lines.push(line),
         entry: fault ? join(ROOT, "tests/e2e/faulty.mjs") : entry,
@@ -50,6 +52,8 @@ export async function startGate({ config, module, env = {}, fault = false, entry
     const self = {
         url: gate.url,
         port: gate.port,
+        /** The second isolate. */
+        twin: gate.twin,
         /** What the worker has logged: {level, message}. */
         lines,
         log: () => lines.map(({ message }) => message).join("\n"),
@@ -70,7 +74,7 @@ export async function startGate({ config, module, env = {}, fault = false, entry
         purgeColo: async () => (await gate.miniflare.getWorker("tidegate"), gate.miniflare.purgeCache()),
         /** Throws a Durable Object out of memory; its storage stays. */
         evict: (className, name) => gate.miniflare.unsafeEvictDurableObject("tidegate", className, { name }),
-        /** Breaks helpers: {kv, limiter, metrics}, each "fail", "hang" or milliseconds; {} repairs all. */
+        /** Breaks helpers: {kv, limiter, metrics, shield}, each "fail", "hang" or milliseconds; {} repairs all. */
         fault: (faults) => send(`${gate.url}/__fault`, { method: "POST", body: JSON.stringify(faults) }),
         scheduled: () => gate.scheduled(),
         async stop() {

@@ -20,6 +20,7 @@ mod queue;
 mod record;
 mod saas;
 mod semantics;
+mod shield;
 mod slices;
 
 use crate::sim::{Reply, World};

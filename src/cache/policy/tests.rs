@@ -66,8 +66,23 @@ fn each_layer_takes_what_pays() {
     ] {
         assert_eq!(policy.takes(layer, bytes), takes, "{layer:?} {bytes:?}");
     }
-    for (lifetime_secs, requests, pays) in [(59, 9, false), (60, 1, false), (60, 2, true), (3600, 1, true)] {
-        assert_eq!(policy.kv_pays(lifetime_secs, requests), pays, "{lifetime_secs} {requests}");
+}
+
+#[test]
+fn a_kv_write_pays_for_what_is_asked_for_again_or_lives_long_and_is_not_tiny() {
+    let (second, always) = (policy("{}"), policy(r#"{"kv_admission":"always"}"#));
+    for (lifetime_secs, bytes, requests, pays, always_pays) in [
+        (59, 1 << 20, 9, false, false),
+        (60, 1 << 20, 9, false, true),
+        (119, 1 << 20, 9, false, true),
+        (120, 1 << 20, 1, false, true),
+        (120, 0, 2, true, true),
+        (3599, 1 << 20, 1, false, true),
+        (3600, 2047, 1, false, true),
+        (3600, 2048, 1, true, true),
+    ] {
+        let of = |policy: &Policy| policy.kv_pays(lifetime_secs, bytes, requests);
+        assert_eq!((of(&second), of(&always)), (pays, always_pays), "{lifetime_secs} {bytes} {requests}");
     }
 }
 

@@ -1,4 +1,5 @@
 // The Durable Objects, by the names under which wrangler.toml binds them.
 export { Limiter } from "./limiter.mjs";
 export { Metrics } from "./metrics.mjs";
+export { Shield } from "./shield.mjs";
 export { Queue } from "./queue.mjs";

@@ -66,15 +66,82 @@ fn a_memory_hit_asks_nobody() {
 fn a_short_life_is_not_worth_a_kv_write_nor_is_a_first_request() {
     let world = World::new(3).config(PLAIN);
     world.origin(|asked| {
-        Reply::cached("hello", if asked.path() == "/short" { "max-age=30" } else { "max-age=600" })
+        Reply::cached("hello", if asked.path() == "/short" { "max-age=119" } else { "max-age=600" })
     });
     world.get("/short").run();
     world.get("/long").run();
     assert_eq!(world.counts().kv_writes, 0);
-    world.pass(secs(601));
+    world.pass(secs(661));
     world.get("/short").run();
     world.get("/long").run();
     assert_eq!(world.counts().kv_writes, 1, "the second time it pays, for the long one");
+}
+
+#[test]
+fn what_lives_for_an_hour_is_worth_a_kv_write_at_once_unless_it_is_tiny() {
+    let world = World::new(3).config(PLAIN);
+    world.origin(|asked| {
+        let bytes = if asked.path() == "/tiny" { 2047 } else { 2048 };
+        Reply::cached("x".repeat(bytes), "max-age=3600")
+    });
+    for (path, writes) in [("/tiny", 0), ("/long", 1)] {
+        world.get(path).run();
+        world.pass(secs(1));
+        assert_eq!(world.counts().kv_writes, writes, "{path}");
+    }
+}
+
+#[test]
+fn of_colos_that_find_it_stale_at_the_same_time_a_few_write_kv() {
+    let world = World::fleet(3, 8).config(PLAIN);
+    world.origin(|_| Reply::cached("hello", "max-age=600"));
+    let everywhere = || (0..8).for_each(|colo| assert_eq!(world.get("/x").at(colo, 0).run().text(), "hello"));
+    everywhere();
+    let mut writes = Vec::new();
+    for _ in 0..10 {
+        let before = world.counts();
+        world.pass(secs(601));
+        everywhere();
+        let after = world.counts();
+        assert!(after.origin - before.origin >= 6, "what one writes, the others hardly see yet");
+        writes.push(after.kv_writes - before.kv_writes);
+    }
+    assert!(writes.iter().all(|writes| *writes < 6) && writes.iter().sum::<usize>() >= 10, "{writes:?}");
+}
+
+#[test]
+fn kv_is_not_asked_for_what_is_never_there() {
+    let world = World::fleet(3, 1).config(PLAIN);
+    world.origin(|asked| {
+        Reply::cached("hello", if asked.path() == "/secret" { "no-store" } else { "max-age=60" })
+            .field("etag", "\"a\"")
+    });
+    for path in ["/secret", "/short"] {
+        for (isolate, reads) in [(0, 1), (0, 0), (0, 0)] {
+            let before = world.counts();
+            assert!(!world.get(path).at(0, isolate).run().is_hit(), "{path}");
+            assert_eq!(world.counts().kv_reads - before.kv_reads, reads, "{path}");
+            world.pass(if path == "/short" { secs(61) } else { ms(1) });
+        }
+    }
+    let before = world.counts();
+    world.get("/short").at(0, 1).run();
+    assert_eq!(world.counts().kv_reads, before.kv_reads, "the colo tells an isolate that knows nothing");
+}
+
+#[test]
+fn a_refresh_that_another_isolate_of_the_colo_has_done_is_not_done_again() {
+    let world = World::fleet(3, 1).config(PLAIN);
+    world.origin(|asked| Reply::cached(asked.nth.to_string(), "max-age=60, stale-while-revalidate=600"));
+    (0..4).for_each(|isolate| assert_eq!(world.get("/x").at(0, isolate).run().text(), "0"));
+    world.pass(secs(61));
+    for isolate in 0..4 {
+        let stale = world.get("/x").at(0, isolate).run();
+        assert_eq!((stale.text(), stale.cache().as_str()), ("0", "hit; ttl=-1; detail=swr"));
+        world.pass(ms(1));
+        assert_eq!(world.get("/x").at(0, isolate).run().text(), "1", "isolate {isolate}");
+    }
+    assert_eq!((world.counts().origin, world.leaks()), (2, 0));
 }
 
 #[test]
