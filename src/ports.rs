@@ -215,6 +215,16 @@ pub trait Ports: Clone + 'static {
         signature: &[u8],
     ) -> impl Future<Output = Result<bool, PortError>>;
 
+    /// Asks the object that keeps a pool's changes (`platform/objects/deliveries.mjs` has the commands); `change` is this
+    /// request as it came, where it is to be kept.
+    fn deliveries(
+        &self,
+        pool: &str,
+        ask: &str,
+        change: Option<(&RequestHead, &Self::Bytes)>,
+        budget: Span,
+    ) -> impl Future<Output = Result<String, PortError>>;
+
     /// Hands counters over.
     fn report(&self, delta: &str) -> impl Future<Output = Result<(), PortError>>;
     /// Asks for the fleet's counters.

@@ -153,6 +153,7 @@ export async function runGate({ config, port: wantedPort = 0, state, env = {}, e
         bindings: { RATE_LIMIT_ENABLED: "true", TIDEGATE_LOCAL: "true", ...env },
         kvNamespaces: ["KV"],
         durableObjects: {
+            DELIVERIES: { className: "Deliveries", useSQLite: true },
             LIMITER: { className: "Limiter", useSQLite: true },
             METRICS: { className: "Metrics", useSQLite: true },
             SHIELD: { className: "Shield", useSQLite: true },

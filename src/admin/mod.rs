@@ -26,6 +26,12 @@ pub enum Action<'a> {
     Keys(keys::Act<'a>),
     /// Something is done with limits.
     Limits(limits::Act),
+    /// What came of a change that is delivered later: of this pool, accepted under this id.
+    Delivery(&'a str, &'a str),
+    /// The changes that are delivered later, and the dead letters.
+    Deliveries,
+    /// Dead letters are delivered after all; what the query has says which.
+    Replay,
     /// On to the page: the prefix was asked for without its slash.
     ToPage,
     /// 401: the admin token is missing or wrong.
@@ -66,13 +72,19 @@ fn watch(path: &str) -> Action<'_> {
         "health" => Action::Observe(Observed::Health),
         "metrics" => Action::Observe(Observed::Metrics),
         "metrics.json" => Action::Observe(Observed::MetricsJson),
-        file => Action::Asset(file),
+        file => match file.strip_prefix("deliveries/").and_then(|rest| rest.split_once('/')) {
+            Some((pool, id)) => Action::Delivery(pool, id),
+            None => Action::Asset(file),
+        },
     }
 }
 
 fn steer<'a>(request: &RequestHead, path: &'a str) -> Action<'a> {
     match path {
         "config" => read_only(request, Action::Config),
+        "deliveries" => read_only(request, Action::Deliveries),
+        "deliveries/replay" if request.method == Method::Post => Action::Replay,
+        "deliveries/replay" => Action::NotAllowed("POST"),
         "rate-limits/stats" => read_only(request, Action::Observe(Observed::Limits)),
         _ => match (below(path, "keys"), below(path, "rate-limits")) {
             (Some(rest), _) => one_of(keys::act(request, rest).map(Action::Keys)),
@@ -144,6 +156,11 @@ mod tests {
                 "NotAllowed(\"GET, HEAD, DELETE\")",
             ),
             (Method::Get, "/_tidegate/admin/rate-limits/x", Some("secret"), "NotFound"),
+            (Method::Get, "/_tidegate/deliveries/default/1f", None, "Delivery(\"default\", \"1f\")"),
+            (Method::Get, "/_tidegate/admin/deliveries", Some("other"), "Unauthorized"),
+            (Method::Get, "/_tidegate/admin/deliveries", Some("secret"), "Deliveries"),
+            (Method::Post, "/_tidegate/admin/deliveries/replay?id=1", Some("secret"), "Replay"),
+            (Method::Get, "/_tidegate/admin/deliveries/replay", Some("secret"), "NotAllowed(\"POST\")"),
         ] {
             assert_eq!(ask(method, path, token).as_deref(), Some(expected), "{path}");
         }

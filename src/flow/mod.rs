@@ -8,6 +8,7 @@
 //! that can't be reached does what its policy declares. Each is counted and logged.
 
 mod admit;
+mod behind;
 mod beside;
 mod cached;
 mod cdn;
@@ -39,6 +40,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
+pub use behind::deliver;
 pub use gate::{Gate, Vars};
 
 use crate::admin;
@@ -128,7 +130,10 @@ pub async fn serve<P: Ports>(
         Some(refusal) => visit.own(refusal, None),
         None => match precondition::refuse(&visit).await {
             Some(refusal) => refusal,
-            None => cached::answer(&visit, body).await,
+            None => match behind::wish(&visit) {
+                Some(wish) => behind::accept(&visit, &wish, body).await,
+                None => cached::answer(&visit, body).await,
+            },
         },
     };
     finish(&visit, reply, decision)
@@ -138,6 +143,7 @@ pub async fn serve<P: Ports>(
 pub fn tick<P: Ports>(gate: &Rc<Gate<P>>, ports: &P) {
     gate.seed(ports);
     report::tick(gate, ports);
+    behind::wake(gate, ports);
 }
 
 /// The last touches of the client's head, and the record.

@@ -6,6 +6,7 @@ use crate::ports::{Observed, Ports};
 use crate::respond::{self, Problem};
 use crate::time::Span;
 
+use super::behind;
 use super::gate::Gate;
 use super::keys;
 use super::limits;
@@ -29,6 +30,9 @@ pub async fn answer<P: Ports>(
         Action::Config => respond::text(200, "application/json", &*gate.text),
         Action::Keys(act) => keys::answer(gate, ports, request, body, act, id).await,
         Action::Limits(act) => limits::answer(gate, ports, request, act, id).await,
+        Action::Delivery(pool, delivery) => behind::tell(gate, ports, (pool, delivery), id).await,
+        Action::Deliveries => behind::list(gate, ports, id).await,
+        Action::Replay => behind::replay(gate, ports, request.target.query(), id).await,
         Action::ToPage => to_page(request),
         Action::Unauthorized => {
             let mut message = Problem::plain(401, "the admin token is missing or wrong", id).into_message();

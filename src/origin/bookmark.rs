@@ -32,6 +32,11 @@ impl Key {
     pub fn new(secret: &str) -> Self {
         Self(Sha256::new().chain_update(b"tidegate bookmark\0").chain_update(secret).finalize().into())
     }
+
+    /// A name for a text that nobody else can tell: 32 hex digits.
+    pub fn name(&self, text: &str) -> String {
+        crate::identity::hex(&mac(self, text))
+    }
 }
 
 /// A client's last write, as far as its reads have to know of it.

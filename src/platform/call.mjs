@@ -415,6 +415,13 @@ export class Call {
     this.settle(op, within(this.env.LIMITER.getByName(name).reset(), millis).then(() => []));
   }
 
+  /** Asks the object that keeps a pool's changes; with a body it may keep this request. */
+  deliveries(op, pool, ask, body, millis) {
+    const object = this.env.DELIVERIES.getByName(pool);
+    const asked = body ? object.ask(ask, body, pack(this.request), this.client()) : object.ask(ask);
+    this.settle(op, within(asked, millis).then((text) => [text]));
+  }
+
   /** Says something to the shield of a key: a text and perhaps bytes, and so is its answer. */
   shield(op, key, said, body, millis) {
     this.settle(op, within(this.env.SHIELD.getByName(key).say(said, body), millis));

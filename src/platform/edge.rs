@@ -102,6 +102,8 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn verify(this: &Call, op: u32, algorithm: &str, key: &str, signed: &[u8], signature: &[u8]);
     #[wasm_bindgen(method)]
+    fn deliveries(this: &Call, op: u32, pool: &str, ask: &str, body: &JsValue, millis: f64);
+    #[wasm_bindgen(method)]
     fn report(this: &Call, op: u32, delta: &str);
     #[wasm_bindgen(method)]
     fn observe(this: &Call, op: u32, what: &str, millis: f64);
@@ -446,6 +448,18 @@ impl Ports for Edge {
     ) -> Result<bool, PortError> {
         let operation = Operation::new(|op| self.call.verify(op, algorithm, key, signed, signature));
         Ok(settled(operation).await?.text.as_deref() == Some("true"))
+    }
+
+    async fn deliveries(
+        &self,
+        pool: &str,
+        ask: &str,
+        change: Option<(&RequestHead, &Uint8Array)>,
+        budget: Span,
+    ) -> Result<String, PortError> {
+        let body = change.map_or(JsValue::UNDEFINED, |(_, body)| body.into());
+        let operation = Operation::new(|op| self.call.deliveries(op, pool, ask, &body, millis(budget)));
+        Ok(settled(operation).await?.text.unwrap_or_default())
     }
 
     async fn report(&self, delta: &str) -> Result<(), PortError> {

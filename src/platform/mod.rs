@@ -83,6 +83,27 @@ fn own(edge: &Edge, problem: Problem) -> Message<crate::head::ResponseHead, Body
     Message::new(head, edge.body(&edge.bytes(&body)))
 }
 
+/// An attempt to deliver a change that was accepted as `id`: as [`serve`], for the object that keeps it.
+#[wasm_bindgen]
+pub fn deliver(packed: String, body: JsValue, call: Call, id: String, attempts: u32) {
+    let edge = Edge::new(call);
+    let gate = WORKER.with(|slot| match &*slot.borrow() {
+        Worker::Gate(gate) => Some(gate.clone()),
+        Worker::Misconfigured(_) => None,
+    });
+    executor::spawn(async move {
+        let answer = match (gate, wire::request(packed)) {
+            (Some(gate), Ok((head, has_body))) => {
+                let body = has_body.then_some(Body(body));
+                flow::deliver(gate, edge.clone(), head, body, (id, attempts)).await
+            }
+            _ => own(&edge, Problem::reduced_capacity("the gateway is not configured", "")),
+        };
+        edge.respond(answer);
+    });
+    executor::run();
+}
+
 /// The platform's clock has struck: counters and the states of endpoints are handed over.
 #[wasm_bindgen]
 pub fn scheduled(call: Call) {

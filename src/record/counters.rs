@@ -35,6 +35,9 @@ pub struct Counters {
     /// By the reason for which the cache forwarded (RFC 9211): requests.
     #[serde(rename = "f", skip_serializing_if = "Named::is_empty")]
     pub forwards: Named<u64>,
+    /// By what came of them: changes that were accepted for delivery, and attempts to deliver them.
+    #[serde(rename = "d", skip_serializing_if = "Named::is_empty")]
+    pub deliveries: Named<u64>,
     /// By who answered ([`AnsweredBy::as_str`]): how long requests took.
     #[serde(rename = "l", skip_serializing_if = "Named::is_empty")]
     pub answers: Named<Histogram>,
@@ -132,6 +135,7 @@ impl Counters {
         self.busiest.merge(&other.busiest);
         self.endpoints.merge(&other.endpoints);
         self.forwards.merge(&other.forwards);
+        self.deliveries.merge(&other.deliveries);
         self.answers.merge(&other.answers);
         self.incidents.merge(&other.incidents);
         self.collapsed.merge(&other.collapsed);

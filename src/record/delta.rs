@@ -73,6 +73,11 @@ impl Outbox {
         self.counters.add_incident(incident);
     }
 
+    /// Counts what came of a change that is delivered later.
+    pub fn add_delivery(&mut self, result: &str) {
+        self.counters.deliveries.add(result, &1);
+    }
+
     /// How long to wait until the next delta may go; `None` where there is nothing to send.
     pub fn due_in(&self, now: Timestamp) -> Option<Span> {
         if self.counters.is_empty() {

@@ -220,6 +220,10 @@ pub enum Incident {
     MetricsUnreachable,
     /// A pool was left out, since the deployment lacks its secret.
     SecretMissing,
+    /// The object that keeps changes for their delivery failed or was too slow.
+    DeliveriesUnreachable,
+    /// A change could not be delivered, and is not tried any more.
+    DeadLetter,
     /// A replica did not say how far behind it is.
     ProbeFailed,
     /// A key's shield failed or was slower than its budget.
@@ -228,7 +232,7 @@ pub enum Incident {
 
 impl Incident {
     /// In the order of their index. A new one goes to the end: counters on their way hold the index.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::KvError,
         Self::KvSlow,
         Self::ColoError,
@@ -243,6 +247,8 @@ impl Incident {
         Self::DeferredFailed,
         Self::MetricsUnreachable,
         Self::SecretMissing,
+        Self::DeliveriesUnreachable,
+        Self::DeadLetter,
         Self::ProbeFailed,
         Self::ShieldUnreachable,
     ];
@@ -265,6 +271,8 @@ impl Incident {
             Self::MetricsUnreachable => "metrics-unreachable",
             Self::ShieldUnreachable => "shield-unreachable",
             Self::SecretMissing => "secret-missing",
+            Self::DeliveriesUnreachable => "deliveries-unreachable",
+            Self::DeadLetter => "dead-letter",
             Self::ProbeFailed => "probe-failed",
         }
     }
@@ -284,7 +292,9 @@ impl Incident {
             | Self::ProbeFailed
             | Self::TruncatedBody
             | Self::DeferredFailed
-            | Self::SecretMissing => true,
+            | Self::SecretMissing
+            | Self::DeliveriesUnreachable
+            | Self::DeadLetter => true,
         }
     }
 }

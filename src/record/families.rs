@@ -42,6 +42,8 @@ metrics! {
     CHECKS: "tidegate_limit_checks" "counter" "" "What became of limits, by policy and tier.";
     FORWARDS: "tidegate_cache_forwards" "counter" ""
         "Requests that the cache forwarded, by reason (fwd of RFC 9211).";
+    DELIVERIES: "tidegate_deliveries" "counter" ""
+        "Changes accepted for later delivery, and attempts to deliver them, by result.";
     COLLAPSED: "tidegate_collapsed_requests" "counter" ""
         "Requests that shared another request's way to the origin.";
     ATTEMPTS: "tidegate_origin_attempts" "counter" "" "How often an origin was asked, retries included.";
@@ -185,6 +187,8 @@ pub(super) fn families(live: &Live, now: Timestamp) -> Vec<Family> {
     totals.answers.iter().for_each(|(who, histogram)| duration.add_histogram(who, histogram));
     let mut forwards = Family::new(FORWARDS);
     totals.forwards.iter().for_each(|(reason, n)| forwards.add(&[("reason", reason)], Value::Count(*n)));
+    let mut deliveries = Family::new(DELIVERIES);
+    totals.deliveries.iter().for_each(|(result, n)| deliveries.add(&[("result", result)], Value::Count(*n)));
     let mut incidents = Family::new(INCIDENTS);
     for incident in Incident::ALL {
         let n = totals.incidents.get(incident as usize);
@@ -202,6 +206,7 @@ pub(super) fn families(live: &Live, now: Timestamp) -> Vec<Family> {
         Family::by_index(REFUSALS, "policy", "reason", &totals.policies, &Refusal::ALL.map(Refusal::as_str)),
         checks(&totals.checks),
         forwards,
+        deliveries,
         Family::count(COLLAPSED, totals.collapsed),
         Family::count(ATTEMPTS, totals.origin_attempts),
         Family::count(FAILOVERS, totals.failovers),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::matcher::Match;
 use super::path::PathPrefix;
-use super::{Panic, StaticFallback};
+use super::{Panic, StaticFallback, WriteBehind};
 use crate::cache::{self, policy::Ttl};
 use crate::limit::PolicyName;
 use crate::origin::Hedge;
@@ -60,6 +60,9 @@ pub struct RouteConfig {
     /// What is answered when neither an origin nor a stored response can be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub static_fallback: Option<StaticFallback>,
+    /// Its changes are accepted at once, and delivered later; default never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write_behind: Option<WriteBehind>,
 }
 
 fn default_pool() -> Box<str> {
@@ -188,6 +191,7 @@ impl RouteConfig {
             panic: Panic::default(),
             hedge: None,
             static_fallback: None,
+            write_behind: None,
         }
     }
 

@@ -13,6 +13,7 @@ mod config;
 mod fingerprint;
 pub mod matcher;
 pub mod path;
+mod write_behind;
 
 use std::fmt;
 use std::rc::Rc;
@@ -29,6 +30,7 @@ use crate::path::{Reading, normal};
 pub use config::{CacheSetting, RouteConfig, RouteName};
 use matcher::{Match, Mismatch, Specificity};
 use path::PathPrefix;
+pub use write_behind::{Delivery, WriteBehind};
 
 /// What happens to a request whose route cannot be decided upon because the wasm died.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -112,6 +114,8 @@ pub struct Route {
     pub hedge: Option<Hedge>,
     /// What is answered at last.
     pub static_fallback: Option<Rc<StaticFallback>>,
+    /// How its changes are delivered later, where they are.
+    pub write_behind: Option<Rc<WriteBehind>>,
 }
 
 /// The path means different routes to different origins (an encoded slash, a dot segment behind one): it could

@@ -23,6 +23,7 @@ fn route(name: &str, matches: serde_json::Value) -> Route {
         panic: Panic::Try,
         hedge: None,
         static_fallback: None,
+        write_behind: None,
     }
 }
 

@@ -15,6 +15,7 @@ use crate::time::{Span, Timestamp};
 
 use super::body::{self, Body, Bytes, Content, Pipe};
 use super::clock::Signal;
+use super::deliveries;
 use super::fault::Helper;
 use super::origin::Asked;
 use super::queue;
@@ -428,6 +429,17 @@ impl Ports for Edge {
     async fn verify(&self, _: &str, _: &str, _: &[u8], signature: &[u8]) -> Result<bool, PortError> {
         self.shared.clock.sleep(Span::ZERO).await;
         Ok(signature == b"good")
+    }
+
+    async fn deliveries(
+        &self,
+        pool: &str,
+        ask: &str,
+        change: Option<(&RequestHead, &Bytes)>,
+        budget: Span,
+    ) -> Result<String, PortError> {
+        let change = change.map(|(head, body)| (head.clone(), body.clone()));
+        self.ask(Helper::Deliveries, budget, || deliveries::ask(&self.shared, pool, ask, change)).await
     }
 
     async fn report(&self, delta: &str) -> Result<(), PortError> {

@@ -13,6 +13,8 @@ pub enum Helper {
     Limiter,
     /// The objects that hold queues.
     Queue,
+    /// The objects that keep changes.
+    Deliveries,
     /// The object that holds the counters.
     Metrics,
     /// The object of a key with `collapse = "global"`.

@@ -22,6 +22,7 @@ mod body;
 mod client;
 mod clock;
 pub mod cost;
+mod deliveries;
 mod edge;
 mod fault;
 mod ledger;

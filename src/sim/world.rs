@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::client::{Answer, Pending, Request};
 use super::clock::{Clock, Tasks};
+use super::deliveries::Kept;
 use super::edge::Edge;
 use super::fault::{Fault, Helper};
 use super::ledger::Ledger;
@@ -87,6 +88,8 @@ pub struct Shared {
     pub queues: RefCell<HashMap<String, QueueObject>>,
     pub metrics: RefCell<Live>,
     pub shields: RefCell<HashMap<StorageKey, Shield>>,
+    /// Changes that are delivered later, by pool.
+    pub deliveries: RefCell<HashMap<String, Vec<Kept>>>,
     pub origin: RefCell<Origin>,
     pub asked: RefCell<Vec<Asked>>,
     pub counts: RefCell<Counts>,
@@ -166,6 +169,7 @@ impl World {
             queues: RefCell::default(),
             metrics: RefCell::new(Live::new(START)),
             shields: RefCell::default(),
+            deliveries: RefCell::default(),
             origin: RefCell::new(Box::new(|_| Reply::ok("hello"))),
             asked: RefCell::default(),
             counts: RefCell::default(),

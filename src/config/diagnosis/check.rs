@@ -13,7 +13,7 @@ use crate::cache::{self, Classes};
 use crate::config::sections::Config;
 use crate::limit::builtin;
 use crate::route::asset::CLASSES;
-use crate::route::{CacheSetting, FALLBACK_BYTES_MAX, RouteConfig, StaticFallback};
+use crate::route::{CacheSetting, FALLBACK_BYTES_MAX, RouteConfig, StaticFallback, WriteBehind};
 use crate::size::Size;
 use crate::time::Span;
 
@@ -184,6 +184,8 @@ impl<'c> Check<'c> {
         if let Some(fallback) = &route.static_fallback {
             found.extend(static_fallback(&path.key("static_fallback"), fallback));
         }
+        let problems = route.write_behind.iter().flat_map(WriteBehind::problems);
+        found.extend(problems.map(|(key, message)| (path.key("write_behind").key(key), message)));
         if let Some(CacheSetting::Policy(policy)) = &route.cache {
             found.extend(self.policy(&path.key("cache"), policy));
         }
