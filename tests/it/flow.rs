@@ -4,6 +4,7 @@ mod assets;
 mod bodies;
 mod caching;
 mod collapse;
+mod costs;
 mod guarding;
 mod identity;
 mod keys;
