@@ -55,6 +55,7 @@ test("errors and 304s that do not count", async () => {
 });
 
 test("stored responses that do not count", async () => {
+    origin.on("/hits/x", { headers: { "Cache-Control": "max-age=3600" }, body: "x" });
     const first = await gate.get("/hits/x");
     assert.deepEqual([first.status, left(first)], [200, 2]);
     let hits = 0;
