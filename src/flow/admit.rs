@@ -3,7 +3,7 @@
 use crate::head::{Message, ResponseHead};
 use crate::limit::batch::{self, Batch};
 use crate::limit::decision::{Answer, Checked, Decision, Reason};
-use crate::limit::{Ask, fields};
+use crate::limit::{Ask, PolicyConfig, fields};
 use crate::origin::ProxyStatus;
 use crate::ports::Ports;
 use crate::record::{AnsweredBy, Incident, LimitCount, Refusal, Verdict};
@@ -53,6 +53,15 @@ fn asks<P: Ports>(visit: &Visit<P>) -> Vec<Ask> {
     policies
         .filter_map(|(name, policy)| policy.ask(name, route, request, identity, limits.prefixes))
         .collect()
+}
+
+/// Whether a policy goes by a length that the request does not tell.
+pub fn lacks_length<P: Ports>(visit: &Visit<P>) -> bool {
+    let limits = &visit.gate.site.limits;
+    let lacks = |policy: &PolicyConfig| {
+        policy.cost.taken(&visit.request).is_none() && policy.quota_of(&visit.identity.tier).is_some()
+    };
+    visit.gate.vars.limits && limits.enabled && visit.route.limits.iter().any(|(_, policy)| lacks(policy))
 }
 
 async fn ask<P: Ports>(visit: &Visit<P>, batch: Batch) -> Vec<Checked> {
@@ -110,7 +119,10 @@ pub fn refuse<P: Ports>(visit: &Visit<P>, decision: &Decision) -> Option<Message
         Reason::OverQuota | Reason::AboveQuota => Refusal::Quota,
     };
     visit.notes.borrow_mut().answered_by = AnsweredBy::Limiter(by);
-    let detail = refusal.detail(&decision.tier);
+    let policy = &refusal.by.ask.take.policy.name;
+    let is_bytes = visit.gate.site.limits.counts_bytes(policy.as_str());
+    let unit = if is_bytes { "content bytes" } else { "requests" };
+    let detail = refusal.detail(unit, &decision.tier);
     let problem = match refusal.reason {
         Reason::LimiterUnreachable => {
             Problem::reduced_capacity("the rate limiter can't be reached", &visit.id)
@@ -120,7 +132,6 @@ pub fn refuse<P: Ports>(visit: &Visit<P>, decision: &Decision) -> Option<Message
         }
     };
     let mut message = problem.into_message();
-    let policy = &refusal.by.ask.take.policy.name;
     let status = ProxyStatus::error(
         &visit.gate.site.server.id,
         "http_request_denied",

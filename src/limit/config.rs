@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
+use super::cost::{Cost, Uncounted};
 use super::name::PolicyName;
 use super::partition::Partition;
 use super::policy::{Algorithm, Ask, QuotaPolicy, Take};
@@ -88,6 +89,13 @@ impl Default for LimitConfig {
     }
 }
 
+impl LimitConfig {
+    /// Whether the units of this policy are bytes of content.
+    pub fn counts_bytes(&self, policy: &str) -> bool {
+        self.policies.get(policy).is_some_and(|policy| policy.cost.is_bytes())
+    }
+}
+
 /// `[limits.policies.NAME]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -107,7 +115,10 @@ pub struct PolicyConfig {
     /// What is counted together. Default `"client"`.
     pub partition: Partition,
     /// Quota units that a request takes. Default 1.
-    pub cost: NonZeroU32,
+    pub cost: Cost,
+    /// Answers that do not count. Default: all do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refund: Vec<Uncounted>,
     /// Default `"admit"`.
     pub on_error: OnError,
     /// How long to wait for the limiter. Default 50 ms.
@@ -124,7 +135,8 @@ impl Default for PolicyConfig {
             algorithm: Algorithm::default(),
             burst: None,
             partition: Partition::default(),
-            cost: NonZeroU32::MIN,
+            cost: Cost::default(),
+            refund: Vec::new(),
             on_error: OnError::default(),
             budget: Span::from_millis(50),
             shadow: false,
@@ -133,6 +145,15 @@ impl Default for PolicyConfig {
 }
 
 impl PolicyConfig {
+    /// The policy on a route that has a cost of its own, which takes the place of a fixed one.
+    pub fn on_route(&self, cost: Option<NonZeroU32>) -> Self {
+        let cost = match (&self.cost, cost) {
+            (Cost::Units(_), Some(units)) => Cost::Units(units),
+            (own, _) => own.clone(),
+        };
+        Self { cost, ..self.clone() }
+    }
+
     /// What this client may take; `None` where it is not limited.
     pub fn quota_of(&self, tier: &str) -> Option<Quota> {
         match self.tiers.get(tier) {
@@ -168,7 +189,7 @@ impl PolicyConfig {
         };
         Some(Ask {
             object: self.partition.object(route, head, identity, prefixes),
-            take: Take { policy, cost: self.cost },
+            take: Take { policy, cost: self.cost.taken(head).unwrap_or(NonZeroU32::MIN) },
             on_error: self.on_error,
             budget: self.budget,
         })
@@ -208,7 +229,7 @@ impl PolicyConfig {
             found.push(("burst", format!("{burst} is above the quota; allowed: 1 to {least}")));
         }
         let most = if self.algorithm == Algorithm::Gcra { burst.min(least) } else { least };
-        if self.cost.get() > most {
+        if self.cost.least().get() > most {
             found.push((
                 "cost",
                 format!("{} is above what is ever let through; allowed: 1 to {most}", self.cost),
@@ -236,7 +257,10 @@ mod tests {
         {
             assert_eq!(tier.quota_of(name), quota.parse().ok(), "{name}");
         }
-        assert_eq!((tier.budget, tier.on_error, tier.cost.get()), (Span::from_millis(50), OnError::Admit, 1));
+        assert_eq!(
+            (tier.budget, tier.on_error, tier.cost.least().get()),
+            (Span::from_millis(50), OnError::Admit, 1)
+        );
     }
 
     #[test]

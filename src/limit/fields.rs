@@ -17,7 +17,7 @@ const PARTITION_KEY_BYTES: usize = 16;
 pub fn write(decision: &Decision, config: &LimitConfig, now: Timestamp, fields: &mut Fields) {
     let Some(tightest) = decision.tightest() else { return };
     if config.fields != FieldsForm::Legacy {
-        standard(decision, config.show_partition, fields);
+        standard(decision, config, fields);
     }
     if config.fields != FieldsForm::Standard {
         legacy(decision, tightest, config.reset, now, fields);
@@ -27,7 +27,8 @@ pub fn write(decision: &Decision, config: &LimitConfig, now: Timestamp, fields: 
     }
 }
 
-fn standard(decision: &Decision, show_partition: bool, fields: &mut Fields) {
+fn standard(decision: &Decision, config: &LimitConfig, fields: &mut Fields) {
+    let show_partition = config.show_partition;
     let (mut policies, mut states) = (String::new(), String::new());
     for checked in decision.checked.iter().filter(|checked| !checked.ask.take.policy.shadow) {
         let policy = &checked.ask.take.policy;
@@ -38,6 +39,9 @@ fn standard(decision: &Decision, show_partition: bool, fields: &mut Fields) {
             show_partition,
             &[("q", quota.amount().into()), ("w", quota.window_secs())],
         );
+        if config.counts_bytes(policy.name.as_str()) {
+            policies.push_str(";qu=\"content-bytes\"");
+        }
         if let Answer::Counted(verdict) = checked.answer {
             let parameters = [("r", verdict.remaining.into()), ("t", verdict.reset.as_secs_ceil())];
             item(&mut states, checked, show_partition, &parameters);

@@ -5,6 +5,7 @@ mod behind;
 mod bodies;
 mod caching;
 mod collapse;
+mod costs;
 mod guarding;
 mod identity;
 mod keys;
