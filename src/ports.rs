@@ -215,6 +215,9 @@ pub trait Ports: Clone + 'static {
         signature: &[u8],
     ) -> impl Future<Output = Result<bool, PortError>>;
 
+    /// Tells the object that probes endpoints what was seen of them, and learns what is known (`origin::monitor` has both
+    /// texts).
+    fn health(&self, seen: &str, budget: Span) -> impl Future<Output = Result<String, PortError>>;
     /// Asks the object that keeps a pool's changes (`platform/objects/deliveries.mjs` has the commands); `change` is this
     /// request as it came, where it is to be kept.
     fn deliveries(

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::head::{Fields, Message, ResponseHead};
+use crate::json;
 
 /// A problem document (RFC 9457), in the forms that tidegate sends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -62,7 +63,7 @@ impl Problem {
         let mut head = ResponseHead::new(self.status);
         head.fields.append("content-type", "application/problem+json");
         head.fields.append("cache-control", "no-store");
-        let text = serde_json::to_string(&self).unwrap_or_default();
+        let text = json::write(&self);
         Message::new(head, text)
     }
 }

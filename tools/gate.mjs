@@ -155,6 +155,7 @@ export async function runGate({ config, port: wantedPort = 0, state, env = {}, e
         durableObjects: {
             DELIVERIES: { className: "Deliveries", useSQLite: true },
             LIMITER: { className: "Limiter", useSQLite: true },
+            HEALTH: { className: "Health", useSQLite: true },
             METRICS: { className: "Metrics", useSQLite: true },
             SHIELD: { className: "Shield", useSQLite: true },
             QUEUE: { className: "Queue", useSQLite: true },

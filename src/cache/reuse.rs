@@ -199,9 +199,11 @@ fn judge(
 /// 5.2.1).
 fn satisfies(head: &StoredHead, ttl: i64, wishes: &RequestDirectives, now: Timestamp) -> bool {
     let secs = |limit: DeltaSeconds| i64::from(limit.get());
-    // A fresh immutable response does not change, so a reload, which says `max-age=0`, may have it (RFC 8246).
+    // A fresh immutable response does not change, so a reload, which says `max-age=0`, may have it (RFC 8246). Nothing
+    // else is young enough for one: whole seconds make a zero of an age that is above it.
     let unchanging = head.immutable && ttl > 0;
-    let young = wishes.max_age.is_none_or(|limit| unchanging || head.current_age(now) <= limit.get());
+    let young = |limit: DeltaSeconds| limit.get() > 0 && head.current_age(now) <= limit.get();
+    let young = wishes.max_age.is_none_or(|limit| unchanging || young(limit));
     if !young {
         return false;
     }

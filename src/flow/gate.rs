@@ -16,6 +16,7 @@ use crate::record::{EndpointReport, EndpointState, Incident, Outbox};
 use crate::time::{Span, Timestamp};
 
 use super::flight::Flights;
+use super::health::Health;
 use super::identify::Keyring;
 
 /// What is not in the config file: variables and secrets of the deployment.
@@ -63,6 +64,8 @@ pub struct Gate<P: Ports> {
     pub refusals: RefCell<Refusals>,
     /// API keys and key sets that were read lately.
     pub keyring: RefCell<Keyring>,
+    /// What the fleet knows of the endpoints.
+    pub health: Health<P::Signal>,
     /// Counters that the metrics object has not seen.
     pub outbox: RefCell<Outbox>,
     /// Seeded by the first request.
@@ -104,6 +107,7 @@ impl<P: Ports> Gate<P> {
             pools: RefCell::new(pools),
             refusals: RefCell::default(),
             keyring: RefCell::default(),
+            health: Health::default(),
             outbox: RefCell::new(Outbox::new(0)),
             rng: RefCell::new(fastrand::Rng::with_seed(0)),
             text: text.into(),

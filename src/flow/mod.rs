@@ -16,6 +16,7 @@ mod complete;
 mod fetch;
 mod flight;
 mod gate;
+pub mod health;
 mod hedge;
 mod identify;
 mod keep;
@@ -148,6 +149,7 @@ pub async fn serve<P: Ports>(
 pub fn tick<P: Ports>(gate: &Rc<Gate<P>>, ports: &P) {
     gate.seed(ports);
     report::tick(gate, ports);
+    health::exchange(gate, ports);
     behind::wake(gate, ports);
 }
 
@@ -192,9 +194,13 @@ fn finish<P: Ports>(
 }
 
 impl<P: Ports> Visit<P> {
-    /// An answer of tidegate's own, with the Date that it needs (RFC 9110, section 6.6.1).
+    /// An answer of tidegate's own, with the Date that it needs (RFC 9110, section 6.6.1), and its length, which keeps
+    /// what is small from being compressed.
     fn own(&self, mut message: Message<ResponseHead, String>, cache: Option<CacheStatus>) -> Reply<P::Body> {
         message.head.fields.append("date", &self.ports.now().to_http_date());
+        if !message.head.is_bodiless() {
+            message.head.fields.insert("content-length", &message.body.len().to_string());
+        }
         let body = match self.request.method {
             crate::head::Method::Head => P::Body::default(),
             _ => self.ports.body(&self.ports.bytes(&message.body)),

@@ -5,6 +5,7 @@ use crate::head::{Message, Method, RequestHead, ResponseHead};
 use crate::origin::concurrency::QUEUE_STEP;
 use crate::origin::forward::{Hop, NotForwarded, Rewrite, forward};
 use crate::origin::lies::{LIE_BYTES_MAX, is_lie, needs_body};
+use crate::origin::probe::read_lag;
 use crate::origin::rewrite::Secret;
 use crate::origin::{Ask, Attempts, Cause, Failure, FetchError, Next, Pool, Stop, Try, response, trace};
 use crate::ports::Ports;
@@ -14,6 +15,7 @@ use crate::route::path::PathPrefix;
 use crate::time::{Span, Timestamp};
 
 use super::cdn;
+use super::health;
 use super::hedge::{Made, Sent};
 use super::queue;
 use super::visit::Visit;
@@ -96,6 +98,8 @@ pub async fn ask<P: Ports>(
     if let Some(answered) = cdn::ask(visit, request).await {
         return answered;
     }
+    let can_hide = visit.route.retry_safe || request.method.is_idempotent();
+    health::keep_up(visit, can_hide).await;
     let start = visit.ports.now();
     let place = match queue::enter(visit).await {
         Ok(place) => place,
@@ -204,6 +208,7 @@ impl<P: Ports> Way<'_, P> {
             let made = self.attempt((index, pool), &mut attempts, step, payload).await;
             let response_time = ports.now();
             let outcome = made.outcome(response_time);
+            self.heed_lag(index, pool, &made);
             let Made { by, request_time, sent } = made;
             let next =
                 visit.with_pool(index, |state, rng| attempts.report(state, by, &outcome, rng, response_time));
@@ -257,6 +262,15 @@ impl<P: Ports> Way<'_, P> {
         }
         visit.with_pool(index, |state, _| state.dequeue());
         first
+    }
+
+    /// A response may say how far its endpoint is behind.
+    fn heed_lag(&self, index: usize, pool: &Pool, made: &Made<P::Body>) {
+        let (Some(name), Ok(Ok(message))) = (&pool.config.lag_header, &made.sent) else { return };
+        let field = message.head.fields.get(&name.to_ascii_lowercase());
+        if let Some(lag) = field.and_then(read_lag) {
+            self.visit.with_pool(index, |state, _| state.lags(made.by.endpoint, lag));
+        }
     }
 
     /// Sends the request to an endpoint. `revocable`: it ends when the future is dropped.

@@ -8,6 +8,7 @@ use crate::time::Span;
 
 use super::behind;
 use super::gate::Gate;
+use super::health;
 use super::keys;
 use super::limits;
 
@@ -26,7 +27,7 @@ pub async fn answer<P: Ports>(
     let message = match action {
         Action::Live => return live(ports, id).await,
         Action::Asset(path) => return page(ports, path, id).await,
-        Action::Observe(what) => observe(ports, what, id).await,
+        Action::Observe(what) => observe(gate, ports, what, id).await,
         Action::Config => respond::text(200, "application/json", &*gate.text),
         Action::Keys(act) => keys::answer(gate, ports, request, body, act, id).await,
         Action::Limits(act) => limits::answer(gate, ports, request, act, id).await,
@@ -59,7 +60,12 @@ fn to_page(request: &RequestHead) -> Message<ResponseHead, String> {
     message
 }
 
-async fn observe<P: Ports>(ports: &P, what: Observed, id: &str) -> Message<ResponseHead, String> {
+async fn observe<P: Ports>(
+    gate: &Gate<P>,
+    ports: &P,
+    what: Observed,
+    id: &str,
+) -> Message<ResponseHead, String> {
     let text = match ports.observe(what, OBSERVE_BUDGET).await {
         Ok(text) => text,
         Err(error) => return unavailable(&error.to_string(), id),
@@ -67,6 +73,9 @@ async fn observe<P: Ports>(ports: &P, what: Observed, id: &str) -> Message<Respo
     match what {
         // A load balancer reads the status alone.
         Observed::Health => {
+            let text = health::probed(gate, ports, OBSERVE_BUDGET)
+                .await
+                .map_or(text.clone(), |ill| ill.joined(&text));
             let down = text.contains("\"status\":\"down\"");
             respond::text(if down { 503 } else { 200 }, "application/json", text)
         }

@@ -59,6 +59,8 @@ pub async fn turn<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey) -> Turn<P> {
     match (Verdict::read(verdict), Record::decode(head), bytes) {
         (Verdict::Lead, ..) => Turn::Lead(Duty { visit: visit.clone(), key, told: false }),
         (Verdict::Pass, ..) => Turn::Pass,
+        // What another client may have is not enough for one that has written since.
+        (Verdict::Have, Ok(Record::Response(head)), _) if !visit.is_past(head.as_of()) => Turn::Alone,
         (Verdict::Have, Ok(Record::Response(head)), Some(bytes)) => Turn::Have(head, bytes),
         (Verdict::Have, Err(error), _) => {
             visit.incident(Incident::UnreadableRecord, &error.to_string());

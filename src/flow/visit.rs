@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use crate::head::{Method, RequestHead};
 use crate::identity::Identity;
+use crate::json;
 use crate::origin::affinity::hash;
 use crate::origin::config::Selection;
 use crate::origin::{Affinity, Bookmark, Pool, PoolState, Wish};
@@ -192,14 +193,13 @@ impl<P: Ports> Visit<P> {
     }
 
     fn log(&self, incident: Incident, detail: &str) {
-        let line = serde_json::json!({
-            "level": "warn",
-            "incident": incident.as_str(),
-            "detail": detail,
-            "request": self.id,
-            "route": &*self.route.name,
-        });
-        self.ports.log(&line.to_string());
+        self.ports.log(&json::object(&[
+            ("level", "warn"),
+            ("incident", incident.as_str()),
+            ("detail", detail),
+            ("request", &self.id),
+            ("route", &self.route.name),
+        ]));
     }
 
     /// The event of this request, answered with this status and so many bytes.

@@ -1,14 +1,12 @@
 //! The record of an API key, as it lies in KV under `key:` and the key's SHA-256 in lower-case hex.
 
-use serde::Deserialize;
-
 use super::{Identity, IdentityConfig, MAX_SUBJECT_BYTES, Rejected};
-use crate::json;
+use crate::json::Value;
 use crate::time::Timestamp;
 
 /// `{"tier":"pro","until":1789000000,"then":"free","subject":"acme","not_after":1799000000,"disabled":false}`; keys that
 /// are not known are left alone.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRecord {
     /// What its bearer is entitled to; the config's default tier where there is none.
     pub tier: Option<Box<str>>,
@@ -21,8 +19,30 @@ pub struct KeyRecord {
     /// The last second in which it holds, since the UNIX epoch; for ever where there is none.
     pub not_after: Option<u64>,
     /// Whether it was switched off.
-    #[serde(default)]
     pub disabled: bool,
+}
+
+impl KeyRecord {
+    /// Reads it. `None` where a key that is known has a value of another kind.
+    pub fn read(text: &str) -> Option<Self> {
+        let table = Value::parse(text)?;
+        let of = |name| table.get(name).filter(|value| **value != Value::Null);
+        let text = |name| of(name).map(Value::as_str).map_or(Some(None), |text| Some(Some(text?.into())));
+        let number = |name| of(name).map(Value::as_u64).map_or(Some(None), |number| Some(Some(number?)));
+        let disabled = match table.get("disabled") {
+            None => false,
+            Some(Value::Bool(flag)) => *flag,
+            Some(_) => return None,
+        };
+        Some(Self {
+            tier: text("tier")?,
+            until: number("until")?,
+            then: text("then")?,
+            subject: text("subject")??,
+            not_after: number("not_after")?,
+            disabled,
+        })
+    }
 }
 
 /// What the record of a key comes to; `None` is a key that has none.
@@ -36,7 +56,7 @@ pub fn check(
     now: Timestamp,
 ) -> Result<Identity, Rejected> {
     let record = record.ok_or(Rejected::UnknownApiKey)?;
-    let record: KeyRecord = json::read(record).map_err(|_| Rejected::BadKeyRecord)?;
+    let record = KeyRecord::read(record).ok_or(Rejected::BadKeyRecord)?;
     if record.disabled {
         return Err(Rejected::DisabledApiKey);
     }

@@ -110,6 +110,7 @@ impl<'p> Attempts<'p> {
         rng: &mut fastrand::Rng,
         now: Timestamp,
     ) -> Result<Try, Failure> {
+        state.forget_hearsay(now);
         if !std::mem::replace(&mut self.is_counted, true) {
             state.budget.deposit(&self.pool.config.retry, now);
         }

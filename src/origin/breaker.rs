@@ -112,6 +112,14 @@ impl Breaker {
         self.ejections
     }
 
+    /// Somebody else has found the endpoint well: requests flow.
+    pub(super) fn close(&mut self, now: Timestamp) {
+        if !self.is_closed() {
+            (self.phase, self.window, self.failures_in_a_row) =
+                (Phase::Closed { since: now }, Window::default(), 0);
+        }
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         matches!(self.phase, Phase::Closed { .. })
     }

@@ -24,6 +24,7 @@ impl PoolConfig {
             .or_else(|| lies::problem(&self.fail_when))
             .or_else(|| self.attempt_problem())
             .or_else(|| self.rewrite_problem())
+            .or_else(|| self.health.as_ref().and_then(|health| health.problem()))
             .or_else(|| self.retry.problem())
             .or_else(|| self.breaker.problem())
     }
@@ -131,6 +132,9 @@ impl PoolConfig {
             return Some(format!(
                 "deadline_header: `{name}` is no field; allowed: such as \"X-Request-Deadline\" or \"grpc-timeout\""
             ));
+        }
+        if let Some(name) = self.lag_header.as_ref().filter(|name| !is_field(name)) {
+            return Some(format!("lag_header: `{name}` is no field; allowed: such as \"X-Replication-Lag\""));
         }
         (self.fallback.len() > FALLBACKS_MAX)
             .then(|| format!("fallback: too many pools; allowed: up to {FALLBACKS_MAX}"))
@@ -300,6 +304,12 @@ mod tests {
             (json!({"url": url, "headers": {"x-a": "a\nb"}}), "headers.x-a: `a\nb` is no value"),
             (json!({"url": url, "secret": "sk-1234"}), "`sk-1234` names no secret"),
             (json!({"url": url, "cost": -1}), "cost: -1 does not fit"),
+            (json!({"url": url, "health": {"path": "healthz"}}), "health.path: `healthz`"),
+            (json!({"url": url, "health": {"interval": "500ms"}}), "health.interval"),
+            (json!({"url": url, "health": {"interval": "2s", "timeout": "3s"}}), "health.timeout"),
+            (json!({"url": url, "health": {"healthy_threshold": 0}}), "health: a threshold"),
+            (json!({"url": url, "health": {"status": "ok"}}), "`ok` is no status"),
+            (json!({"url": url, "lag_header": "a b"}), "lag_header: `a b`"),
             (json!({"url": url, "fallback": ["a", "b", "c", "d", "e"]}), "fallback"),
         ] {
             let error = read(value.clone()).unwrap_err();

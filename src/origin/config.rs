@@ -9,6 +9,7 @@ use super::affinity::Affinity;
 use super::concurrency::Concurrency;
 use super::lies::FailWhen;
 use super::outcome::FetchError;
+use super::probe::ProbeConfig;
 use super::quantile::TooSlow;
 use super::rewrite::{PathRewrite, Secret};
 use super::score::ScoreConfig;
@@ -77,6 +78,12 @@ pub struct PoolConfig {
     pub retry: RetryConfig,
     /// When an endpoint is left alone, and for how long.
     pub breaker: BreakerConfig,
+    /// How the fleet finds out together which endpoints are well; nothing: each isolate for itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<ProbeConfig>,
+    /// The field in which an endpoint says how far it is behind its primary; nothing is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lag_header: Option<Box<str>>,
     /// The Host that the origin sees.
     pub host: HostMode,
     /// The pools that are asked when this one gives up: this one and they by `priority`, then by `cost`, then in the
@@ -118,6 +125,8 @@ impl Default for PoolConfig {
             replay_bytes_max: Size::from_kib(64),
             retry: RetryConfig::default(),
             breaker: BreakerConfig::default(),
+            health: None,
+            lag_header: None,
             host: HostMode::Origin,
             fallback: Vec::new(),
             priority: 0,

@@ -112,6 +112,8 @@ pub struct PoolState {
     pub(super) samples: Samples,
     /// Requests that wait for a place.
     queued: u32,
+    /// Until when what the fleet said of the endpoints holds.
+    pub(super) told_until: Timestamp,
     /// When its replicas were asked for their lag.
     pub(super) probed: Timestamp,
 }
@@ -126,6 +128,8 @@ const WHOLE: u32 = 1 << 16;
 #[derive(Debug, Clone, Default)]
 pub(super) struct EndpointState {
     pub(super) breaker: Breaker,
+    /// Since when the fleet holds it for ill, where it does.
+    pub(super) down: Option<Timestamp>,
     /// Of the time until the head of the response, exponentially weighted, in microseconds; 0 where unknown.
     latency_us: u64,
     /// The share of attempts without a response, of [`WHOLE`], exponentially weighted.
@@ -186,6 +190,11 @@ impl EndpointState {
         1.0 - f64::from(self.faded(self.failing, now)) / f64::from(WHOLE)
     }
 
+    /// Whether the fleet holds it for ill.
+    pub(super) fn is_down(&self) -> bool {
+        self.down.is_some()
+    }
+
     /// Whether its last attempts failed, not long ago.
     fn is_shaky(&self, pool: &Pool, now: Timestamp) -> bool {
         self.breaker.failures_in_a_row() > 0 && now.since(self.failed) < pool.config.breaker.ejection
@@ -224,13 +233,15 @@ impl PoolState {
             budget: RetryBudget::new(&pool.config.retry, now),
             samples: Samples::default(),
             queued: 0,
+            told_until: now,
             probed: Timestamp::default(),
         }
     }
 
     /// As what a request may go to this endpoint, where it may. See [`Breaker::admits`] for `patience`.
     pub(super) fn admits(&self, pool: &Pool, at: usize, patience: Span, now: Timestamp) -> Option<Admission> {
-        self.endpoints.get(at)?.breaker.admits(&pool.config.breaker, patience, now)
+        let state = self.endpoints.get(at).filter(|state| state.down.is_none())?;
+        state.breaker.admits(&pool.config.breaker, patience, now)
     }
 
     /// The endpoints whose breakers are closed.
@@ -245,7 +256,7 @@ impl PoolState {
     }
 
     pub(super) fn is_closed(&self, at: usize) -> bool {
-        self.endpoints.get(at).is_some_and(|state| state.breaker.is_closed())
+        self.endpoints.get(at).is_some_and(|state| state.down.is_none() && state.breaker.is_closed())
     }
 
     /// A request goes to this endpoint, and will have come to something before `expires`.
@@ -267,7 +278,7 @@ impl PoolState {
         now: Timestamp,
     ) {
         let others_ejected =
-            self.endpoints.iter().enumerate().filter(|(i, state)| *i != at && !state.breaker.is_closed());
+            (0..self.endpoints.len()).filter(|other| *other != at && !self.is_closed(*other));
         let may_eject = others_ejected.count() < pool.ejected_max();
         let Some(state) = self.endpoints.get_mut(at) else { return };
         let in_flight = state.in_flight;
@@ -337,8 +348,8 @@ impl PoolState {
     ) -> impl Iterator<Item = EndpointHealth<'a>> {
         pool.endpoints.iter().zip(&self.endpoints).map(move |(endpoint, state)| EndpointHealth {
             name: &endpoint.name,
-            state: state.breaker.state(now),
-            since: state.breaker.since(now),
+            state: if state.down.is_some() { BreakerState::Open } else { state.breaker.state(now) },
+            since: state.down.unwrap_or_else(|| state.breaker.since(now)),
             failures_in_a_row: state.breaker.failures_in_a_row(),
             ejections: state.breaker.ejections(),
             tries: state.tries,

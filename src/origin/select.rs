@@ -74,7 +74,7 @@ pub(super) fn choose(
 /// The ejected endpoint that is the least bad, those that were not `tried` first.
 pub(super) fn least_bad(pool: &Pool, state: &PoolState, barred: Set, tried: Set) -> Option<usize> {
     let badness = |at: usize, state: &EndpointState, endpoint: &Endpoint| {
-        (tried.contains(at), state.breaker.badness(), endpoint.priority)
+        (tried.contains(at), state.is_down(), state.breaker.badness(), endpoint.priority)
     };
     let all = state.endpoints.iter().zip(&pool.endpoints).enumerate().filter(|(at, _)| !barred.contains(*at));
     all.min_by_key(|(at, (state, endpoint))| badness(*at, state, endpoint)).map(|(at, _)| at)

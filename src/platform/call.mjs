@@ -1,7 +1,9 @@
 // What one request asks of the platform: the JavaScript half of `Ports`. Heads cross as one packed text
 // ("status\nname\nvalue\n..."), bodies stay handles on this side.
 import * as wasm from "../../build/wasm/tidegate.js";
+import { content, cut, fixed, gather, made, pump } from "./bodies.mjs";
 import { inFlight, resume } from "./guard.mjs";
+import { verifySignature } from "./signature.mjs";
 
 /** How many API keys are listed at once. */
 const KEYS_PAGE = 100;
@@ -54,11 +56,6 @@ function build(status, lines, handle) {
   return response;
 }
 
-/** A body handle as something that Request and Response take. */
-function content(handle) {
-  return handle instanceof Response || handle instanceof Request ? handle.body : handle;
-}
-
 function within(promise, millis) {
   if (!millis) return promise;
   let timer;
@@ -66,6 +63,21 @@ function within(promise, millis) {
     timer = setTimeout(() => reject(new Error("timeout")), millis);
   });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** How late a store may take what it said that it refused, in milliseconds. */
+const STORES_LATE_MS = 250;
+
+/** What was stored of a body that broke off is taken out again: not every store refuses it, or does so at once. */
+async function whole(poured, writes, remove) {
+  const [body, ...done] = await Promise.allSettled([poured, ...writes]);
+  if (body.status === "rejected") {
+    await new Promise((over) => setTimeout(over, STORES_LATE_MS));
+    await remove();
+  }
+  const failed = [body, ...done].find(({ status }) => status === "rejected");
+  if (failed) throw failed.reason;
+  return [];
 }
 
 export class Call {
@@ -334,14 +346,16 @@ export class Call {
 
   /** `length` < 0: unknown. */
   colo_save(op, key, head, handle, length, ttl) {
+    const url = `https://tidegate.invalid/${key}`;
     const headers = {
       // Field values hold no control characters; a stored head has one between its parts.
       "x-tidegate-head": encodeURIComponent(head),
       "cache-control": `public, max-age=${ttl}`,
       "content-type": "application/octet-stream",
     };
-    const response = new Response(fixed(content(handle), length, this.ctx), { headers });
-    this.settle(op, caches.default.put(`https://tidegate.invalid/${key}`, response).then(() => []));
+    const [body, poured] = fixed(content(handle), length, this.ctx);
+    const put = caches.default.put(url, new Response(body, { headers }));
+    this.settle(op, whole(poured, [put], () => caches.default.delete(url)));
   }
 
   colo_remove(op, key) {
@@ -361,11 +375,11 @@ export class Call {
   /** `apart`: the head does not fit into the metadata. */
   kv_save(op, key, head, apart, handle, length, ttl) {
     const expiry = { expirationTtl: Math.max(60, ttl) };
-    const value = fixed(content(handle) ?? "", length, this.ctx);
+    const [value, poured] = fixed(content(handle) ?? "", length, this.ctx);
     const writes = apart
       ? [this.env.KV.put(`head:${key}`, head, expiry), this.env.KV.put(`cache:${key}`, value, expiry)]
       : [this.env.KV.put(`cache:${key}`, value, { metadata: head, ...expiry })];
-    this.settle(op, Promise.all(writes).then(() => []));
+    this.settle(op, whole(poured, writes, () => this.env.KV.delete(`cache:${key}`)));
   }
 
   kv_remove(op, key) {
@@ -415,6 +429,11 @@ export class Call {
     this.settle(op, within(this.env.LIMITER.getByName(name).reset(), millis).then(() => []));
   }
 
+  /** What was seen of endpoints goes to the object that probes them, and what is known comes back. */
+  health(op, seen, millis) {
+    this.settle(op, within(this.env.HEALTH.getByName("health").exchange(seen), millis).then((known) => [known]));
+  }
+
   /** Asks the object that keeps a pool's changes; with a body it may keep this request. */
   deliveries(op, pool, ask, body, millis) {
     const object = this.env.DELIVERIES.getByName(pool);
@@ -461,86 +480,4 @@ export class Call {
     const verified = verifySignature(algorithm, material, signed.slice(), signature.slice());
     this.settle(op, verified.then((good) => [String(good)]));
   }
-}
-
-function fixed(body, length, ctx) {
-  if (!(body instanceof ReadableStream) || length < 0) return body;
-  const { readable, writable } = new FixedLengthStream(length);
-  const poured = made.has(body)
-    ? pump(body, writable.getWriter()).then(() => writable.close(), (error) => writable.abort(error))
-    : body.pipeTo(writable);
-  ctx.waitUntil(poured.catch(() => {}));
-  return readable;
-}
-
-/** Streams that were made here, and what they were teed into: the platform pipes none of them into another stream. */
-const made = new WeakSet();
-
-async function cut(reader, writer, start, end) {
-  try {
-    for (let at = 0; at < end; ) {
-      const { done, value } = await reader.read();
-      if (done) throw new Error("broken off");
-      const piece = value.subarray(Math.max(0, start - at), Math.max(0, end - at));
-      at += value.byteLength;
-      if (piece.byteLength > 0) await writer.write(piece);
-    }
-    await writer.close();
-  } catch (error) {
-    writer.abort(error).catch(() => {});
-  }
-  reader.cancel().catch(() => {});
-}
-
-async function pump(body, writer) {
-  try {
-    if (body instanceof ReadableStream) for await (const chunk of body) await writer.write(chunk);
-    else if (body) await writer.write(body);
-  } finally {
-    writer.releaseLock();
-  }
-}
-
-async function gather(body, cap) {
-  if (body === null || body === undefined) return [null, new Uint8Array()];
-  if (body instanceof Uint8Array) return [null, body];
-  const chunks = [];
-  let length = 0;
-  let broken = null;
-  const reader = body.getReader();
-  for (;;) {
-    const { done, value } = await reader.read().catch((error) => {
-      broken = String(error?.message ?? error);
-      return { done: true };
-    });
-    if (done) break;
-    length += value.byteLength;
-    if (length > cap) {
-      reader.cancel().catch(() => {});
-      throw new Error("too large");
-    }
-    chunks.push(value);
-  }
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return [broken, whole];
-}
-
-const SIGNATURES = {
-  HS256: { import: { name: "HMAC", hash: "SHA-256" }, verify: "HMAC" },
-  RS256: { import: { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" }, verify: "RSASSA-PKCS1-v1_5" },
-  ES256: { import: { name: "ECDSA", namedCurve: "P-256" }, verify: { name: "ECDSA", hash: "SHA-256" } },
-};
-
-async function verifySignature(algorithm, key, signed, signature) {
-  if (!key) throw new Error("no key");
-  const how = SIGNATURES[algorithm];
-  const form = algorithm === "HS256" ? "raw" : "jwk";
-  const material = form === "raw" ? new TextEncoder().encode(key) : JSON.parse(key);
-  const imported = await crypto.subtle.importKey(form, material, how.import, false, ["verify"]);
-  return crypto.subtle.verify(how.verify, imported, signature, signed);
 }

@@ -102,6 +102,8 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn verify(this: &Call, op: u32, algorithm: &str, key: &str, signed: &[u8], signature: &[u8]);
     #[wasm_bindgen(method)]
+    fn health(this: &Call, op: u32, seen: &str, millis: f64);
+    #[wasm_bindgen(method)]
     fn deliveries(this: &Call, op: u32, pool: &str, ask: &str, body: &JsValue, millis: f64);
     #[wasm_bindgen(method)]
     fn report(this: &Call, op: u32, delta: &str);
@@ -448,6 +450,11 @@ impl Ports for Edge {
     ) -> Result<bool, PortError> {
         let operation = Operation::new(|op| self.call.verify(op, algorithm, key, signed, signature));
         Ok(settled(operation).await?.text.as_deref() == Some("true"))
+    }
+
+    async fn health(&self, seen: &str, budget: Span) -> Result<String, PortError> {
+        let known = settled(Operation::new(|op| self.call.health(op, seen, millis(budget)))).await?;
+        Ok(known.text.unwrap_or_default())
     }
 
     async fn deliveries(

@@ -13,7 +13,7 @@ use crate::cache::shield;
 use crate::config::Compiled;
 use crate::flow::{self, Gate, Vars};
 use crate::head::Message;
-use crate::json;
+use crate::json::Value;
 use crate::limit::object::StateTable;
 use crate::limit::queue::{self, Queue};
 use crate::limit::{batch, object};
@@ -42,12 +42,23 @@ thread_local! {
 #[wasm_bindgen]
 pub fn start(packed: &str, checked: &str, config: &str, vars: &str, traps: u32) {
     console_error_panic_hook::set_once();
-    let vars: Dict<String, String> = json::read(vars).unwrap_or_default();
+    let vars = match Value::parse(vars) {
+        Some(Value::Table(vars)) => texts(vars),
+        _ => Dict::default(),
+    };
     let worker = match Compiled::deployed(packed, checked) {
         Ok(site) => Worker::Gate(Gate::new(site, config, Vars::new(&vars), traps)),
         Err(wrong) => Worker::Misconfigured(wrong),
     };
     WORKER.with(|slot| *slot.borrow_mut() = worker);
+}
+
+fn texts(table: Dict<String, Value>) -> Dict<String, String> {
+    let text = |(name, value)| match value {
+        Value::Text(text) => Some((name, text)),
+        _ => None,
+    };
+    table.into_iter().filter_map(text).collect()
 }
 
 /// One request: `packed` as `wire::request` reads it. The answer comes through `Call.respond`, before this returns where
@@ -87,12 +98,8 @@ fn own(edge: &Edge, problem: Problem) -> Message<crate::head::ResponseHead, Body
 #[wasm_bindgen]
 pub fn deliver(packed: String, body: JsValue, call: Call, id: String, attempts: u32) {
     let edge = Edge::new(call);
-    let gate = WORKER.with(|slot| match &*slot.borrow() {
-        Worker::Gate(gate) => Some(gate.clone()),
-        Worker::Misconfigured(_) => None,
-    });
     executor::spawn(async move {
-        let answer = match (gate, wire::request(packed)) {
+        let answer = match (gate(), wire::request(packed)) {
             (Some(gate), Ok((head, has_body))) => {
                 let body = has_body.then_some(Body(body));
                 flow::deliver(gate, edge.clone(), head, body, (id, attempts)).await
@@ -107,11 +114,7 @@ pub fn deliver(packed: String, body: JsValue, call: Call, id: String, attempts: 
 /// The platform's clock has struck: counters and the states of endpoints are handed over.
 #[wasm_bindgen]
 pub fn scheduled(call: Call) {
-    let gate = WORKER.with(|slot| match &*slot.borrow() {
-        Worker::Gate(gate) => Some(gate.clone()),
-        Worker::Misconfigured(_) => None,
-    });
-    if let Some(gate) = gate {
+    if let Some(gate) = gate() {
         flow::tick(&gate, &Edge::new(call));
     }
     executor::run();
@@ -129,6 +132,52 @@ pub fn fail(operation: u32, message: String) {
     executor::settle(operation, Err(message));
 }
 
+fn gate() -> Option<Rc<Gate<Edge>>> {
+    WORKER.with(|slot| match &*slot.borrow() {
+        Worker::Gate(gate) => Some(gate.clone()),
+        Worker::Misconfigured(_) => None,
+    })
+}
+
+/// A moment in milliseconds; 0 is none.
+fn rings(at: Option<Timestamp>) -> JsValue {
+    at.map_or(0.0, |at| at.as_millis() as f64).into()
+}
+
+/// The health object's step: its state, what an isolate has seen, the time in milliseconds. Returns the state, what is known,
+/// and when its alarm should ring (0: never).
+#[wasm_bindgen]
+pub fn health_exchange(state: &str, seen: &str, now: f64) -> js_sys::Array {
+    let Some(gate) = gate() else { return js_sys::Array::of3(&"".into(), &"".into(), &0.into()) };
+    let (state, known, next) = flow::health::hear(&gate, state, seen, Timestamp::from_millis(now as u64));
+    js_sys::Array::of3(&state.into(), &known.into(), &rings(next))
+}
+
+/// The health object's alarm: sends the probes that are due; what came of them is the text of the answer.
+#[wasm_bindgen]
+pub fn health_probe(state: String, call: Call) {
+    let edge = Edge::new(call);
+    executor::spawn(async move {
+        let probed = match gate() {
+            Some(gate) => {
+                gate.seed(&edge);
+                flow::health::probe(&gate, &edge, &state).await
+            }
+            None => String::new(),
+        };
+        edge.respond(Message::new(crate::head::ResponseHead::new(200), edge.body(&edge.bytes(&probed))));
+    });
+    executor::run();
+}
+
+/// What came of probes, added to the health object's state. Returns the state, and when its alarm should ring next.
+#[wasm_bindgen]
+pub fn health_note(state: &str, probed: &str, now: f64) -> js_sys::Array {
+    let Some(gate) = gate() else { return js_sys::Array::of2(&"".into(), &0.into()) };
+    let (state, next) = flow::health::note(&gate, state, probed, Timestamp::from_millis(now as u64));
+    js_sys::Array::of2(&state.into(), &rings(next))
+}
+
 /// A limiter object's step: its stored table, the asks as text, the time in milliseconds. Returns the table to store (or
 /// undefined where it did not change), the verdicts as text, and when its alarm should ring (0 where nothing is left).
 #[wasm_bindgen]
@@ -139,17 +188,16 @@ pub fn limiter_take(state: &[u8], asks: &str, now: f64) -> Result<js_sys::Array,
     let kept =
         if step.changed { js_sys::Uint8Array::from(&*table.encode()).into() } else { JsValue::UNDEFINED };
     let replies = batch::replies_text(&step.replies);
-    let expires = step.expires_at.map_or(0.0, |at| at.as_millis() as f64);
-    Ok(js_sys::Array::of3(&kept, &replies.into(), &expires.into()))
+    Ok(js_sys::Array::of3(&kept, &replies.into(), &rings(step.expires_at)))
 }
 
 /// A limiter object's alarm: as [`limiter_take`], without asks.
 #[wasm_bindgen]
 pub fn limiter_expire(state: &[u8], now: f64) -> js_sys::Array {
     let mut table = StateTable::decode(state).unwrap_or_default();
-    let rings = object::expire(&mut table, Timestamp::from_millis(now as u64));
+    let expires = object::expire(&mut table, Timestamp::from_millis(now as u64));
     let kept = js_sys::Uint8Array::from(&*table.encode());
-    js_sys::Array::of2(&kept.into(), &rings.map_or(0.0, |at| at.as_millis() as f64).into())
+    js_sys::Array::of2(&kept.into(), &rings(expires))
 }
 
 /// A shield's step: its state and what is said, as texts. Returns its state and the verdict.
@@ -166,13 +214,12 @@ pub fn queue_turn(state: &[u8], call: &str, now: f64) -> Result<js_sys::Array, J
     let mut queue = Queue::decode(state).unwrap_or_default();
     let call = queue::Call::read(call).ok_or_else(|| JsError::new("the call can't be read"))?;
     let turn = queue.turn(&call, Timestamp::from_millis(now as u64));
-    let moment = |at: Option<Timestamp>| at.map_or(0.0, |at| at.as_millis() as f64);
     Ok(js_sys::Array::of5(
         &js_sys::Uint8Array::from(&*queue.encode()).into(),
         &turn.answer.map(queue::Answer::text).unwrap_or_default().into(),
         &queue::told_text(&turn.told).into(),
-        &moment(turn.wakes_at).into(),
-        &moment(turn.expires_at).into(),
+        &rings(turn.wakes_at),
+        &rings(turn.expires_at),
     ))
 }
 

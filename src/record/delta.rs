@@ -6,7 +6,8 @@ use super::counters::Counters;
 use super::endpoints::EndpointReport;
 use super::event::{Event, Incident};
 use super::limits::LimitCount;
-use crate::json::{self, Unreadable};
+use super::{of_stamped, stamped};
+use crate::packed::Unreadable;
 use crate::time::{Span, Timestamp};
 
 /// An isolate sends at most one delta in this time.
@@ -20,22 +21,21 @@ pub struct Delta {
     /// What it counted.
     pub counters: Counters,
     /// Every endpoint of every pool that it knows, so that a pool can be seen to be down as a whole.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<EndpointReport>,
 }
 
 impl Delta {
-    /// As JSON.
+    /// As text.
     pub fn encode(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
+        stamped(self)
     }
 
-    /// From JSON.
+    /// From text.
     ///
     /// # Errors
-    /// Where the text is not a delta.
+    /// Where the text is not a delta, or one of an isolate that counts other things.
     pub fn decode(text: &str) -> Result<Self, Unreadable> {
-        json::read(text)
+        of_stamped(text)
     }
 }
 
@@ -51,6 +51,11 @@ impl Outbox {
     /// An empty one for the isolate with this number.
     pub fn new(isolate: u64) -> Self {
         Self { isolate, counters: Counters::default(), sent: None }
+    }
+
+    /// The isolate's number.
+    pub fn isolate(&self) -> u64 {
+        self.isolate
     }
 
     /// Counts one request.
@@ -150,6 +155,7 @@ mod tests {
         outbox.add(&failure());
         let delta = outbox.take(Vec::new(), START).unwrap();
         assert_eq!(Delta::decode(&delta.encode()).unwrap(), delta);
-        assert!(Delta::decode("{}").is_err());
+        let other = delta.encode().replacen(|c: char| c.is_ascii_hexdigit(), "x", 1);
+        assert!(Delta::decode("{}").is_err() && Delta::decode(&other).is_err());
     }
 }

@@ -220,6 +220,8 @@ pub enum Incident {
     MetricsUnreachable,
     /// A pool was left out, since the deployment lacks its secret.
     SecretMissing,
+    /// The object that probes endpoints can't be reached.
+    HealthUnreachable,
     /// The object that keeps changes for their delivery failed or was too slow.
     DeliveriesUnreachable,
     /// A change could not be delivered, and is not tried any more.
@@ -232,7 +234,7 @@ pub enum Incident {
 
 impl Incident {
     /// In the order of their index. A new one goes to the end: counters on their way hold the index.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::KvError,
         Self::KvSlow,
         Self::ColoError,
@@ -247,6 +249,7 @@ impl Incident {
         Self::DeferredFailed,
         Self::MetricsUnreachable,
         Self::SecretMissing,
+        Self::HealthUnreachable,
         Self::DeliveriesUnreachable,
         Self::DeadLetter,
         Self::ProbeFailed,
@@ -271,6 +274,7 @@ impl Incident {
             Self::MetricsUnreachable => "metrics-unreachable",
             Self::ShieldUnreachable => "shield-unreachable",
             Self::SecretMissing => "secret-missing",
+            Self::HealthUnreachable => "health-unreachable",
             Self::DeliveriesUnreachable => "deliveries-unreachable",
             Self::DeadLetter => "dead-letter",
             Self::ProbeFailed => "probe-failed",
@@ -293,8 +297,8 @@ impl Incident {
             | Self::TruncatedBody
             | Self::DeferredFailed
             | Self::SecretMissing
-            | Self::DeliveriesUnreachable
-            | Self::DeadLetter => true,
+            | Self::HealthUnreachable => true,
+            Self::DeliveriesUnreachable | Self::DeadLetter => true,
         }
     }
 }

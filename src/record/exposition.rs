@@ -2,11 +2,9 @@
 
 use std::fmt::Write;
 
-use serde::Serialize;
-use serde::ser::Serializer;
-
-use super::families::{Family, Sample, Value, families};
+use super::families::{Family, Sample, families};
 use super::live::Live;
+use crate::json;
 use crate::time::Timestamp;
 
 /// The media type of [`openmetrics`].
@@ -58,57 +56,42 @@ fn escape(out: &mut String, text: &str) {
 
 /// The same as JSON: `[{"name", "type", "unit"?, "help", "samples": [{"name", "labels", "value"}]}]`.
 pub fn json(live: &Live, now: Timestamp) -> String {
-    let families = families(live, now);
-    let all: Vec<_> = families.iter().map(FamilyJson::of).collect();
-    serde_json::to_string(&all).unwrap_or_default()
-}
-
-#[derive(Serialize)]
-struct FamilyJson<'a> {
-    name: &'a str,
-    r#type: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    unit: &'a str,
-    help: &'a str,
-    samples: Vec<SampleJson<'a>>,
-}
-
-#[derive(Serialize)]
-struct SampleJson<'a> {
-    name: String,
-    #[serde(serialize_with = "as_map")]
-    labels: &'a [(&'static str, String)],
-    value: serde_json::Number,
-}
-
-impl<'a> FamilyJson<'a> {
-    fn of(Family { metric, samples }: &'a Family) -> Self {
-        let sample = |Sample { suffix, labels, value }: &'a Sample| SampleJson {
-            name: format!("{}{suffix}", metric.name),
-            labels,
-            value: number(*value),
-        };
-        Self {
-            name: metric.name,
-            r#type: metric.kind,
-            unit: metric.unit,
-            help: metric.help,
-            samples: samples.iter().map(sample).collect(),
+    let mut out = String::new();
+    for Family { metric, samples } in families(live, now) {
+        out.push_str(if out.is_empty() { "[{" } else { ",{" });
+        for (name, text) in
+            [("name", metric.name), ("type", metric.kind), ("unit", metric.unit), ("help", metric.help)]
+        {
+            if !text.is_empty() {
+                entry(&mut out, name, text);
+                out.push(',');
+            }
         }
-    }
-}
-
-fn number(value: Value) -> serde_json::Number {
-    match value {
-        Value::Count(n) => n.into(),
-        Value::Seconds(span) => {
-            serde_json::Number::from_f64(span.as_millis() as f64 / 1000.0).unwrap_or_else(|| 0.into())
+        out.push_str("\"samples\":[");
+        for (at, sample) in samples.iter().enumerate() {
+            out.push_str(if at == 0 { "{" } else { ",{" });
+            write_sample(&mut out, metric.name, sample);
         }
+        out.push_str("]}");
     }
+    out.push_str(if out.is_empty() { "[]" } else { "]" });
+    out
 }
 
-fn as_map<S: Serializer>(labels: &&[(&'static str, String)], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(labels.iter().map(|(name, text)| (name, text)))
+fn write_sample(out: &mut String, name: &str, Sample { suffix, labels, value }: &Sample) {
+    entry(out, "name", &[name, suffix].concat());
+    out.push_str(",\"labels\":{");
+    for (at, (label, text)) in labels.iter().enumerate() {
+        out.push_str(if at == 0 { "" } else { "," });
+        entry(out, label, text);
+    }
+    let _ = write!(out, "}},\"value\":{value}}}");
+}
+
+fn entry(out: &mut String, name: &str, text: &str) {
+    json::push_text(out, name);
+    out.push(':');
+    json::push_text(out, text);
 }
 
 #[cfg(test)]

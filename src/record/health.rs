@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::endpoints::{EndpointState, EndpointView};
 use super::event::{AnsweredBy, Incident, Staleness};
 use super::live::Live;
+use crate::json;
 use crate::time::Timestamp;
 
 /// How tidegate is.
@@ -45,6 +46,8 @@ pub enum ReasonCode {
     Incident,
     /// For want of an origin, a stale response, a static fallback or a problem was served in the last minute.
     NoOrigin,
+    /// An endpoint fails its probe, or so many isolates complain of it that it is left alone.
+    ProbeFailed,
     /// The configuration is wrong.
     ConfigInvalid,
     /// The metrics object can't be reached, so nothing is known.
@@ -111,9 +114,21 @@ impl Health {
         }
     }
 
-    fn add(&mut self, status: Status, code: ReasonCode, detail: String) {
+    /// One more reason.
+    pub fn add(&mut self, status: Status, code: ReasonCode, detail: String) {
         self.status = self.status.max(status);
         self.reasons.push(Reason { code, detail });
+    }
+
+    /// Puts what this one says before what the metrics object says in its text.
+    pub fn joined(&self, text: &str) -> String {
+        let begins = |status: &&Status| text.starts_with(&["{\"status\":\"", status.as_str(), "\""].concat());
+        let status = Status::ALL.iter().find(begins).copied().unwrap_or(Status::Degraded).max(self.status);
+        let theirs = text.split_once("\"reasons\":[").map_or("]}", |(_, reasons)| reasons);
+        let ours = serde_json::to_string(&self.reasons).unwrap_or_default();
+        let ours = ours.strip_suffix(']').unwrap_or("[");
+        let comma = if theirs.starts_with(']') || self.reasons.is_empty() { "" } else { "," };
+        ["{\"status\":\"", status.as_str(), "\",\"reasons\":", ours, comma, theirs].concat()
     }
 
     /// For one reason that an isolate knows by itself.
@@ -131,7 +146,7 @@ impl Health {
 
     /// As JSON.
     pub fn to_json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
+        json::write(self)
     }
 }
 
@@ -145,6 +160,19 @@ mod tests {
     use crate::time::Span;
 
     const NOW: Timestamp = Timestamp::from_secs(1000);
+
+    #[test]
+    fn what_is_added_stands_before_what_was_said_and_the_worse_status_holds() {
+        let ok = Health { status: Status::Ok, reasons: Vec::new() };
+        let bad = Health::because(Status::Degraded, ReasonCode::ProbeFailed, "a");
+        let down = Health::because(Status::Down, ReasonCode::PoolDown, "b");
+        for (one, other) in [(&ok, &ok), (&ok, &bad), (&bad, &ok), (&bad, &down), (&down, &bad)] {
+            let status = one.status.max(other.status);
+            let reasons = one.reasons.iter().chain(&other.reasons).cloned().collect();
+            assert_eq!(one.joined(&other.to_json()), Health { status, reasons }.to_json());
+        }
+        assert_eq!(bad.joined("?"), bad.to_json());
+    }
 
     fn word(isolate: u64, states: [EndpointState; 2]) -> Delta {
         let report = |(name, state): (&str, _)| EndpointReport {

@@ -12,7 +12,7 @@ use super::histogram::Histogram;
 use super::limits;
 use super::snapshot;
 use super::tally::{Merge, Named, Tally};
-use crate::json;
+use super::{of_stamped, stamped};
 use crate::time::{Span, Timestamp};
 
 /// Seconds that are kept one by one, for the graphs.
@@ -21,8 +21,6 @@ pub(super) const RING_SECS: u64 = 120;
 pub(super) const RECENT_SECS: u64 = 60;
 /// How often what the busiest partitions asked counts half.
 const FADES_EVERY: Span = Span::from_secs(3600);
-/// Stands before the stored JSON; another version begins anew.
-const STORED_VERSION: &str = "tidegate-live-1 ";
 
 /// One second, or several merged.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -103,7 +101,6 @@ pub struct Live {
     slots: VecDeque<Slot>,
     book: Book,
     /// When the busiest partitions last counted less.
-    #[serde(default)]
     faded: Timestamp,
 }
 
@@ -192,16 +189,16 @@ impl Live {
         limits::json(self.started, &self.totals.checks, &self.totals.busiest)
     }
 
-    /// The state for storage: as JSON behind its version. Storing it some seconds after the first change that
+    /// The state for storage. Storing it some seconds after the first change that
     /// storage lacks loses little and writes few rows; it must happen within the 10 s after which an idle
     /// object loses its memory.
     pub fn store(&self) -> String {
-        serde_json::to_string(self).map(|json| STORED_VERSION.to_owned() + &json).unwrap_or_default()
+        stamped(self)
     }
 
     /// Reads what [`Self::store`] wrote. `None` for what another version wrote: begin anew then.
     pub fn load(text: &str) -> Option<Self> {
-        json::read(text.strip_prefix(STORED_VERSION)?).ok()
+        of_stamped(text).ok()
     }
 }
 
@@ -274,7 +271,7 @@ mod tests {
         let text = live.store();
         let loaded = Live::load(&text).unwrap();
         assert_eq!(loaded.snapshot(at(5)), live.snapshot(at(5)));
-        assert_eq!(Live::load(&text.replacen("live-1", "live-0", 1)), None);
-        assert_eq!(Live::load(&text.replacen('}', "", 1)), None);
+        assert_eq!(Live::load(&["0".repeat(16), text.get(16..).unwrap().to_owned()].concat()), None);
+        assert_eq!(text.get(..text.len() - 1).map(Live::load), Some(None));
     }
 }

@@ -4,6 +4,11 @@
 //! its [`Outbox`]. The metrics object keeps them in [`Live`], which the page's snapshot, the
 //! [`exposition`] and [`Health`] are pure functions of.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::packed::{self, Unreadable};
+
 mod counters;
 mod delta;
 mod endpoints;
@@ -26,3 +31,16 @@ pub use histogram::Histogram;
 pub use limits::LimitCount;
 pub use live::Live;
 pub use tally::{Named, Tally};
+
+/// A hash of the sources that say what is counted, and how it is packed (`build.rs`).
+const FORM: &str = env!("TIDEGATE_RECORD_FORM");
+
+/// Packed, behind [`FORM`]: what travels between isolates, and lies in storage, may be of another deployment.
+fn stamped<T: Serialize>(value: &T) -> String {
+    packed::write(value).map(|text| FORM.to_owned() + &text).unwrap_or_default()
+}
+
+/// Reads what [`stamped`] wrote of a deployment that counts the same.
+fn of_stamped<T: DeserializeOwned>(text: &str) -> Result<T, Unreadable> {
+    packed::read(text.strip_prefix(FORM).ok_or(Unreadable)?)
+}

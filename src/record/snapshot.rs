@@ -1,12 +1,15 @@
 //! What a page is sent, as JSON: small figures that need no further knowledge.
 
+use std::rc::Rc;
+
 use serde::Serialize;
 
 use super::counters::{Counters, server_errors};
-use super::endpoints::EndpointView;
+use super::endpoints::{EndpointState, EndpointView};
 use super::event::{Incident, Verdict};
 use super::health::Health;
 use super::live::{Live, RECENT_SECS, RING_SECS, Slot};
+use crate::json;
 use crate::list::{Dict, sort_short};
 use crate::time::{Span, Timestamp};
 
@@ -88,8 +91,12 @@ struct RouteRow<'a> {
 
 #[derive(Serialize)]
 struct EndpointRow {
-    #[serde(flatten)]
-    view: EndpointView,
+    pool: Rc<str>,
+    endpoint: Rc<str>,
+    state: EndpointState,
+    since: Timestamp,
+    open_in: u32,
+    isolates: u32,
     requests: u64,
     errors: u64,
 }
@@ -119,7 +126,7 @@ pub(super) fn to_json(live: &Live, now: Timestamp) -> String {
         routes: routes(totals),
         endpoints: live.endpoints(now).into_iter().map(|view| endpoint(totals, view)).collect(),
     };
-    serde_json::to_string(&snapshot).unwrap_or_default()
+    json::write(&snapshot)
 }
 
 fn figures(slot: &Slot, seconds: u64) -> Figures<'_> {
@@ -183,10 +190,16 @@ fn routes(totals: &Counters) -> Vec<RouteRow<'_>> {
 
 fn endpoint(totals: &Counters, view: EndpointView) -> EndpointRow {
     let statuses = totals.endpoints.get(&view.endpoint);
+    let EndpointView { pool, endpoint, state, since, open_in, isolates } = view;
     EndpointRow {
+        pool,
+        endpoint,
+        state,
+        since,
+        open_in,
+        isolates,
         requests: statuses.map_or(0, |statuses| statuses.total()),
         errors: statuses.map_or(0, |statuses| statuses.get(5)),
-        view,
     }
 }
 

@@ -21,7 +21,8 @@ pub struct Tally(Vec<u64>);
 impl Serialize for Tally {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let counted = self.iter().filter(|(_, n)| *n > 0);
-        serializer.collect_seq(counted.flat_map(|(index, n)| [index as u64, n]))
+        let flat: Vec<u64> = counted.flat_map(|(index, n)| [index as u64, n]).collect();
+        flat.serialize(serializer)
     }
 }
 

@@ -193,6 +193,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(not(target_arch = "wasm32"))]
     fn what_is_out_of_range_is_named() {
         let wrong = WriteBehind {
             priority: 10,

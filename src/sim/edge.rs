@@ -46,7 +46,7 @@ impl Drop for UnderWay {
 }
 
 /// How long what has no budget may hang: the platform ends deferred work after so long.
-const HANGS_FOR: Span = Span::from_secs(30);
+pub const HANGS_FOR: Span = Span::from_secs(30);
 /// How many API keys are listed at once.
 const KEYS_PAGE: usize = 2;
 /// KV keeps nothing for less.
@@ -429,6 +429,10 @@ impl Ports for Edge {
     async fn verify(&self, _: &str, _: &str, _: &[u8], signature: &[u8]) -> Result<bool, PortError> {
         self.shared.clock.sleep(Span::ZERO).await;
         Ok(signature == b"good")
+    }
+
+    async fn health(&self, seen: &str, budget: Span) -> Result<String, PortError> {
+        self.ask(Helper::Health, budget, || Ok(self.hear(seen))).await
     }
 
     async fn deliveries(

@@ -17,6 +17,8 @@ pub enum Helper {
     Deliveries,
     /// The object that holds the counters.
     Metrics,
+    /// The object that probes endpoints.
+    Health,
     /// The object of a key with `collapse = "global"`.
     Shield,
 }

@@ -27,6 +27,7 @@ mod edge;
 mod fault;
 mod ledger;
 mod origin;
+mod probes;
 mod queue;
 mod shield;
 mod stores;

@@ -14,7 +14,7 @@ use crate::time::{Span, Timestamp};
 use serde_json::Value;
 
 use super::client::{Answer, Pending, Request};
-use super::clock::{Clock, Tasks};
+use super::clock::{Clock, Signal, Tasks};
 use super::deliveries::Kept;
 use super::edge::Edge;
 use super::fault::{Fault, Helper};
@@ -87,6 +87,9 @@ pub struct Shared {
     pub limiters: RefCell<HashMap<String, Vec<u8>>>,
     pub queues: RefCell<HashMap<String, QueueObject>>,
     pub metrics: RefCell<Live>,
+    /// What the object that probes endpoints holds, and what wakes it before its alarm.
+    pub health: RefCell<String>,
+    pub alarm: RefCell<Option<Rc<Signal>>>,
     pub shields: RefCell<HashMap<StorageKey, Shield>>,
     /// Changes that are delivered later, by pool.
     pub deliveries: RefCell<HashMap<String, Vec<Kept>>>,
@@ -168,6 +171,8 @@ impl World {
             limiters: RefCell::default(),
             queues: RefCell::default(),
             metrics: RefCell::new(Live::new(START)),
+            health: RefCell::default(),
+            alarm: RefCell::default(),
             shields: RefCell::default(),
             deliveries: RefCell::default(),
             origin: RefCell::new(Box::new(|_| Reply::ok("hello"))),

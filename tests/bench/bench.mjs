@@ -103,6 +103,7 @@ try {
         { name: "tidegate, memory hit", gate: await tidegate(), path: "/cached", expect: [200, /; hit;.*memory/] },
         { name: "tidegate, 304", gate: await tidegate(), path: "/cached", headers: { "If-None-Match": '"1"' }, expect: [304, /; hit;.*memory/] },
         { name: "tidegate, refusal", gate: await tidegate(), path: "/api/x", refused: true, expect: [429, /(?:)/] },
+        { name: "JS, the same refusal", gate: await worker("refusal"), path: "/api/x", refused: true, expect: [429, /(?:)/] },
         { name: "JS, bare proxy", gate: await worker("proxy", `export default ${JSON.stringify(origin.url)};`), path: "/plain" },
         { name: "JS proxy, the same to both heads", gate: await worker("same", `export default ${JSON.stringify(origin.url)};`), path: "/plain" },
         { name: "tidegate, pass-through", gate: await start({ config: uncached }), path: "/plain", expect: [200, /fwd=/] },
@@ -137,6 +138,7 @@ try {
     const targets = [
         ["a memory hit costs at most 1.5 x the JS worker with 10 and 8 headers", us["tidegate, memory hit"] <= 1.5 * us["JS, reads 10 and sets 8 headers"]],
         ["a memory hit costs less than Hono", us["tidegate, memory hit"] < us["Hono, cached"]],
+        ["a refusal costs at most 1.2 x a JS worker that gives the same one", us["tidegate, refusal"] <= 1.2 * us["JS, the same refusal"]],
         ["a pass-through costs at most 1.3 x a bare JS proxy", us["tidegate, pass-through"] <= 1.3 * us["JS, bare proxy"]],
         ["a pass-through costs at most 1.3 x a JS proxy that does the same to both heads", us["tidegate, pass-through"] <= 1.3 * us["JS proxy, the same to both heads"]],
         ["wasm and JS take at most 160 KB gzipped", total <= 160 * 1024],

@@ -125,17 +125,20 @@ describe("layers", () => {
         assert.equal(answer.headers["content-length"], String(bytes.length));
     });
 
-    test("a body that broke off is not stored", async () => {
-        const path = fresh((_, response) => {
-            response.writeHead(200, { ...KEPT, "Content-Length": 1000 });
-            response.write("half");
-            setTimeout(() => response.destroy(), 30);
+    // The longer one streams past memory into the stores, which hear of its end only when it comes.
+    for (const bytes of [1000, 640_000]) {
+        test(`a body of ${bytes} bytes that broke off is not stored`, async () => {
+            const path = fresh((_, response) => {
+                response.writeHead(200, { ...KEPT, "Content-Length": bytes });
+                response.write("x".repeat(bytes / 2));
+                setTimeout(() => response.destroy(), 30);
+            });
+            await assert.rejects(gate.get(path));
+            await pause(600);
+            await assert.rejects(gate.get(path));
+            assert.equal(origin.to(path).length, 2);
         });
-        await assert.rejects(gate.get(path));
-        await pause(200);
-        await assert.rejects(gate.get(path));
-        assert.equal(origin.to(path).length, 2);
-    });
+    }
 });
 
 describe("never shared", () => {

@@ -1,5 +1,6 @@
 // The entry module as it is, in surroundings that can be broken on demand: `POST /__fault` with {"kv", "limiter",
-// "metrics", "shield"}, each "fail", "hang" or a number of milliseconds by which it is slow. Everything else goes to the entry.
+// "metrics", "shield", "health"}, each "fail", "hang" or a number of milliseconds by which it is slow. Everything else goes
+// to the entry.
 import entry from "../../src/platform/entry.mjs";
 
 export * from "../../src/platform/entry.mjs";
@@ -45,6 +46,7 @@ function surroundings(env) {
             ...env,
             KV: breakable(env.KV, () => faults.kv),
             LIMITER: breakableObjects(env.LIMITER, () => faults.limiter),
+            HEALTH: breakableObjects(env.HEALTH, () => faults.health),
             METRICS: breakableObjects(env.METRICS, () => faults.metrics),
             SHIELD: breakableObjects(env.SHIELD, () => faults.shield),
         });

@@ -7,6 +7,7 @@ mod caching;
 mod collapse;
 mod costs;
 mod guarding;
+mod health;
 mod identity;
 mod keys;
 mod large;

@@ -130,7 +130,7 @@ fn default_of(least: &Value, key: &str) -> Option<Value> {
 #[test]
 fn the_defaults_in_the_reference_are_the_defaults() {
     let least = json!({
-        "origins": { "NAME": { "endpoints": [{ "url": "http://a" }] }, "default": { "url": "http://a" } },
+        "origins": { "NAME": { "endpoints": [{ "url": "http://a" }], "health": {} }, "default": { "url": "http://a" } },
         "routes": [{ "name": "a", "static_fallback": { "body": "" } }],
         "limits": { "policies": { "NAME": { "quota": "1/1m" } } },
         "identity": { "jwt": { "algorithm": "HS256", "secret_binding": "S" } },

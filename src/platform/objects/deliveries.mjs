@@ -12,8 +12,8 @@ const ROUND_MS = 20_000;
 /** How long what the wasm has died of is left alone, in milliseconds; and after how many attempts for good. */
 const TRAPPED_MS = 30_000;
 const TRAPPED_MAX = 20;
-/** After how long a delivery that nobody came back from is begun anew, in milliseconds. */
-const LOST_MS = 60_000;
+/** How soon is seen, in milliseconds, that an object died with deliveries under way; they are begun anew. */
+const LOST_MS = 10_000;
 /** How many rows a list shows. */
 const LISTED_MAX = 100;
 
@@ -132,15 +132,16 @@ export class Deliveries extends DurableObject {
   }
 
   /**
-   * Sets the alarm for what comes next, and forgets what was kept long enough. What is under way is looked after again only
-   * where nobody has come back from it.
+   * Sets the alarm for what comes next, and forgets what was kept long enough. Whoever comes back from a delivery takes the
+   * next: while all places are taken, the alarm is only for the case that nobody comes back, since the object died.
    */
   rest() {
     const now = Date.now();
     this.sql.exec("DELETE FROM delivery WHERE state = 'delivered' AND due <= ?", now);
-    const next = this.rows("SELECT id, due FROM delivery WHERE state != 'dead' ORDER BY due LIMIT ?", AT_ONCE + 1);
-    const [at] = next.map(({ id, due }) => (this.busy.has(id) ? now + LOST_MS : Math.max(due, now))).sort((a, b) => a - b);
-    if (at !== undefined) this.ctx.storage.setAlarm(at);
+    const first = "SELECT id, due FROM delivery WHERE state != 'dead' ORDER BY due LIMIT ?";
+    const next = this.busy.size < AT_ONCE && this.rows(first, AT_ONCE).find(({ id }) => !this.busy.has(id));
+    const at = Math.min(next ? Math.max(next.due, now) : Infinity, this.busy.size > 0 ? now + LOST_MS : Infinity);
+    if (at < Infinity) this.ctx.storage.setAlarm(at);
     return "";
   }
 

@@ -1,4 +1,5 @@
 // The Durable Objects, by the names under which wrangler.toml binds them.
+export { Health } from "./health.mjs";
 export { Deliveries } from "./deliveries.mjs";
 export { Limiter } from "./limiter.mjs";
 export { Metrics } from "./metrics.mjs";

@@ -47,6 +47,14 @@ fn rfc9111_5_2_1_fresh_responses_and_what_is_asked_of_them() {
 }
 
 #[test]
+fn rfc9111_5_2_1_1_no_stored_response_is_younger_than_zero() {
+    for (said, is_answered) in [("max-age=0", false), ("max-age=1", true), ("max-age=0, max-stale=60", false)]
+    {
+        answered(STORED, 0, said, is_answered);
+    }
+}
+
+#[test]
 fn rfc9111_5_2_1_2_stale_responses_and_what_is_asked_of_them() {
     for (said, is_answered) in [
         ("max-stale", true),

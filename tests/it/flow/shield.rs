@@ -210,3 +210,25 @@ fn nobody_gets_what_another_variant_or_user_got() {
     world.get("/y").field("authorization", "Bearer x").run();
     assert_eq!(world.counts().shield, before.shield, "what is for one is nobody else's");
 }
+
+#[test]
+fn who_has_written_since_does_not_get_what_another_client_got() {
+    let world = World::fleet(3, COLOS).config(
+        "[origins.default]
+         split = { primary = \"http://primary.example\", replicas = [\"http://replica.example\"] }
+         [[routes]]
+         name = \"all\"
+         cache = { collapse = \"global\" }",
+    );
+    world.origin(|asked| match asked.method() {
+        "GET" => Reply::cached(asked.host(), "max-age=60"),
+        _ => Reply::ok("written"),
+    });
+    assert_eq!(world.get("/x").run().text(), "replica.example");
+    let written = world.request("POST", "/y").body("1").run();
+    let bookmark = written.field("x-tidegate-bookmark").unwrap();
+    let reader = world.get("/x").field("x-tidegate-bookmark", &bookmark).at(5, 0).run();
+    assert_eq!(reader.text(), "primary.example");
+    let stranger = world.get("/x").at(6, 0).run();
+    assert!(stranger.cache().contains("detail=shield"), "{}", stranger.cache());
+}

@@ -1,0 +1,77 @@
+// Bodies: the streams that pass, and what is read of them whole.
+
+/** A body handle as something that Request and Response take. */
+export function content(handle) {
+  return handle instanceof Response || handle instanceof Request ? handle.body : handle;
+}
+
+/** Streams that were made here, and what they were teed into: the platform pipes none of them into another stream. */
+export const made = new WeakSet();
+
+/** A body that says how long it is, and the Promise of all of it. */
+export function fixed(body, length, ctx) {
+  if (!(body instanceof ReadableStream) || length < 0) return [body];
+  const { readable, writable } = new FixedLengthStream(length);
+  const poured = made.has(body)
+    ? pump(body, writable.getWriter()).then(() => writable.close(), (error) => writable.abort(error).then(() => Promise.reject(error)))
+    : body.pipeTo(writable);
+  ctx.waitUntil(poured.catch(() => {}));
+  return [readable, poured];
+}
+
+/** Writes the bytes from `start` up to `end`. */
+export async function cut(reader, writer, start, end) {
+  try {
+    for (let at = 0; at < end; ) {
+      const { done, value } = await reader.read();
+      if (done) throw new Error("broken off");
+      const piece = value.subarray(Math.max(0, start - at), Math.max(0, end - at));
+      at += value.byteLength;
+      if (piece.byteLength > 0) await writer.write(piece);
+    }
+    await writer.close();
+  } catch (error) {
+    writer.abort(error).catch(() => {});
+  }
+  reader.cancel().catch(() => {});
+}
+
+/** Writes a whole body by hand, and leaves the writer open. */
+export async function pump(body, writer) {
+  try {
+    if (body instanceof ReadableStream) for await (const chunk of body) await writer.write(chunk);
+    else if (body) await writer.write(body);
+  } finally {
+    writer.releaseLock();
+  }
+}
+
+/** The bytes of a body, at most `cap`, after why it broke off (null: it did not); a longer one fails. */
+export async function gather(body, cap) {
+  if (body === null || body === undefined) return [null, new Uint8Array()];
+  if (body instanceof Uint8Array) return [null, body];
+  const chunks = [];
+  let length = 0;
+  let broken = null;
+  const reader = body.getReader();
+  for (;;) {
+    const { done, value } = await reader.read().catch((error) => {
+      broken = String(error?.message ?? error);
+      return { done: true };
+    });
+    if (done) break;
+    length += value.byteLength;
+    if (length > cap) {
+      reader.cancel().catch(() => {});
+      throw new Error("too large");
+    }
+    chunks.push(value);
+  }
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return [broken, whole];
+}
