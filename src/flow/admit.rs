@@ -1,14 +1,14 @@
 //! Admit: the route's quota policies are asked, each at its partition's object.
 
 use crate::head::{Message, ResponseHead};
-use crate::limit::batch::{self, Batch};
 use crate::limit::decision::{Answer, Checked, Decision, Reason};
-use crate::limit::{Ask, PolicyConfig, fields};
+use crate::limit::{Ask, PolicyConfig, batch, fields};
 use crate::origin::ProxyStatus;
 use crate::ports::Ports;
-use crate::record::{AnsweredBy, Incident, LimitCount, Refusal, Verdict};
+use crate::record::{AnsweredBy, LimitCount, LimiterEvent, Refusal, Verdict};
 use crate::respond::Problem;
 
+use super::lease;
 use super::visit::Visit;
 
 /// What the route's policies say; `None` where none holds for this request.
@@ -17,29 +17,47 @@ pub async fn admit<P: Ports>(visit: &Visit<P>) -> Option<Decision> {
     if asks.is_empty() {
         return None;
     }
-    let tier = &visit.identity.tier;
-    let known = visit.gate.refusals.borrow().known(&asks, tier, visit.arrived);
-    if known.is_some() {
-        return known;
+    let (gate, tier) = (&visit.gate, &visit.identity.tier);
+    let now = visit.ports.now();
+    let known = gate.local.borrow().refused(&asks, tier, now);
+    if let Some((decision, early)) = known {
+        lease::count(gate, LimiterEvent::Saved, 1);
+        lease::count(gate, LimiterEvent::Early, early.into());
+        return Some(decision);
     }
     let mut checked = Vec::with_capacity(asks.len());
-    let mut batches = batch::by_object(asks).into_iter();
-    while let Some(batch) = batches.next() {
-        let answers = ask(visit, batch).await;
-        checked.extend(answers);
-        let so_far = Decision { tier: tier.clone(), checked };
-        let refused = so_far.refusal().is_some();
-        checked = so_far.checked;
+    let mut refused = false;
+    let mut spent = Vec::new();
+    for batch in batch::by_object(asks) {
         if refused {
             // The others are not debited for a request that goes nowhere.
-            let rest = batches.flat_map(|batch| batch.asks);
-            checked.extend(rest.map(|ask| Checked { ask, answer: Answer::NotAsked }));
-            break;
+            checked.extend(batch.asks.into_iter().map(|ask| Checked { ask, answer: Answer::NotAsked }));
+            continue;
         }
+        let here = gate.local.borrow_mut().spend(&batch.asks, now);
+        let answers = match here {
+            Some(answers) => {
+                lease::count(gate, LimiterEvent::Saved, 1);
+                lease::renew(visit, &batch, now);
+                spent.push(batch);
+                answers
+            }
+            None => {
+                let (answers, from_lease) = lease::ask(visit, &batch).await;
+                spent.extend(from_lease.then_some(batch));
+                answers
+            }
+        };
+        checked.extend(answers);
+        let so_far = Decision { tier: tier.clone(), checked };
+        refused = so_far.refusal().is_some();
+        checked = so_far.checked;
     }
-    let decision = Decision { tier: tier.clone(), checked };
-    visit.gate.refusals.borrow_mut().learn(&decision, visit.ports.now());
-    Some(decision)
+    if refused {
+        let mut local = gate.local.borrow_mut();
+        spent.iter().flat_map(|batch| &batch.asks).for_each(|ask| local.unspend(ask));
+    }
+    Some(Decision { tier: tier.clone(), checked })
 }
 
 fn asks<P: Ports>(visit: &Visit<P>) -> Vec<Ask> {
@@ -62,18 +80,6 @@ pub fn lacks_length<P: Ports>(visit: &Visit<P>) -> bool {
         policy.cost.taken(&visit.request).is_none() && policy.quota_of(&visit.identity.tier).is_some()
     };
     visit.gate.vars.limits && limits.enabled && visit.route.limits.iter().any(|(_, policy)| lacks(policy))
-}
-
-async fn ask<P: Ports>(visit: &Visit<P>, batch: Batch) -> Vec<Checked> {
-    for ask in &batch.asks {
-        let (policy, tier) = (ask.take.policy.name.as_str(), &visit.identity.tier);
-        visit.gate.outbox.borrow_mut().add_check(policy, tier, LimitCount::Called);
-    }
-    let answer = visit.ports.limit(&batch.object, &batch.text(), batch.budget()).await;
-    if let Err(error) = &answer {
-        visit.incident(Incident::LimiterUnreachable, &error.to_string());
-    }
-    batch.answered(answer.ok().as_deref())
 }
 
 /// Counts what became of each policy. Where the request is refused, those that would have let it through do not count.

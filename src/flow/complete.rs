@@ -43,7 +43,7 @@ pub async fn complete<P: Ports>(
         held.head.ask_for(missing, &mut request.fields);
         let (message, asked) = match origin::ask(visit, &request, None, false).await {
             Asked::Answered(message, asked) => (message, asked),
-            Asked::Failed(failed) => return gave_up(visit, key, found, failed, fwd, lead),
+            Asked::Failed(failed) => return gave_up(visit, key, found, failed, fwd, lead).await,
             Asked::Refused(why) => return unanswered::refused(visit, why),
         };
         if !matches!(message.head.status, 206 | 304 | 416) {

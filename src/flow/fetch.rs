@@ -46,7 +46,7 @@ pub async fn fetch<P: Ports>(
                     return store::receive(visit, key, found, received, lead);
                 }
             }
-            Asked::Failed(failed) => return gave_up(visit, key, found, failed, fwd, lead),
+            Asked::Failed(failed) => return gave_up(visit, key, found, failed, fwd, lead).await,
             Asked::Refused(why) => return unanswered::refused(visit, why),
         }
     }
@@ -76,7 +76,7 @@ pub fn apply_asset_policy<P: Ports>(visit: &Visit<P>, head: &mut ResponseHead) {
 
 /// No attempt bettered the last response: where nothing stands in for it, it is one like any other, and may be stored
 /// where it says so (RFC 9111, section 3).
-pub(super) fn gave_up<P: Ports>(
+pub(super) async fn gave_up<P: Ports>(
     visit: &Rc<Visit<P>>,
     key: &PrimaryKey,
     found: &Found<P>,
@@ -90,7 +90,7 @@ pub(super) fn gave_up<P: Ports>(
             let received = Received { message, exchange, fwd, how: How::Full, complete: None };
             store::receive(visit, key, found, received, lead)
         }
-        response => unanswered::failed(visit, Failed { response, ..failed }, Some(fwd)),
+        response => unanswered::failed(visit, Failed { response, ..failed }, Some(fwd)).await,
     }
 }
 
@@ -108,7 +108,7 @@ pub async fn pass<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>, fwd: Fw
             let cache = CacheStatus { fwd_status: Some(message.head.status), ..CacheStatus::fwd(fwd) };
             Reply { message, cache: Some(cache) }
         }
-        Asked::Failed(failed) => unanswered::failed(visit, failed, Some(fwd)),
+        Asked::Failed(failed) => unanswered::failed(visit, failed, Some(fwd)).await,
         Asked::Refused(why) => unanswered::refused(visit, why),
     }
 }
@@ -188,8 +188,8 @@ pub async fn revalidate<P: Ports>(
         (Settled::Failed | Settled::Replaced { .. }, response, Some(failed)) => {
             let held = asked.which.and_then(candidate);
             let strict = held.is_some_and(|held| held.head.must_revalidate || held.head.no_cache);
-            visit.notes.borrow_mut().unconfirmed = strict;
-            gave_up(visit, key, found, Failed { response, ..failed }, fwd, lead)
+            let failure = if strict { failed.failure.unconfirmed() } else { failed.failure };
+            gave_up(visit, key, found, Failed { response, failure, ..failed }, fwd, lead).await
         }
         (_, message, _) => {
             if let Some(message) = message {

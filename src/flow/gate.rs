@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::cache::{Groups, Memory, PrimaryKey, Searches};
 use crate::config::Compiled;
 use crate::identity::Identity;
-use crate::limit::local::Refusals;
+use crate::limit::local::Local;
 use crate::list::Dict;
 use crate::origin::PoolState;
 use crate::origin::bookmark::Key;
@@ -60,8 +60,10 @@ pub struct Gate<P: Ports> {
     pub flights: RefCell<Flights<P::Signal>>,
     /// What was learned of each pool of the site, in its order.
     pub pools: RefCell<Vec<PoolState>>,
-    /// Who is known to be over its quota.
-    pub refusals: RefCell<Refusals>,
+    /// Who is known to be over its quota, and what is held on lease.
+    pub local: RefCell<Local>,
+    /// Until when somebody sees to the leases.
+    pub tended: Cell<Timestamp>,
     /// API keys and key sets that were read lately.
     pub keyring: RefCell<Keyring>,
     /// What the fleet knows of the endpoints.
@@ -105,7 +107,8 @@ impl<P: Ports> Gate<P> {
             bookmark_key: Key::new(secret.map_or(text, String::as_str)),
             flights: RefCell::default(),
             pools: RefCell::new(pools),
-            refusals: RefCell::default(),
+            local: RefCell::default(),
+            tended: Cell::default(),
             keyring: RefCell::default(),
             health: Health::default(),
             outbox: RefCell::new(Outbox::new(0)),

@@ -61,7 +61,7 @@ async fn look<P: Ports>(
         if reset && is_new {
             let done = ports.reset_limit(&ask.object, BUDGET).await;
             done.map_err(|error| unavailable(&error, id))?;
-            gate.refusals.borrow_mut().forget(&ask.object);
+            gate.local.borrow_mut().forget(&ask.object);
         }
         let order = Order { cost: None, ..Order::take(ask.take.policy.clone(), NonZeroU32::MIN) };
         let answer = ports.limit(&ask.object, &orders_text(&[order]), BUDGET).await;

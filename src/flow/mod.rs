@@ -21,6 +21,7 @@ mod hedge;
 mod identify;
 mod keep;
 mod keys;
+mod lease;
 mod limits;
 mod lookup;
 mod origin;

@@ -3,12 +3,14 @@
 use std::num::NonZeroU32;
 
 use crate::head::ResponseHead;
+use crate::json;
 use crate::limit::batch::orders_text;
 use crate::limit::{Answer, Checked, Decision, Order, PolicyConfig, Settle};
 use crate::ports::Ports;
-use crate::record::{AnsweredBy, Incident, Staleness};
+use crate::record::{AnsweredBy, Incident, LimiterEvent, Staleness};
 use crate::time::Span;
 
+use super::lease;
 use super::visit::Visit;
 
 /// How long a limiter may take that nobody waits for.
@@ -39,17 +41,16 @@ pub fn settle<P: Ports>(visit: &Visit<P>, decision: &mut Decision, head: &Respon
     }
     for (object, orders) in calls {
         let (gate, ports, later) = (visit.gate.clone(), &visit.ports, visit.ports.clone());
+        lease::count(&gate, LimiterEvent::Call, 1);
         ports.defer(async move {
             if let Err(error) = later.limit(&object, &orders_text(&orders), BUDGET).await {
                 gate.outbox.borrow_mut().add_incident(Incident::LimiterUnreachable);
-                later.log(
-                    &[
-                        "{\"level\":\"warn\",\"incident\":\"limiter-unreachable\",\"detail\":\"not settled: ",
-                        &error.to_string(),
-                        "\"}",
-                    ]
-                    .concat(),
-                );
+                let detail = ["not settled: ", &error.to_string()].concat();
+                later.log(&json::object(&[
+                    ("level", "warn"),
+                    ("incident", Incident::LimiterUnreachable.as_str()),
+                    ("detail", &detail),
+                ]));
             }
         });
     }

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use crate::cache::{CacheStatus, Fwd};
-use crate::head::{Message, ResponseHead};
+use crate::head::{Message, Method, ResponseHead};
 use crate::origin::forward::NotForwarded;
 use crate::origin::{ProxyStatus, Stop};
 use crate::ports::Ports;
@@ -19,7 +19,11 @@ use super::visit::Visit;
 const RETRY_AFTER_SECS: &str = "1";
 
 /// Every attempt failed, and nothing stored may stand in.
-pub fn failed<P: Ports>(visit: &Rc<Visit<P>>, failed: Failed<P::Body>, fwd: Option<Fwd>) -> Reply<P::Body> {
+pub async fn failed<P: Ports>(
+    visit: &Rc<Visit<P>>,
+    failed: Failed<P::Body>,
+    fwd: Option<Fwd>,
+) -> Reply<P::Body> {
     let Failed { response, failure, pool, .. } = failed;
     let fwd_status = response.as_ref().map(|message| message.head.status);
     let cache = fwd.map(|fwd| CacheStatus { fwd_status, ..CacheStatus::fwd(fwd) });
@@ -32,9 +36,14 @@ pub fn failed<P: Ports>(visit: &Rc<Visit<P>>, failed: Failed<P::Body>, fwd: Opti
         }
         visit.notes.borrow_mut().answered_by = AnsweredBy::Static;
         let mut head = ResponseHead::new(fallback.status);
-        head.fields.append("content-type", &fallback.content_type);
         head.fields.append("cache-control", "no-store");
         head.fields.append("proxy-status", proxy_status.as_deref().unwrap_or_default());
+        if let Some(file) = &fallback.file
+            && let Some(message) = file_of(visit, file, head.clone()).await
+        {
+            return Reply { message, cache };
+        }
+        head.fields.append("content-type", &fallback.content_type);
         return visit.own(Message::new(head, fallback.body.clone()), cache);
     }
     if let Some(message) = response {
@@ -46,11 +55,7 @@ pub fn failed<P: Ports>(visit: &Rc<Visit<P>>, failed: Failed<P::Body>, fwd: Opti
         Stop::QueueUnreachable => AnsweredBy::Limiter(record::Refusal::LimiterUnreachable),
         _ => AnsweredBy::Error,
     };
-    let status = match failure.status() {
-        // RFC 9111, section 5.2.2.2.
-        502 if visit.notes.borrow().unconfirmed => 504,
-        status => status,
-    };
+    let status = failure.status();
     let problem = match status {
         503 => Problem::reduced_capacity(failure.to_string(), &visit.id),
         _ => Problem::plain(status, failure.to_string(), &visit.id),
@@ -63,6 +68,42 @@ pub fn failed<P: Ports>(visit: &Rc<Visit<P>>, failed: Failed<P::Body>, fwd: Opti
     }
     message.head.fields.append("proxy-status", proxy_status.as_deref().unwrap_or_default());
     visit.own(message, cache)
+}
+
+/// A file of `www/` under this head, with a type of its own; `None` where it can't be had, which is counted. The platform
+/// serves a page under its name without `.html`.
+async fn file_of<P: Ports>(
+    visit: &Visit<P>,
+    file: &str,
+    mut head: ResponseHead,
+) -> Option<Message<ResponseHead, P::Body>> {
+    let page = file.strip_suffix(".html").map(|page| page.strip_suffix("index").unwrap_or(page));
+    for path in page.into_iter().chain([file]) {
+        let why = match visit.ports.asset(path).await {
+            Ok(Message { head: found, body }) if found.status == 200 => {
+                for name in ["content-type", "content-length"] {
+                    if let Some(value) = found.fields.get(name) {
+                        head.fields.append(name, value);
+                    }
+                }
+                head.fields.append("date", &visit.ports.now().to_http_date());
+                if visit.request.method == Method::Head {
+                    visit.ports.discard(body);
+                    return Some(Message::new(head, P::Body::default()));
+                }
+                return Some(Message::new(head, body));
+            }
+            Ok(other) => {
+                visit.ports.discard(other.body);
+                [file, ": status ", &other.head.status.to_string()].concat()
+            }
+            Err(error) => [file, ": ", &error.to_string()].concat(),
+        };
+        if path == file {
+            visit.incident(Incident::FallbackMissing, &why);
+        }
+    }
+    None
 }
 
 /// The request does not go to an origin.

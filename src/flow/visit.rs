@@ -71,8 +71,6 @@ pub struct Notes {
     pub incidents: Incidents,
     /// What the client is told of its queue.
     pub queued: Option<Queued>,
-    /// What is stored was not to be used before the origin confirmed it, and nothing came of asking.
-    pub unconfirmed: bool,
 }
 
 impl Default for Notes {
@@ -90,7 +88,6 @@ impl Default for Notes {
             position: None,
             incidents: Incidents::default(),
             queued: None,
-            unconfirmed: false,
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A lease is so many units that one isolate may spend without asking, until it ends. While it is held it counts as if
 //! all of it had been taken, so that the fleet never admits more than the quota. What the isolate reports as spent counts
-//! from the moment of the report, which is not earlier than when it was spent; what it gives back counts no more. What an
+//! from when it was spent, as far as the isolate's clock can be believed; what it gives back counts no more. What an
 //! isolate never reports, since it died or its report got lost, counts as spent at the lease's end and [`SLACK`] after it.
 //!
 //! # Stored form
@@ -21,11 +21,11 @@ pub const MAX_LEASES: usize = 64;
 /// How far the clock of an isolate may be off, and may stand still while code runs.
 pub const SLACK: Span = Span::from_millis(500);
 /// The longest life of a lease.
-pub const MAX_LIFETIME: Span = Span::from_secs(15);
+pub const MAX_LIFETIME: Span = Span::from_secs(25);
 /// The shortest life for which a lease is worth its call.
 pub const MIN_LIFETIME: Span = Span::from_secs(1);
-/// A lease lives at most this part of its policy's window.
-const LIFETIMES_IN_WINDOW: u64 = 4;
+/// A lease lives at most this part of its policy's window, in twelfths.
+const TWELFTHS_OF_WINDOW: u64 = 5;
 /// A lease takes at most this part of what remains.
 const LEASES_IN_REMAINING: u32 = 4;
 /// The fewest units that are leased.
@@ -58,7 +58,7 @@ pub struct Grant {
 }
 
 /// What an isolate says of a lease of its.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// Which one.
     pub id: u64,
@@ -66,6 +66,8 @@ pub struct Report {
     pub held: u32,
     /// How many of the others it gives back unspent.
     pub back: u32,
+    /// How long ago it spent the rest, and how many units then.
+    pub spent: Vec<(Span, u32)>,
 }
 
 /// One policy's state and leases.
@@ -119,6 +121,11 @@ impl Account {
         }
     }
 
+    /// Whether a request that is refused would be admitted if nothing were on lease.
+    pub fn is_early(&self, policy: &QuotaPolicy, cost: NonZeroU32, now: Timestamp) -> bool {
+        !self.leases.is_empty() && policy.peek(&self.state, cost, now).admitted
+    }
+
     /// Takes units, whatever is left.
     pub fn debit(&mut self, policy: &QuotaPolicy, units: u32, now: Timestamp) {
         self.state.debit(policy, units, now);
@@ -130,11 +137,18 @@ impl Account {
     }
 
     /// Takes note of what became of a lease. One that is not known, or knew more, says nothing.
-    pub fn report(&mut self, policy: &QuotaPolicy, report: Report, now: Timestamp) {
+    pub fn report(&mut self, policy: &QuotaPolicy, report: &Report, now: Timestamp) {
         let Some(lease) = self.leases.iter_mut().find(|lease| lease.id == report.id) else { return };
         let gone = lease.units.saturating_sub(report.held);
         lease.units -= gone;
-        let spent = gone.saturating_sub(report.back);
+        let mut spent = gone.saturating_sub(report.back);
+        for (age, units) in &report.spent {
+            let then = spent.min(*units);
+            spent -= then;
+            if then > 0 {
+                self.state.charge(policy, then, now.before(age.saturating_sub(SLACK)));
+            }
+        }
         if spent > 0 {
             self.state.debit(policy, spent, now);
         }
@@ -194,7 +208,7 @@ impl Account {
 /// before the window does.
 fn lifetime(policy: &QuotaPolicy, now: Timestamp) -> Option<Span> {
     let window = policy.quota.window();
-    let longest = Span::from_millis(window.as_millis() / LIFETIMES_IN_WINDOW).min(MAX_LIFETIME);
+    let longest = Span::from_millis(window.as_millis() * TWELFTHS_OF_WINDOW / 12).min(MAX_LIFETIME);
     let lifetime = match policy.algorithm {
         Algorithm::SlidingWindow => longest,
         Algorithm::FixedWindow => {

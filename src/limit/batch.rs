@@ -5,15 +5,16 @@
 //!
 //! - `w20`: how many units are wanted on lease,
 //! - `s-1@1789000000123`: one unit that was taken at that moment is given back; above 0 as many are taken besides,
-//! - `r1789000007000:5:2`: of this lease 5 units are held from now on, and 2 are given back.
+//! - `r1789000007000:5:2:1200:3`: of this lease 5 units are held from now on, 2 are given back, and 3 were spent 1200 ms
+//!   ago; pairs of an age and units may follow.
 //!
 //! Back: a line for each reply, `admitted limit remaining reset-ms retry-ms at-ms`, such as
-//! `0 20 0 12000 12000 1789000000123`, with `-` for no retry, and after it ` id units lifetime-ms` of a lease.
+//! `0 20 0 12000 12000 1789000000123`, with `-` for no retry, `e` for a refusal that is early, and after it
+//! ` id units lifetime-ms` of a lease.
 
 use std::num::NonZeroU32;
 
 use super::account::{Grant, Report};
-use super::decision::{Answer, Checked};
 use super::object::{Order, Reply, Settle};
 use super::policy::{Algorithm, Ask, QuotaPolicy, Verdict};
 use super::quota::Quota;
@@ -50,24 +51,6 @@ impl Batch {
     pub fn budget(&self) -> Span {
         self.asks.iter().map(|ask| ask.budget).max().unwrap_or_default()
     }
-
-    /// What is sent to the object.
-    pub fn text(&self) -> String {
-        let order = |ask: &Ask| Order::take(ask.take.policy.clone(), ask.take.cost);
-        orders_text(&self.asks.iter().map(order).collect::<Vec<_>>())
-    }
-
-    /// What the object's answer means for each ask; `None` is an answer that did not come in time or at all. One that
-    /// can't be read counts as none.
-    pub fn answered(self, answer: Option<&str>) -> Vec<Checked> {
-        let replies = answer.and_then(read_replies).filter(|replies| replies.len() == self.asks.len());
-        let mut replies = replies.unwrap_or_default().into_iter();
-        let answer = |ask| {
-            let answer = replies.next().map_or(Answer::Unreachable, |reply| Answer::Counted(reply.verdict));
-            Checked { ask, answer }
-        };
-        self.asks.into_iter().map(answer).collect()
-    }
 }
 
 /// Writes in the isolate what [`read_orders`] reads.
@@ -89,10 +72,14 @@ pub fn orders_text(orders: &[Order]) -> String {
             push_number(&mut text, if *units < 0 { " s-" } else { " s" }, units.unsigned_abs().into());
             push_number(&mut text, "@", at.as_millis());
         }
-        for Report { id, held, back } in reports.iter().take(MAX_REPORTS) {
+        for Report { id, held, back, spent } in reports.iter().take(MAX_REPORTS) {
             push_number(&mut text, " r", *id);
             push_number(&mut text, ":", (*held).into());
             push_number(&mut text, ":", (*back).into());
+            for (age, units) in spent {
+                push_number(&mut text, ":", age.as_millis());
+                push_number(&mut text, ":", (*units).into());
+            }
         }
         text.push('\n');
     }
@@ -127,7 +114,11 @@ fn read_order(line: &str) -> Option<Order> {
                 let mut parts = rest.split(':');
                 let id = parts.next()?.parse().ok()?;
                 let (held, back) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-                order.reports.push(Report { id, held, back });
+                let mut spent = Vec::new();
+                while let Some(age) = parts.next() {
+                    spent.push((Span::from_millis(age.parse().ok()?), parts.next()?.parse().ok()?));
+                }
+                order.reports.push(Report { id, held, back, spent });
             }
             _ => return None,
         }
@@ -138,8 +129,12 @@ fn read_order(line: &str) -> Option<Order> {
 /// Writes in the object what [`read_replies`] reads.
 pub fn replies_text(replies: &[Reply]) -> String {
     let mut text = String::with_capacity(replies.len() * 40);
-    for Reply { verdict, grant } in replies {
-        text.push(if verdict.admitted { '1' } else { '0' });
+    for Reply { verdict, grant, early } in replies {
+        text.push(match verdict.admitted {
+            true => '1',
+            false if *early => 'e',
+            false => '0',
+        });
         push_number(&mut text, " ", verdict.limit.into());
         push_number(&mut text, " ", verdict.remaining.into());
         push_number(&mut text, " ", verdict.reset.as_millis());
@@ -165,7 +160,7 @@ pub fn read_replies(text: &str) -> Option<Vec<Reply>> {
 
 fn read_reply(line: &str) -> Option<Reply> {
     let mut words = line.split(' ');
-    let admitted = words.next()? == "1";
+    let said = words.next()?;
     let (limit, remaining) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
     let reset = Span::from_millis(words.next()?.parse().ok()?);
     let retry_after = match words.next()? {
@@ -181,7 +176,8 @@ fn read_reply(line: &str) -> Option<Reply> {
             lifetime: Span::from_millis(words.next()?.parse().ok()?),
         }),
     };
-    Some(Reply { verdict: Verdict { admitted, limit, remaining, reset, retry_after, at }, grant })
+    let verdict = Verdict { admitted: said == "1", limit, remaining, reset, retry_after, at };
+    Some(Reply { verdict, grant, early: said == "e" })
 }
 
 fn push_number(text: &mut String, before: &str, number: u64) {
@@ -192,7 +188,6 @@ fn push_number(text: &mut String, before: &str, number: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limit::object::{self, StateTable};
     use crate::limit::{OnError, Take};
     use crate::time::Timestamp;
 
@@ -205,7 +200,13 @@ mod tests {
             shadow: name == "shadow",
         };
         let take = Take { policy, cost: NonZeroU32::MIN };
-        Ask { object: object.into(), take, on_error: OnError::Admit, budget: Span::from_millis(budget) }
+        Ask {
+            object: object.into(),
+            take,
+            on_error: OnError::Admit,
+            budget: Span::from_millis(budget),
+            leases: false,
+        }
     }
 
     #[test]
@@ -218,20 +219,11 @@ mod tests {
         assert_eq!(batches.iter().map(|batch| &*batch.object).collect::<Vec<_>>(), ["a", "b"]);
         let [batch, _] = &batches[..] else { panic!("two batches") };
         assert_eq!(batch.budget(), Span::from_millis(80));
-        assert_eq!(batch.text(), "minute 100 60 gcra 3 0 1\nshadow 10000 86400 gcra 3 1 1\n");
-        let orders = read_orders(&batch.text()).unwrap();
-        let takes = batch.asks.iter().map(|ask| Order::take(ask.take.policy.clone(), ask.take.cost));
-        assert_eq!(orders, takes.collect::<Vec<_>>());
-
-        let mut table = StateTable::default();
-        for _ in 0..4 {
-            let replies = object::step(&mut table, &orders, Timestamp::from_secs(1_789_000_000)).replies;
-            let checked = batch.clone().answered(Some(&replies_text(&replies)));
-            assert_eq!(
-                checked.iter().map(|checked| checked.answer).collect::<Vec<_>>(),
-                replies.into_iter().map(|reply| Answer::Counted(reply.verdict)).collect::<Vec<_>>()
-            );
-        }
+        let orders: Vec<Order> =
+            batch.asks.iter().map(|ask| Order::take(ask.take.policy.clone(), ask.take.cost)).collect();
+        let text = orders_text(&orders);
+        assert_eq!(text, "minute 100 60 gcra 3 0 1\nshadow 10000 86400 gcra 3 1 1\n");
+        assert_eq!(read_orders(&text), Some(orders));
     }
 
     #[test]
@@ -243,13 +235,21 @@ mod tests {
             cost: None,
             want: 20,
             settle: Some(Settle { units: -3, at }),
-            reports: vec![Report { id: 1, held: 5, back: 2 }, Report { id: 2, held: 0, back: 0 }],
+            reports: vec![
+                Report {
+                    id: 1,
+                    held: 5,
+                    back: 2,
+                    spent: vec![(Span::from_millis(1200), 3), (Span::ZERO, 4)],
+                },
+                Report { id: 2, held: 0, back: 0, spent: Vec::new() },
+            ],
         };
         let more = Order { settle: Some(Settle { units: 7, at }), ..Order::take(policy, NonZeroU32::MIN) };
         let text = orders_text(&[order.clone(), more.clone()]);
         assert_eq!(
             text,
-            "minute 100 60 gcra 3 0 0 w20 s-3@1789000000123 r1:5:2 r2:0:0\nminute 100 60 gcra 3 0 1 s7@1789000000123\n"
+            "minute 100 60 gcra 3 0 0 w20 s-3@1789000000123 r1:5:2:1200:3:0:4 r2:0:0\nminute 100 60 gcra 3 0 1 s7@1789000000123\n"
         );
         assert_eq!(read_orders(&text), Some(vec![order, more]));
 
@@ -258,18 +258,19 @@ mod tests {
             Verdict { admitted: true, limit: 100, remaining: 9, reset: Span::ZERO, retry_after: wait, at };
         let lifetime = Span::from_secs(15);
         let grant = Some(Grant { id: 1_789_000_015_123, units: 20, lifetime });
-        let replies = vec![Reply { verdict, grant }, Reply { verdict, grant: None }];
+        let refused = Verdict { admitted: false, ..verdict };
+        let replies = vec![
+            Reply { verdict, grant, early: false },
+            Reply { verdict: refused, grant: None, early: true },
+            Reply { verdict: refused, grant: None, early: false },
+        ];
         assert_eq!(read_replies(&replies_text(&replies)), Some(replies));
     }
 
     #[test]
-    fn an_answer_that_is_none_counts_as_none() {
-        let batch = Batch { object: "a".into(), asks: vec![ask("a", "minute", "100/1m", 50)] };
-        for answer in
-            [None, Some(""), Some("x"), Some("1 100 99 0\n"), Some("1 100 99 0 - 5\n1 100 98 0 - 5\n")]
-        {
-            let [checked] = &batch.clone().answered(answer)[..] else { panic!("one ask") };
-            assert_eq!(checked.answer, Answer::Unreachable, "{answer:?}");
+    fn what_are_no_replies_is_none() {
+        for text in ["x", "1 100 99 0\n", "1 100 99 0 -\n", "1 100 99 0 - 5 7\n"] {
+            assert_eq!(read_replies(text), None, "{text}");
         }
     }
 

@@ -19,6 +19,9 @@ use crate::time::Span;
 /// The longest that a request may wait for its limiter.
 pub const MAX_BUDGET: Span = Span::from_secs(10);
 
+/// Smaller quotas are not leased: each request is counted at the object.
+pub const LEASED_FROM: u32 = 100;
+
 /// What happens to a request whose limiter can't be reached within the budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -125,6 +128,9 @@ pub struct PolicyConfig {
     pub budget: Span,
     /// Counted and reported, but never a reason to refuse. Default false.
     pub shadow: bool,
+    /// Whether a busy isolate may take units on lease, where the quota is [`LEASED_FROM`] or more and answers do not
+    /// change what requests cost. Default true.
+    pub leases: bool,
 }
 
 impl Default for PolicyConfig {
@@ -140,6 +146,7 @@ impl Default for PolicyConfig {
             on_error: OnError::default(),
             budget: Span::from_millis(50),
             shadow: false,
+            leases: true,
         }
     }
 }
@@ -152,6 +159,11 @@ impl PolicyConfig {
             (own, _) => own.clone(),
         };
         Self { cost, ..self.clone() }
+    }
+
+    /// Whether an answer may change what its request cost.
+    fn settles(&self) -> bool {
+        !self.refund.is_empty() || matches!(self.cost, Cost::Header { .. })
     }
 
     /// What this client may take; `None` where it is not limited.
@@ -192,6 +204,7 @@ impl PolicyConfig {
             take: Take { policy, cost: self.cost.taken(head).unwrap_or(NonZeroU32::MIN) },
             on_error: self.on_error,
             budget: self.budget,
+            leases: self.leases && quota.amount() >= LEASED_FROM && !self.settles(),
         })
     }
 

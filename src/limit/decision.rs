@@ -160,7 +160,7 @@ mod tests {
             shadow: name == "shadow",
         };
         let take = Take { policy, cost: NonZeroU32::MIN };
-        Checked { ask: Ask { object: "o".into(), take, on_error, budget: Span::ZERO }, answer }
+        Checked { ask: Ask { object: "o".into(), take, on_error, budget: Span::ZERO, leases: false }, answer }
     }
 
     fn refused(retry_after: Option<u64>) -> Answer {

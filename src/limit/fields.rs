@@ -106,7 +106,10 @@ mod tests {
         };
         let take = Take { policy, cost: NonZeroU32::MIN };
         let object = "00112233445566778899aabbccddeeff".into();
-        Checked { ask: Ask { object, take, on_error: OnError::Admit, budget: Span::from_millis(50) }, answer }
+        Checked {
+            ask: Ask { object, take, on_error: OnError::Admit, budget: Span::from_millis(50), leases: false },
+            answer,
+        }
     }
 
     fn counted(limit: u32, remaining: u32, reset_millis: u64, retry_millis: Option<u64>) -> Answer {

@@ -43,8 +43,8 @@ struct Held {
     grant: Grant,
     asked: Timestamp,
     unspent: u32,
-    /// The most that the object thinks is held.
-    known: u32,
+    /// When units were spent since the last report.
+    spent: Vec<(Timestamp, u32)>,
 }
 
 /// A partition, and what really happened in it.
@@ -76,8 +76,8 @@ impl Partition {
                     self.taken.push((self.now, true));
                 }
                 if let Some(grant) = reply.grant.filter(|_| !lost) {
-                    let (unspent, known) = (grant.units, grant.units);
-                    self.held.push(Held { grant, asked: self.now, unspent, known });
+                    let (asked, unspent) = (self.now, grant.units);
+                    self.held.push(Held { grant, asked, unspent, spent: Vec::new() });
                 }
             }
             Act::Spend { which, units } => {
@@ -85,16 +85,19 @@ impl Partition {
                 if self.now < held.asked + held.grant.lifetime {
                     let spent = units.min(held.unspent);
                     held.unspent -= spent;
+                    held.spent.push((self.now, spent));
                     self.taken.extend((0..spent).map(|_| (self.now, false)));
                 }
             }
             Act::Report { which, keep, twice } => {
                 let Some(held) = pick(&mut self.held, which) else { return };
                 let kept = keep.min(held.unspent);
-                let report = Report { id: held.grant.id, held: kept, back: held.unspent - kept };
-                (held.unspent, held.known) = (kept, kept);
+                let now = self.now;
+                let spent = held.spent.drain(..).map(|(at, units)| (now.since(at), units)).collect();
+                let report = Report { id: held.grant.id, held: kept, back: held.unspent - kept, spent };
+                held.unspent = kept;
                 for _ in 0..=usize::from(twice) {
-                    self.step(Order { reports: vec![report], ..self.order() });
+                    self.step(Order { reports: vec![report.clone()], ..self.order() });
                 }
             }
             Act::Refund { which } => {
@@ -198,7 +201,7 @@ fn a_lease_takes_a_quarter_of_what_remains_and_is_gone_at_its_end() {
 fn what_is_given_back_can_be_taken_and_what_was_spent_counts_from_the_report_on() {
     let mut partition = partition(Algorithm::SlidingWindow, 100, 60);
     let grant = partition.step(Order { want: 20, ..partition.order() }).grant.unwrap();
-    let report = |held, back| vec![Report { id: grant.id, held, back }];
+    let report = |held, back| vec![Report { id: grant.id, held, back, spent: Vec::new() }];
     partition.now = START + Span::from_secs(2);
     let reply = partition.step(Order { reports: report(10, 0), ..partition.order() });
     assert_eq!(reply.verdict.remaining, 80);
@@ -214,7 +217,9 @@ fn a_lease_of_a_fixed_window_ends_before_it() {
     let mut partition = partition(Algorithm::FixedWindow, 100, 60);
     let ends = super::fixed_window::end(partition.policy.quota, START);
     let want = Order { want: 20, ..partition.order() };
-    for (before, lifetime) in [(20_000, Some(15_000)), (5000, Some(4000)), (1500, None)] {
+    for (before, lifetime) in
+        [(40_000, Some(25_000)), (20_000, Some(19_000)), (5000, Some(4000)), (1500, None)]
+    {
         partition.now = ends.before(Span::from_millis(before));
         let grant = partition.step(want.clone()).grant;
         assert_eq!(grant.map(|grant| grant.lifetime.as_millis()), lifetime, "{before} ms before");

@@ -1,69 +1,107 @@
-//! What an isolate remembers of refusals, so that a client that is known to be over costs no call.
+//! What an isolate knows of partitions without asking: who is over its quota, and what it holds on lease.
+//!
+//! A client that is busy here gets a lease with one of its calls, and spends it without any. When little of it is left
+//! the next one is asked for in the background, twice as large as long as that is used up early, until one lasts for
+//! most of its life. What became of a lease goes to the object with the next call, or in a call of its own when the
+//! lease ends. Each lease is reported on in absolute numbers and at most once as given back, so that a call that is lost,
+//! late or overtaken only ever makes the fleet refuse early.
 
 use std::collections::HashMap;
 
 use super::decision::{Answer, Checked, Decision};
-use super::policy::{Ask, Take, Verdict};
+use super::holding::Holding;
+use super::object::{Order, Reply};
+use super::policy::{Ask, QuotaPolicy, Verdict};
 use crate::identity::Tier;
 use crate::time::{Span, Timestamp};
 
-/// The most partitions whose refusals are remembered; beyond it they are forgotten, which costs a call each and
+/// The most partitions of which something is known; beyond it they are forgotten, which costs calls and leases, and
 /// nothing else.
 pub const MAX_PARTITIONS: usize = 4096;
-/// How long one is remembered at most, so that a partition that a person resets is soon free everywhere.
+/// How long a refusal is remembered at most, so that a partition that a person resets is soon free everywhere.
 pub const REMEMBERED_AT_MOST: Span = Span::from_secs(60);
+/// How long one that is due to leases is remembered: what is left of them comes back.
+const EARLY_REMEMBERED: Span = Span::from_secs(2);
 
-/// Refusals by partition. Isolates differ in what they remember, and it is only ever what an object said.
+/// What is known, by partition. Isolates differ in it, and it is only ever what an object said.
 #[derive(Debug, Default)]
-pub struct Refusals(HashMap<Box<str>, Vec<Refused>>);
+pub struct Local(HashMap<Box<str>, Vec<Known>>);
+
+/// One policy of one partition.
+#[derive(Debug)]
+struct Known {
+    policy: QuotaPolicy,
+    refused: Option<Refused>,
+    holding: Holding,
+}
 
 #[derive(Debug)]
 struct Refused {
-    take: Take,
+    cost: u32,
     verdict: Verdict,
+    early: bool,
     at: Timestamp,
     until: Timestamp,
 }
 
-impl Refusals {
-    /// The decision where one of the asks is known to be refused; `None` where the objects have to be asked.
-    pub fn known(&self, asks: &[Ask], tier: &Tier, now: Timestamp) -> Option<Decision> {
-        asks.iter().find_map(|ask| self.get(ask, now))?;
-        let checked = asks.iter().map(|ask| {
-            let answer = self.get(ask, now).map_or(Answer::NotAsked, Answer::Counted);
-            Checked { ask: ask.clone(), answer }
-        });
-        Some(Decision { tier: tier.clone(), checked: checked.collect() })
+/// What the object would say now where it is known to refuse, and whether it would have room if nothing were on lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Refusal {
+    verdict: Verdict,
+    early: bool,
+}
+
+impl Known {
+    fn new(policy: &QuotaPolicy) -> Self {
+        Self { policy: policy.clone(), refused: None, holding: Holding::default() }
     }
 
-    /// What the object would say now, where it is known to refuse: for the same policy and the same cost.
-    fn get(&self, ask: &Ask, now: Timestamp) -> Option<Verdict> {
-        let refused = self.0.get(&ask.object)?.iter().find(|refused| refused.take == ask.take)?;
+    fn refusal(&self, cost: u32, now: Timestamp) -> Option<Refusal> {
+        let refused = self.refused.as_ref().filter(|refused| refused.cost == cost && refused.until > now)?;
+        if self.holding.has(cost, now) {
+            return None;
+        }
         let passed = now.since(refused.at);
-        (refused.until > now).then(|| Verdict {
+        let verdict = Verdict {
             reset: refused.verdict.reset.saturating_sub(passed),
             retry_after: refused.verdict.retry_after.map(|wait| wait.saturating_sub(passed)),
             ..refused.verdict
-        })
+        };
+        Some(Refusal { verdict, early: refused.early })
     }
 
-    /// Remembers what refused.
-    pub fn learn(&mut self, decision: &Decision, now: Timestamp) {
-        for Checked { ask, answer } in &decision.checked {
-            let Answer::Counted(verdict @ Verdict { admitted: false, retry_after: Some(wait), .. }) = answer
-            else {
-                continue;
-            };
-            if ask.take.policy.shadow {
-                continue;
-            }
+    /// Adds to an order what became of leases, and the wish for one.
+    fn prepare(&mut self, order: &mut Order, cost: u32, now: Timestamp) {
+        order.reports = self.holding.reports(now);
+        order.want = self.holding.want(cost, now);
+    }
+
+    fn is_of_use(&self, now: Timestamp) -> bool {
+        self.refused.as_ref().is_some_and(|refused| refused.until > now) || self.holding.is_of_use(now)
+    }
+}
+
+impl Local {
+    fn get(&self, ask: &Ask) -> Option<&Known> {
+        self.0.get(&ask.object)?.iter().find(|known| known.policy == ask.take.policy)
+    }
+
+    fn get_mut(&mut self, object: &str, policy: &QuotaPolicy) -> Option<&mut Known> {
+        self.0.get_mut(object)?.iter_mut().find(|known| known.policy == *policy)
+    }
+
+    /// What is known of a policy, begun where that is nothing.
+    fn entry(&mut self, object: &str, policy: &QuotaPolicy, now: Timestamp) -> Option<&mut Known> {
+        if !self.0.contains_key(object) {
             self.make_room(now);
-            let until = now + (*wait).min(REMEMBERED_AT_MOST);
-            let refused = Refused { take: ask.take.clone(), verdict: *verdict, at: now, until };
-            let of_object = self.0.entry(ask.object.clone()).or_default();
-            of_object.retain(|known| known.take.policy.name != ask.take.policy.name && known.until > now);
-            of_object.push(refused);
+            self.0.insert(object.into(), Vec::new());
         }
+        let of_object = self.0.get_mut(object)?;
+        of_object.retain(|known| known.policy == *policy || known.is_of_use(now));
+        if !of_object.iter().any(|known| known.policy == *policy) {
+            of_object.push(Known::new(policy));
+        }
+        of_object.iter_mut().find(|known| known.policy == *policy)
     }
 
     /// Forgets what an object refused.
@@ -76,87 +114,140 @@ impl Refusals {
         if self.0.len() < MAX_PARTITIONS {
             return;
         }
-        self.0.retain(|_, of_object| of_object.iter().any(|refused| refused.until > now));
+        self.0.retain(|_, of_object| of_object.iter().any(|known| known.is_of_use(now)));
         if self.0.len() > MAX_PARTITIONS / 2 {
             self.0.clear();
         }
     }
+
+    /// The decision where one of the asks is known to be refused, and whether that is early; `None` where the others
+    /// have to be asked.
+    pub fn refused(&self, asks: &[Ask], tier: &Tier, now: Timestamp) -> Option<(Decision, bool)> {
+        let refusal = |ask: &Ask| self.get(ask)?.refusal(ask.take.cost.get(), now);
+        let first = asks.iter().find_map(refusal)?;
+        let checked = asks.iter().map(|ask| {
+            let answer = refusal(ask).map_or(Answer::NotAsked, |known| Answer::Counted(known.verdict));
+            Checked { ask: ask.clone(), answer }
+        });
+        Some((Decision { tier: tier.clone(), checked: checked.collect() }, first.early))
+    }
+
+    /// Spends what the asks of one object cost from leases: all of it, or nothing.
+    pub fn spend(&mut self, asks: &[Ask], now: Timestamp) -> Option<Vec<Checked>> {
+        let fits = |ask: &Ask| {
+            ask.leases && self.get(ask).is_some_and(|known| known.holding.has(ask.take.cost.get(), now))
+        };
+        if !asks.iter().all(fits) {
+            return None;
+        }
+        let mut checked = Vec::with_capacity(asks.len());
+        for ask in asks {
+            let known = self.get_mut(&ask.object, &ask.take.policy)?;
+            let verdict = known.holding.spend(&ask.take.policy, ask.take.cost.get(), now);
+            checked.push(Checked { ask: ask.clone(), answer: Answer::Counted(verdict) });
+        }
+        Some(checked)
+    }
+
+    /// Takes back what was spent for a request that another policy then refused.
+    pub fn unspend(&mut self, ask: &Ask) {
+        if let Some(known) = self.get_mut(&ask.object, &ask.take.policy) {
+            known.holding.unspend(ask.take.cost.get());
+        }
+    }
+
+    /// What is asked of the object for a request: its cost, what became of leases, and where all of its policies
+    /// may be leased and the client is busy here, a lease.
+    pub fn orders(&mut self, asks: &[Ask], now: Timestamp) -> Vec<Order> {
+        // Where one is not, each request asks the object anyway.
+        let all_lease = asks.iter().all(|ask| ask.leases);
+        let order = |ask: &Ask| {
+            let mut order = Order::take(ask.take.policy.clone(), ask.take.cost);
+            if all_lease && let Some(known) = self.entry(&ask.object, &ask.take.policy, now) {
+                known.holding.seen(now);
+                known.prepare(&mut order, ask.take.cost.get(), now);
+            }
+            order
+        };
+        asks.iter().map(order).collect()
+    }
+
+    /// What is asked of the object to renew leases of which little is left; nothing where that is none.
+    pub fn renewal(&mut self, asks: &[Ask], now: Timestamp) -> Option<Vec<Order>> {
+        if !asks.iter().any(|ask| self.get(ask).is_some_and(|known| known.holding.is_low(now))) {
+            return None;
+        }
+        let order = |ask: &Ask| {
+            let mut order = Order { cost: None, ..Order::take(ask.take.policy.clone(), ask.take.cost) };
+            if let Some(known) = self.get_mut(&ask.object, &ask.take.policy) {
+                known.prepare(&mut order, ask.take.cost.get(), now);
+            }
+            order
+        };
+        Some(asks.iter().map(order).collect())
+    }
+
+    /// Takes note of what came of an order that was sent at `sent`, and tells how things stand for a request: what remains
+    /// includes what is held here. A refusal is kept until it can change.
+    pub fn learn(
+        &mut self,
+        ask: &Ask,
+        order: &Order,
+        reply: Reply,
+        sent: Timestamp,
+        now: Timestamp,
+    ) -> Verdict {
+        let Reply { mut verdict, grant, early } = reply;
+        let policy = &ask.take.policy;
+        if let Some(known) = self.get_mut(&ask.object, policy).filter(|_| ask.leases) {
+            verdict = known.holding.learn(verdict, grant, order.want > 0, sent, now);
+        }
+        if let Verdict { admitted: false, retry_after: Some(wait), .. } = verdict
+            && !policy.shadow
+            && let Some(known) = self.entry(&ask.object, policy, now)
+        {
+            let until = now + wait.min(if early { EARLY_REMEMBERED } else { REMEMBERED_AT_MOST });
+            let cost = ask.take.cost.get();
+            known.refused = Some(Refused { cost, verdict, early, at: now, until });
+        }
+        verdict
+    }
+
+    /// A call came to nothing, or its answer to nobody.
+    pub fn lost(&mut self, asks: &[Ask]) {
+        for ask in asks {
+            if let Some(known) = self.get_mut(&ask.object, &ask.take.policy) {
+                known.holding.lost();
+            }
+        }
+    }
+
+    /// When the first lease ends; `None` where there is none.
+    pub fn ends(&self) -> Option<Timestamp> {
+        self.0.values().flatten().filter_map(|known| known.holding.ends()).min()
+    }
+
+    /// What is to be given back now: the object, and the orders that do it. At most so many objects at once.
+    pub fn over(&mut self, now: Timestamp, most: usize) -> Vec<(Box<str>, Vec<Order>)> {
+        let mut calls = Vec::new();
+        for (object, of_object) in &mut self.0 {
+            let mut orders = Vec::new();
+            for Known { policy, holding, .. } in of_object.iter_mut() {
+                let reports = holding.over(now);
+                if !reports.is_empty() {
+                    orders.push(Order { policy: policy.clone(), cost: None, want: 0, settle: None, reports });
+                }
+            }
+            if !orders.is_empty() {
+                calls.push((object.clone(), orders));
+                if calls.len() == most {
+                    break;
+                }
+            }
+        }
+        calls
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::num::NonZeroU32;
-
-    use super::*;
-    use crate::limit::{Algorithm, OnError, QuotaPolicy};
-
-    const NOW: Timestamp = Timestamp::from_secs(1_789_000_000);
-
-    fn ask(object: &str, quota: &str, cost: u32) -> Ask {
-        let policy = QuotaPolicy {
-            name: "minute".parse().unwrap(),
-            quota: quota.parse().unwrap(),
-            algorithm: Algorithm::SlidingWindow,
-            burst: NonZeroU32::MIN,
-            shadow: false,
-        };
-        let take = Take { policy, cost: NonZeroU32::new(cost).unwrap() };
-        Ask { object: object.into(), take, on_error: OnError::Admit, budget: Span::ZERO }
-    }
-
-    fn decided(ask: &Ask, admitted: bool, wait: u64) -> Decision {
-        let wait = Span::from_secs(wait);
-        let retry_after = (!admitted).then_some(wait);
-        let verdict = Verdict { admitted, limit: 20, remaining: 0, reset: wait, retry_after, at: NOW };
-        let checked = vec![Checked { ask: ask.clone(), answer: Answer::Counted(verdict) }];
-        Decision { tier: "free".into(), checked }
-    }
-
-    #[test]
-    fn a_refusal_is_known_until_it_can_change_and_its_wait_shrinks() {
-        let over = ask("a", "20/1m", 1);
-        let mut refusals = Refusals::default();
-        refusals.learn(&decided(&over, false, 12), NOW);
-        let free = Tier::from("free");
-        for (after, wait) in [(0, Some(12)), (5000, Some(7)), (11_999, Some(1)), (12_000, None)] {
-            let known =
-                refusals.known(&[ask("b", "5/1m", 1), over.clone()], &free, NOW + Span::from_millis(after));
-            let secs =
-                known.as_ref().and_then(Decision::refusal).map(|refusal| refusal.retry_after.as_secs());
-            assert_eq!(secs, wait, "after {after} ms");
-            assert!(known.is_none_or(|known| known.checked[0].answer == Answer::NotAsked));
-        }
-    }
-
-    #[test]
-    fn what_may_be_admitted_is_asked_for() {
-        let over = ask("a", "20/1m", 2);
-        let free = Tier::from("free");
-        let mut refusals = Refusals::default();
-        refusals.learn(&decided(&over, true, 12), NOW);
-        assert_eq!(refusals.known(std::slice::from_ref(&over), &free, NOW), None, "it was admitted");
-        refusals.learn(&decided(&over, false, 900), NOW);
-        assert!(refusals.known(std::slice::from_ref(&over), &free, NOW).is_some());
-        for other in [ask("b", "20/1m", 2), ask("a", "20/1m", 1), ask("a", "1000/1m", 2)] {
-            assert_eq!(refusals.known(std::slice::from_ref(&other), &free, NOW), None, "{other:?}");
-        }
-        assert_eq!(
-            refusals.known(&[over], &free, NOW + REMEMBERED_AT_MOST),
-            None,
-            "somebody may have reset it"
-        );
-    }
-
-    #[test]
-    fn refusals_are_bounded() {
-        let mut refusals = Refusals::default();
-        for i in 0..3 * MAX_PARTITIONS {
-            let over = ask(&i.to_string(), "20/1m", 1);
-            refusals.learn(&decided(&over, false, 50), NOW);
-            refusals.learn(&decided(&over, false, 50), NOW);
-            assert!(refusals.0.len() <= MAX_PARTITIONS);
-            assert!(refusals.known(&[over], &"free".into(), NOW).is_some(), "the newest is there");
-        }
-        assert!(refusals.0.values().all(|of_object| of_object.len() == 1));
-    }
-}
+mod tests;

@@ -4,15 +4,16 @@
 //!
 //! 1. [`PolicyConfig::ask`] resolves each policy of the route for this client into an [`Ask`] (or into nothing,
 //!    where its tier is unlimited).
-//! 2. [`local::Refusals::known`] answers without any call for a client that is known to be over its quota.
-//! 3. [`batch::by_object`] puts the asks that share a partition into one [`batch::Batch`]; its text goes to the
+//! 2. [`local::Local`] answers without any call for a client that is known to be over its quota, and for one that is so
+//!    busy here that the isolate holds a lease for it.
+//! 3. [`batch::by_object`] puts the asks that share a partition into one [`batch::Batch`]; its orders go as text to the
 //!    partition's Durable Object, which runs [`object::step`] on its [`object::StateTable`] and answers with text.
 //! 4. [`Decision`] combines what came back; [`fields::write`] tells the client.
 //!
 //! # How exact it is
 //! Within one object it is exact: either every policy of the request is debited or none is. A request whose
-//! policies live in several objects may be debited in one and refused by another; the debit stays. So the error is
-//! only ever on the side of refusing early, and never more than the quota is admitted.
+//! policies live in several objects may be debited in one and refused by another; the debit stays. What is on lease counts
+//! as taken. So the error is only ever on the side of refusing early, and never more than the quota is admitted.
 
 pub mod account;
 pub mod batch;
@@ -23,6 +24,7 @@ pub mod decision;
 pub mod fields;
 mod fixed_window;
 mod gcra;
+mod holding;
 #[cfg(test)]
 mod leasing;
 pub mod local;

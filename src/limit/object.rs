@@ -47,6 +47,8 @@ pub struct Reply {
     pub verdict: Verdict,
     /// What the isolate may spend from now on.
     pub grant: Option<Grant>,
+    /// It was refused, and would not have been if nothing were on lease.
+    pub early: bool,
 }
 
 /// The accounts of one partition, by policy name: all that its object stores, as one value.
@@ -95,8 +97,11 @@ pub fn step(table: &mut StateTable, orders: &[Order], now: Timestamp) -> Step {
         }
     }
     table.bound();
-    let reply = |(verdict, grant)| Reply { verdict, grant };
-    let replies = verdicts.into_iter().zip(grants).map(reply).collect();
+    let reply = |((verdict, grant), order): ((Verdict, _), _)| {
+        let early = !verdict.admitted && table.is_early(order, now);
+        Reply { verdict, grant, early }
+    };
+    let replies = verdicts.into_iter().zip(grants).zip(orders).map(reply).collect();
     Step { replies, changed, expires_at: table.expires_at() }
 }
 
@@ -123,7 +128,7 @@ impl StateTable {
         };
         let mut changed = account.expire(policy, now);
         for report in &order.reports {
-            account.report(policy, *report, now);
+            account.report(policy, report, now);
             changed = true;
         }
         if let Some(Settle { units, at }) = order.settle {
@@ -141,6 +146,12 @@ impl StateTable {
         let empty = Account::empty(policy.algorithm);
         let known = self.0.get(policy.name.as_str()).filter(|account| account.is_of(policy.algorithm));
         known.unwrap_or(&empty).peek(policy, order.cost, now)
+    }
+
+    /// Whether a refusal comes from what is on lease.
+    fn is_early(&self, order: &Order, now: Timestamp) -> bool {
+        let known = self.0.get(order.policy.name.as_str());
+        known.zip(order.cost).is_some_and(|(account, cost)| account.is_early(&order.policy, cost, now))
     }
 
     /// Debits the cost, which fits, and leases.

@@ -78,6 +78,8 @@ pub struct Ask {
     pub on_error: OnError,
     /// How long to wait for it.
     pub budget: Span,
+    /// Whether units of it may be leased.
+    pub leases: bool,
 }
 
 /// What counting said.

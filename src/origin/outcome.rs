@@ -71,6 +71,8 @@ pub enum Cause {
     Status(u16),
     /// No response.
     Fetch(FetchError),
+    /// No response either, and what is stored may not be used before the origin confirms it.
+    Unconfirmed(FetchError),
     /// There was no attempt: no endpoint could be asked.
     NoEndpoint,
 }
@@ -163,12 +165,22 @@ impl Failure {
     pub fn status(&self) -> u16 {
         match self.cause {
             Cause::Status(status) => status,
-            Cause::Fetch(FetchError::Timeout) => 504,
+            // RFC 9111, section 5.2.2.2.
+            Cause::Fetch(FetchError::Timeout) | Cause::Unconfirmed(_) => 504,
             Cause::Fetch(FetchError::OverCap) => 503,
             Cause::Fetch(_) => 502,
             Cause::NoEndpoint if self.stop == Stop::NoSecret => 500,
             Cause::NoEndpoint => 503,
         }
+    }
+
+    /// The same, where what is stored is not to be used before the origin has confirmed it.
+    pub fn unconfirmed(self) -> Self {
+        let cause = match self.cause {
+            Cause::Fetch(error) if error != FetchError::OverCap => Cause::Unconfirmed(error),
+            cause => cause,
+        };
+        Self { cause, ..self }
     }
 
     /// Whether the same request may go to another pool.
@@ -180,7 +192,7 @@ impl Failure {
     pub fn proxy_status<'a>(&self, id: &'a str, pool: &'a Pool) -> ProxyStatus<'a> {
         let (error, received_status) = match self.cause {
             Cause::Status(status) => (None, Some(status)),
-            Cause::Fetch(error) => (Some(error.as_str()), None),
+            Cause::Fetch(error) | Cause::Unconfirmed(error) => (Some(error.as_str()), None),
             Cause::NoEndpoint if self.stop.is_capacity() => (Some("connection_limit_reached"), None),
             Cause::NoEndpoint if self.stop == Stop::NoSecret => (Some("proxy_configuration_error"), None),
             Cause::NoEndpoint => (Some("destination_unavailable"), None),

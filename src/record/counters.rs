@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{AnsweredBy, Event, Incident, MethodClass, Verdict};
+use super::event::{AnsweredBy, Event, Incident, LimiterEvent, MethodClass, Verdict};
 use super::histogram::Histogram;
 use super::limits::{Busiest, LimitCount};
 use super::tally::{Merge, Named, Tally};
@@ -44,6 +44,9 @@ pub struct Counters {
     /// By [`Incident`]: how often.
     #[serde(rename = "i", skip_serializing_if = "Tally::is_empty")]
     pub incidents: Tally,
+    /// By [`LimiterEvent`]: how often.
+    #[serde(rename = "m", skip_serializing_if = "Tally::is_empty")]
+    pub limiter: Tally,
     /// Requests that shared another's way to the origin.
     #[serde(rename = "c", skip_serializing_if = "is_zero")]
     pub collapsed: u64,
@@ -126,6 +129,11 @@ impl Counters {
         self.incidents.add(incident as usize, 1);
     }
 
+    /// Counts what the limiter did.
+    pub fn add_limiter(&mut self, what: LimiterEvent, times: u64) {
+        self.limiter.add(what as usize, times);
+    }
+
     /// Adds another's numbers to these: order does not matter.
     pub fn merge(&mut self, other: &Self) {
         self.routes.merge(&other.routes);
@@ -138,6 +146,7 @@ impl Counters {
         self.deliveries.merge(&other.deliveries);
         self.answers.merge(&other.answers);
         self.incidents.merge(&other.incidents);
+        self.limiter.merge(&other.limiter);
         self.collapsed.merge(&other.collapsed);
         self.origin_attempts.merge(&other.origin_attempts);
         self.failovers.merge(&other.failovers);

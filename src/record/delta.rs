@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::counters::Counters;
 use super::endpoints::EndpointReport;
-use super::event::{Event, Incident};
+use super::event::{Event, Incident, LimiterEvent};
 use super::limits::LimitCount;
 use super::{of_stamped, stamped};
 use crate::packed::Unreadable;
@@ -76,6 +76,11 @@ impl Outbox {
     /// Counts what went wrong outside a request.
     pub fn add_incident(&mut self, incident: Incident) {
         self.counters.add_incident(incident);
+    }
+
+    /// Counts what the limiter did.
+    pub fn add_limiter(&mut self, what: LimiterEvent, times: u64) {
+        self.counters.add_limiter(what, times);
     }
 
     /// Counts what came of a change that is delivered later.

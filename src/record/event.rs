@@ -189,6 +189,41 @@ impl Verdict {
     }
 }
 
+/// What the limiter did to count requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimiterEvent {
+    /// A limiter's object was called.
+    Call,
+    /// A call was saved: a lease was spent, or a refusal was known.
+    Saved,
+    /// A lease was granted.
+    Lease,
+    /// A unit went out on lease.
+    Leased,
+    /// A unit came back unspent.
+    GivenBack,
+    /// A request was refused that there was room for, since isolates hold it on lease.
+    Early,
+}
+
+impl LimiterEvent {
+    /// In the order of their index. A new one goes to the end: counters on their way hold the index.
+    pub const ALL: [Self; 6] =
+        [Self::Call, Self::Saved, Self::Lease, Self::Leased, Self::GivenBack, Self::Early];
+
+    /// As a label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Saved => "call-saved",
+            Self::Lease => "lease",
+            Self::Leased => "unit-leased",
+            Self::GivenBack => "unit-given-back",
+            Self::Early => "refused-early",
+        }
+    }
+}
+
 /// Something that went wrong in a helper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Incident {
@@ -222,6 +257,8 @@ pub enum Incident {
     SecretMissing,
     /// The object that probes endpoints can't be reached.
     HealthUnreachable,
+    /// The file of a static fallback could not be had.
+    FallbackMissing,
     /// The object that keeps changes for their delivery failed or was too slow.
     DeliveriesUnreachable,
     /// A change could not be delivered, and is not tried any more.
@@ -234,7 +271,7 @@ pub enum Incident {
 
 impl Incident {
     /// In the order of their index. A new one goes to the end: counters on their way hold the index.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::KvError,
         Self::KvSlow,
         Self::ColoError,
@@ -250,6 +287,7 @@ impl Incident {
         Self::MetricsUnreachable,
         Self::SecretMissing,
         Self::HealthUnreachable,
+        Self::FallbackMissing,
         Self::DeliveriesUnreachable,
         Self::DeadLetter,
         Self::ProbeFailed,
@@ -275,6 +313,7 @@ impl Incident {
             Self::ShieldUnreachable => "shield-unreachable",
             Self::SecretMissing => "secret-missing",
             Self::HealthUnreachable => "health-unreachable",
+            Self::FallbackMissing => "fallback-missing",
             Self::DeliveriesUnreachable => "deliveries-unreachable",
             Self::DeadLetter => "dead-letter",
             Self::ProbeFailed => "probe-failed",
@@ -297,6 +336,7 @@ impl Incident {
             | Self::TruncatedBody
             | Self::DeferredFailed
             | Self::SecretMissing
+            | Self::FallbackMissing
             | Self::HealthUnreachable => true,
             Self::DeliveriesUnreachable | Self::DeadLetter => true,
         }
@@ -343,39 +383,4 @@ impl FromIterator<Incident> for Incidents {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_index_is_its_place_in_the_list() {
-        for (at, incident) in Incident::ALL.into_iter().enumerate() {
-            assert_eq!(incident as usize, at, "{}", incident.as_str());
-        }
-        for (at, refusal) in Refusal::ALL.into_iter().enumerate() {
-            assert_eq!(refusal as usize, at, "{}", refusal.as_str());
-        }
-        for (at, class) in MethodClass::ALL.into_iter().enumerate() {
-            assert_eq!(class as usize, at, "{}", class.as_str());
-        }
-        assert_eq!(Verdict::LABELS[Verdict::Degraded.index()], "degraded");
-    }
-
-    #[test]
-    fn a_set_of_incidents_holds_what_was_put_in() {
-        let set: Incidents = [Incident::Trap, Incident::KvSlow, Incident::Trap].into_iter().collect();
-        assert_eq!(set.iter().collect::<Vec<_>>(), [Incident::KvSlow, Incident::Trap]);
-        assert!(!set.contains(Incident::KvError) && Incidents::new().is_empty());
-    }
-
-    #[test]
-    fn methods_fall_into_classes() {
-        for (name, class) in [
-            ("GET", MethodClass::Read),
-            ("QUERY", MethodClass::Read),
-            ("DELETE", MethodClass::Write),
-            ("PURGE", MethodClass::Other),
-        ] {
-            assert_eq!(MethodClass::of(&name.into()), class, "{name}");
-        }
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 
 use super::counters::{STATUS_CLASSES, status_index};
 use super::endpoints::EndpointState;
-use super::event::{Incident, MethodClass, Refusal, Verdict};
+use super::event::{Incident, LimiterEvent, MethodClass, Refusal, Verdict};
 use super::health::{Health, Status};
 use super::histogram::Histogram;
 use super::limits::LimitCount;
@@ -40,6 +40,7 @@ metrics! {
     ADMISSIONS: "tidegate_admissions" "counter" "" "Requests by tier and verdict of admission.";
     REFUSALS: "tidegate_refusals" "counter" "" "Refused requests by policy and reason.";
     CHECKS: "tidegate_limit_checks" "counter" "" "What became of limits, by policy and tier.";
+    LIMITER: "tidegate_limiter" "counter" "" "What was done to count requests: calls of limiter objects, leases.";
     FORWARDS: "tidegate_cache_forwards" "counter" ""
         "Requests that the cache forwarded, by reason (fwd of RFC 9211).";
     DELIVERIES: "tidegate_deliveries" "counter" ""
@@ -194,6 +195,10 @@ pub(super) fn families(live: &Live, now: Timestamp) -> Vec<Family> {
         let n = totals.incidents.get(incident as usize);
         incidents.add(&[("incident", incident.as_str())], Value::Count(n));
     }
+    let mut limiter = Family::new(LIMITER);
+    for event in LimiterEvent::ALL {
+        limiter.add(&[("event", event.as_str())], Value::Count(totals.limiter.get(event as usize)));
+    }
     let [states, open] = endpoints(live, now);
     vec![
         build,
@@ -205,6 +210,7 @@ pub(super) fn families(live: &Live, now: Timestamp) -> Vec<Family> {
         Family::by_index(ADMISSIONS, "tier", "verdict", &totals.tiers, &Verdict::LABELS),
         Family::by_index(REFUSALS, "policy", "reason", &totals.policies, &Refusal::ALL.map(Refusal::as_str)),
         checks(&totals.checks),
+        limiter,
         forwards,
         deliveries,
         Family::count(COLLAPSED, totals.collapsed),

@@ -25,7 +25,9 @@ mod tally;
 pub use counters::Counters;
 pub use delta::{Delta, Outbox};
 pub use endpoints::{EndpointReport, EndpointState, EndpointView};
-pub use event::{AnsweredBy, Event, Incident, Incidents, MethodClass, Refusal, Staleness, Verdict};
+pub use event::{
+    AnsweredBy, Event, Incident, Incidents, LimiterEvent, MethodClass, Refusal, Staleness, Verdict,
+};
 pub use health::{Health, Reason, ReasonCode, Status};
 pub use histogram::Histogram;
 pub use limits::LimitCount;

@@ -64,8 +64,12 @@ pub struct StaticFallback {
     /// The Content-Type; default `text/plain; charset=utf-8`.
     #[serde(default = "plain_text")]
     pub content_type: String,
-    /// The content, at most [`FALLBACK_BYTES_MAX`].
+    /// The content, at most [`FALLBACK_BYTES_MAX`]; where there is a `file`, for the case that it can't be had.
+    #[serde(default)]
     pub body: String,
+    /// A file of `www/` instead, with the type that the platform knows it by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<Box<str>>,
 }
 
 /// How long the body of a [`StaticFallback`] may be, in bytes.

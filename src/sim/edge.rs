@@ -87,7 +87,7 @@ impl Edge {
 
     /// From when on each colo sees what is written here now.
     fn visible(&self) -> Vec<Timestamp> {
-        let (now, mut rng) = (self.now(), self.shared.rng.borrow_mut());
+        let (now, mut rng) = (self.shared.clock.now(), self.shared.rng.borrow_mut());
         let lag = |_| now + Span::from_millis(rng.u64(..=KV_LAG_MAX.as_millis()));
         let mut visible: Vec<Timestamp> = (0..self.shared.colos_max).map(lag).collect();
         visible[self.colo] = now;
@@ -95,12 +95,12 @@ impl Edge {
     }
 
     fn stream(&self, bytes: Bytes) -> Body {
-        let content = Content { bytes, ends_at: self.now(), breaks: false };
+        let content = Content { bytes, ends_at: self.shared.clock.now(), breaks: false };
         Body::stream(content, &self.shared.leaks)
     }
 
     fn kv_put(&self, key: &StorageKey, kept: Option<Kept>) -> Result<(), PortError> {
-        self.shared.kv.borrow_mut().put(*key, kept, self.visible(), self.now())
+        self.shared.kv.borrow_mut().put(*key, kept, self.visible(), self.shared.clock.now())
     }
 }
 
@@ -116,7 +116,7 @@ impl Ports for Edge {
     }
 
     fn now(&self) -> Timestamp {
-        self.shared.clock.now()
+        self.shared.time_at(self.isolate)
     }
 
     fn seed(&self) -> u64 {
@@ -234,7 +234,7 @@ impl Ports for Edge {
         let asked = Asked {
             head: request.clone(),
             body: self.text(&sent),
-            at: self.now(),
+            at: self.shared.clock.now(),
             nth: shared.counts.borrow().origin,
         };
         shared.counts.borrow_mut().origin += 1;
@@ -257,7 +257,7 @@ impl Ports for Edge {
         if reply.with_length && !head.is_bodiless() && !head.fields.contains("content-length") {
             head.fields.append("content-length", &reply.body.len().to_string());
         }
-        let content = Content { bytes, ends_at: self.now() + reply.takes, breaks: reply.breaks };
+        let content = Content { bytes, ends_at: self.shared.clock.now() + reply.takes, breaks: reply.breaks };
         Ok(Message::new(head, Body::stream(content, &shared.leaks)))
     }
 
@@ -271,7 +271,7 @@ impl Ports for Edge {
     }
 
     fn watch(&self, body: Body, idle: Span, _length: Option<u64>) -> Body {
-        body.watched(self.now() + idle)
+        body.watched(self.shared.clock.now() + idle)
     }
 
     async fn load(
@@ -288,8 +288,8 @@ impl Ports for Edge {
         };
         shared.counts.borrow_mut().reads(helper);
         let read = || match helper {
-            Helper::Kv => Ok(shared.kv.borrow().get(self.colo, key, self.now()).cloned()),
-            _ => Ok(shared.colos.borrow().get(self.colo, key, self.now()).cloned()),
+            Helper::Kv => Ok(shared.kv.borrow().get(self.colo, key, self.shared.clock.now()).cloned()),
+            _ => Ok(shared.colos.borrow().get(self.colo, key, self.shared.clock.now()).cloned()),
         };
         let kept: Option<Kept> = self.ask(helper, budget, read).await?;
         Ok(kept.map(|kept| Message::new(kept.head, self.stream(kept.body))))
@@ -316,7 +316,7 @@ impl Ports for Edge {
         }
         let write = || {
             let keep = if helper == Helper::Kv { keep.max(KV_KEEPS_MIN) } else { keep };
-            let kept = Kept { head: record.head, body, until: self.now() + keep };
+            let kept = Kept { head: record.head, body, until: self.shared.clock.now() + keep };
             match helper {
                 Helper::Kv => self.kv_put(key, Some(kept)),
                 _ => {
@@ -351,10 +351,10 @@ impl Ports for Edge {
             let stored = objects.entry(object.to_owned()).or_default();
             let mut table = StateTable::decode(stored).unwrap_or_default();
             let orders = batch::read_orders(asks).ok_or(PortError::Failed("unreadable".into()))?;
-            let step = object::step(&mut table, &orders, self.now());
+            let step = object::step(&mut table, &orders, self.shared.clock.now());
             if step.changed {
                 *stored = table.encode();
-                shared.ledger.borrow_mut().kept(object, step.expires_at, self.now());
+                shared.ledger.borrow_mut().kept(object, step.expires_at, self.shared.clock.now());
             }
             Ok(batch::replies_text(&step.replies))
         };
@@ -378,7 +378,9 @@ impl Ports for Edge {
     ) -> Result<(String, Option<Bytes>), PortError> {
         let shared = &self.shared;
         shared.counts.borrow_mut().shield += 1;
-        let say = || Ok(shared.shields.borrow_mut().entry(*key).or_default().say(said, body, self.now()));
+        let say = || {
+            Ok(shared.shields.borrow_mut().entry(*key).or_default().say(said, body, self.shared.clock.now()))
+        };
         let heard = self.ask(Helper::Shield, budget, say).await?;
         Ok(heard.told(&shared.clock).await)
     }
@@ -451,8 +453,8 @@ impl Ports for Edge {
         shared.counts.borrow_mut().metrics += 1;
         let ingest = || {
             let delta = Delta::decode(delta).map_err(|error| PortError::Failed(error.to_string()))?;
-            shared.metrics.borrow_mut().ingest(&delta, self.now());
-            shared.ledger.borrow_mut().ingested(self.now());
+            shared.metrics.borrow_mut().ingest(&delta, self.shared.clock.now());
+            shared.ledger.borrow_mut().ingested(self.shared.clock.now());
             Ok(())
         };
         self.ask(Helper::Metrics, HANGS_FOR, ingest).await

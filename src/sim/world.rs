@@ -102,6 +102,9 @@ pub struct Shared {
     /// Fetches that were dropped before they had an answer.
     pub revoked: Cell<u32>,
     faults: RefCell<Vec<(Helper, Fault)>>,
+    /// How far clocks of isolates may be off, and by how much each one is behind the most that it could be ahead.
+    skew: Cell<Span>,
+    skews: RefCell<HashMap<u64, Span>>,
     vars: RefCell<HashMap<String, String>>,
     site: RefCell<Option<Site>>,
     isolates: RefCell<HashMap<(usize, usize), Isolate>>,
@@ -125,6 +128,17 @@ impl Shared {
             Observed::MetricsJson => exposition::json(&live, now),
             Observed::Limits => live.limits(),
         }
+    }
+
+    /// The time as an isolate's clock shows it.
+    pub(super) fn time_at(&self, isolate: u64) -> Timestamp {
+        let (now, skew) = (self.clock.now(), self.skew.get());
+        if skew == Span::ZERO {
+            return now;
+        }
+        let drawn = || Span::from_millis(self.rng.borrow_mut().u64(..=2 * skew.as_millis()));
+        let behind = *self.skews.borrow_mut().entry(isolate).or_insert_with(drawn);
+        (now + skew).before(behind)
     }
 
     /// The isolate at this place, started where there is none.
@@ -183,6 +197,8 @@ impl World {
             leaks: Rc::default(),
             revoked: Cell::default(),
             faults: RefCell::default(),
+            skew: Cell::default(),
+            skews: RefCell::default(),
             vars: RefCell::default(),
             site: RefCell::default(),
             isolates: RefCell::default(),
@@ -225,6 +241,12 @@ impl World {
             let last = if replies.len() > 1 { replies.pop() } else { replies.last().cloned() };
             last.expect("at least one reply")
         });
+    }
+
+    /// From now on the clock of each isolate is off, by up to so much in either direction.
+    pub fn skew_clocks(&self, most: Span) {
+        self.0.skew.set(most);
+        self.0.skews.borrow_mut().clear();
     }
 
     /// From now on this helper behaves like this.

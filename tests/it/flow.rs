@@ -25,6 +25,7 @@ mod saas;
 mod semantics;
 mod shield;
 mod slices;
+mod stale;
 
 use crate::sim::{Reply, World};
 

@@ -15,6 +15,7 @@ mod differential;
 mod faults;
 mod flow;
 mod histories;
+mod leases;
 mod packed;
 mod reference;
 mod replicas;

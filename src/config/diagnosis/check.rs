@@ -331,6 +331,16 @@ fn static_fallback(path: &KeyPath, fallback: &StaticFallback) -> Vec<(KeyPath, S
         let message = format!("`{}` is not a media type; allowed: such as text/html", fallback.content_type);
         found.push((path.key("content_type"), message));
     }
+    let is_file = |file: &str| {
+        !file.is_empty()
+            && !file.starts_with('/')
+            && file.split('/').all(|part| !matches!(part, "" | "." | ".."))
+    };
+    if let Some(file) = fallback.file.as_ref().filter(|file| !is_file(file)) {
+        let message =
+            format!("`{file}` is no file of www/; allowed: its path from there, such as \"offline.html\"");
+        found.push((path.key("file"), message));
+    }
     if fallback.body.len() > FALLBACK_BYTES_MAX {
         let message =
             format!("{} bytes are too many; allowed: up to {FALLBACK_BYTES_MAX}", fallback.body.len());
