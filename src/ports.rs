@@ -227,6 +227,12 @@ pub trait Ports: Clone + 'static {
         change: Option<(&RequestHead, &Self::Bytes)>,
         budget: Span,
     ) -> impl Future<Output = Result<String, PortError>>;
+    /// The document that the fleet shares, as KV has it (`fleet::Document`); `None` where there is none yet.
+    fn fleet(&self, budget: Span) -> impl Future<Output = Result<Option<String>, PortError>>;
+    /// Gives the fleet's object a command (`fleet::object` has both texts).
+    fn command(&self, command: &str, budget: Span) -> impl Future<Output = Result<String, PortError>>;
+    /// The audit trail, as a JSON list with the latest first.
+    fn audit(&self, budget: Span) -> impl Future<Output = Result<String, PortError>>;
 
     /// Hands counters over.
     fn report(&self, delta: &str) -> impl Future<Output = Result<(), PortError>>;

@@ -32,6 +32,8 @@ pub enum Action<'a> {
     Deliveries,
     /// Dead letters are delivered after all; what the query has says which.
     Replay,
+    /// What needs more than an answer.
+    Steer(Steer),
     /// On to the page: the prefix was asked for without its slash.
     ToPage,
     /// 401: the admin token is missing or wrong.
@@ -40,6 +42,15 @@ pub enum Action<'a> {
     NotFound,
     /// 405, with what is allowed.
     NotAllowed(&'static str),
+}
+
+/// What whoever holds the token has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Steer {
+    /// What the content of the request names is purged.
+    Purge,
+    /// The audit trail is shown.
+    Audit,
 }
 
 /// The action for a request below `prefix`; `None` where the path is not tidegate's own.
@@ -82,6 +93,8 @@ fn watch(path: &str) -> Action<'_> {
 fn steer<'a>(request: &RequestHead, path: &'a str) -> Action<'a> {
     match path {
         "config" => read_only(request, Action::Config),
+        "audit" => read_only(request, Action::Steer(Steer::Audit)),
+        "purge" => posted(request, Steer::Purge),
         "deliveries" => read_only(request, Action::Deliveries),
         "deliveries/replay" if request.method == Method::Post => Action::Replay,
         "deliveries/replay" => Action::NotAllowed("POST"),
@@ -106,6 +119,10 @@ fn one_of<'a>(act: Result<Action<'a>, &'static str>) -> Action<'a> {
         Err("") => Action::NotFound,
         Err(allow) => Action::NotAllowed(allow),
     }
+}
+
+fn posted<'a>(request: &RequestHead, what: Steer) -> Action<'a> {
+    if request.method == Method::Post { Action::Steer(what) } else { Action::NotAllowed("POST") }
 }
 
 #[cfg(test)]
@@ -161,6 +178,12 @@ mod tests {
             (Method::Get, "/_tidegate/admin/deliveries", Some("secret"), "Deliveries"),
             (Method::Post, "/_tidegate/admin/deliveries/replay?id=1", Some("secret"), "Replay"),
             (Method::Get, "/_tidegate/admin/deliveries/replay", Some("secret"), "NotAllowed(\"POST\")"),
+            (Method::Post, "/_tidegate/admin/purge", None, "NotFound"),
+            (Method::Post, "/_tidegate/admin/purge", Some("other"), "Unauthorized"),
+            (Method::Post, "/_tidegate/admin/purge", Some("secret"), "Steer(Purge)"),
+            (Method::Get, "/_tidegate/admin/purge", Some("secret"), "NotAllowed(\"POST\")"),
+            (Method::Get, "/_tidegate/admin/audit", Some("secret"), "Steer(Audit)"),
+            (Method::Post, "/_tidegate/admin/config", Some("secret"), "NotAllowed(\"GET, HEAD\")"),
         ] {
             assert_eq!(ask(method, path, token).as_deref(), Some(expected), "{path}");
         }

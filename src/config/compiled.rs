@@ -6,7 +6,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::sections::{Config, ServerConfig};
+use super::sections::{Config, FleetSection, ServerConfig};
 use crate::cache::Policy;
 use crate::identity::{IdentityConfig, hex};
 use crate::limit::LimitConfig;
@@ -39,6 +39,8 @@ pub struct Compiled {
     pub memory_bytes_max: Size,
     /// How long a look-up in KV may take.
     pub kv_budget: Span,
+    /// `[fleet]`
+    pub fleet: FleetSection,
 }
 
 impl Config {
@@ -67,6 +69,7 @@ impl Config {
             compression: self.compression.clone(),
             memory_bytes_max: self.cache.memory_bytes_max,
             kv_budget: self.cache.kv_budget,
+            fleet: self.fleet.clone(),
         }
     }
 

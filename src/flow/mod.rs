@@ -14,6 +14,7 @@ mod cached;
 mod cdn;
 mod complete;
 mod fetch;
+mod fleet;
 mod flight;
 mod gate;
 pub mod health;
@@ -27,12 +28,14 @@ mod lookup;
 mod origin;
 mod own;
 mod precondition;
+mod purged;
 mod queue;
 mod report;
 mod settle;
 mod shield;
 mod slices;
 mod split;
+mod steer;
 mod store;
 mod unanswered;
 mod visit;
@@ -91,6 +94,7 @@ pub async fn serve<P: Ports>(
     };
     let notes = RefCell::new(Notes::default());
     let bookmark = split::bookmark(&gate, &route, &request, arrived);
+    let unread = RefCell::new(fleet::keep_up(&gate, &ports, arrived));
     let visit = Rc::new(Visit {
         gate,
         ports,
@@ -101,6 +105,7 @@ pub async fn serve<P: Ports>(
         id,
         arrived,
         bookmark,
+        unread,
         notes,
     });
     if let Some(why) = rejected {

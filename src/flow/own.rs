@@ -11,6 +11,7 @@ use super::gate::Gate;
 use super::health;
 use super::keys;
 use super::limits;
+use super::steer;
 
 /// How long to wait for the metrics object.
 const OBSERVE_BUDGET: Span = Span::from_secs(2);
@@ -34,6 +35,7 @@ pub async fn answer<P: Ports>(
         Action::Delivery(pool, delivery) => behind::tell(gate, ports, (pool, delivery), id).await,
         Action::Deliveries => behind::list(gate, ports, id).await,
         Action::Replay => behind::replay(gate, ports, request.target.query(), id).await,
+        Action::Steer(what) => steer::answer(gate, ports, request, body, what, id).await,
         Action::ToPage => to_page(request),
         Action::Unauthorized => {
             let mut message = Problem::plain(401, "the admin token is missing or wrong", id).into_message();

@@ -7,6 +7,8 @@ import { verifySignature } from "./signature.mjs";
 
 /** How many API keys are listed at once. */
 const KEYS_PAGE = 100;
+/** How long a data centre may keep what it read of the fleet's key: the least that KV takes. */
+const FLEET_CACHE_SECS = 30;
 
 /** Method, URL and header fields of a request as one text, in the order that `platform::wire` reads. */
 export function pack(request) {
@@ -427,6 +429,21 @@ export class Call {
 
   reset_limit(op, name, millis) {
     this.settle(op, within(this.env.LIMITER.getByName(name).reset(), millis).then(() => []));
+  }
+
+  /** What the fleet shares, as KV has it. */
+  fleet(op, millis) {
+    const read = this.env.KV.get("fleet", { type: "text", cacheTtl: FLEET_CACHE_SECS });
+    this.settle(op, within(read, millis).then((text) => [text]));
+  }
+
+  /** One command to the fleet's object. */
+  command(op, command, millis) {
+    this.settle(op, within(this.env.FLEET.getByName("fleet").take(command), millis).then((answer) => [answer]));
+  }
+
+  audit(op, millis) {
+    this.settle(op, within(this.env.FLEET.getByName("fleet").trail(), millis).then((trail) => [trail]));
   }
 
   /** What was seen of endpoints goes to the object that probes them, and what is known comes back. */

@@ -102,6 +102,12 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn verify(this: &Call, op: u32, algorithm: &str, key: &str, signed: &[u8], signature: &[u8]);
     #[wasm_bindgen(method)]
+    fn fleet(this: &Call, op: u32, millis: f64);
+    #[wasm_bindgen(method)]
+    fn command(this: &Call, op: u32, command: &str, millis: f64);
+    #[wasm_bindgen(method)]
+    fn audit(this: &Call, op: u32, millis: f64);
+    #[wasm_bindgen(method)]
     fn health(this: &Call, op: u32, seen: &str, millis: f64);
     #[wasm_bindgen(method)]
     fn deliveries(this: &Call, op: u32, pool: &str, ask: &str, body: &JsValue, millis: f64);
@@ -450,6 +456,20 @@ impl Ports for Edge {
     ) -> Result<bool, PortError> {
         let operation = Operation::new(|op| self.call.verify(op, algorithm, key, signed, signature));
         Ok(settled(operation).await?.text.as_deref() == Some("true"))
+    }
+
+    async fn fleet(&self, budget: Span) -> Result<Option<String>, PortError> {
+        Ok(settled(Operation::new(|op| self.call.fleet(op, millis(budget)))).await?.text)
+    }
+
+    async fn command(&self, command: &str, budget: Span) -> Result<String, PortError> {
+        let answer = settled(Operation::new(|op| self.call.command(op, command, millis(budget)))).await?;
+        Ok(answer.text.unwrap_or_default())
+    }
+
+    async fn audit(&self, budget: Span) -> Result<String, PortError> {
+        let trail = settled(Operation::new(|op| self.call.audit(op, millis(budget)))).await?;
+        Ok(trail.text.unwrap_or_default())
     }
 
     async fn health(&self, seen: &str, budget: Span) -> Result<String, PortError> {

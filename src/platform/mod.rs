@@ -11,6 +11,7 @@ use wasm_bindgen::prelude::*;
 
 use crate::cache::shield;
 use crate::config::Compiled;
+use crate::fleet;
 use crate::flow::{self, Gate, Vars};
 use crate::head::Message;
 use crate::json::Value;
@@ -251,6 +252,26 @@ pub fn metrics_tell(state: &str, what: &str, now: f64) -> String {
         "limits" => live.limits(),
         _ => live.snapshot(now),
     }
+}
+
+/// The fleet object's step: its document, the rest of its state, a command as text, the time in milliseconds. Returns the
+/// answer as text, then the document and the rest to store, and a line for the audit trail: undefined where they did not
+/// change, or there is none.
+#[wasm_bindgen]
+pub fn fleet_take(document: &str, rest: &str, command: &str, now: f64) -> Result<js_sys::Array, JsError> {
+    let step = fleet::object::step(document, rest, command, Timestamp::from_millis(now as u64));
+    let step = step.ok_or_else(|| JsError::new("the command can't be read"))?;
+    let [document, rest] = match step.kept {
+        Some((document, rest)) => [document.into(), rest.into()],
+        None => [JsValue::UNDEFINED, JsValue::UNDEFINED],
+    };
+    Ok(js_sys::Array::of4(&step.answer.into(), &document, &rest, &step.entry.into()))
+}
+
+/// How many entries the fleet object's audit trail has at most.
+#[wasm_bindgen]
+pub fn fleet_audit_max() -> u32 {
+    fleet::object::AUDIT_ENTRIES_MAX as u32
 }
 
 /// Dies, as a bug would. JavaScript calls it only where the variable `TIDEGATE_TEST_TRAP` is set.

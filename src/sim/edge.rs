@@ -17,6 +17,7 @@ use super::body::{self, Body, Bytes, Content, Pipe};
 use super::clock::Signal;
 use super::deliveries;
 use super::fault::Helper;
+use super::fleet;
 use super::origin::Asked;
 use super::queue;
 use super::stores::Kept;
@@ -86,7 +87,7 @@ impl Edge {
     }
 
     /// From when on each colo sees what is written here now.
-    fn visible(&self) -> Vec<Timestamp> {
+    pub(super) fn visible(&self) -> Vec<Timestamp> {
         let (now, mut rng) = (self.shared.clock.now(), self.shared.rng.borrow_mut());
         let lag = |_| now + Span::from_millis(rng.u64(..=KV_LAG_MAX.as_millis()));
         let mut visible: Vec<Timestamp> = (0..self.shared.colos_max).map(lag).collect();
@@ -431,6 +432,21 @@ impl Ports for Edge {
     async fn verify(&self, _: &str, _: &str, _: &[u8], signature: &[u8]) -> Result<bool, PortError> {
         self.shared.clock.sleep(Span::ZERO).await;
         Ok(signature == b"good")
+    }
+
+    async fn fleet(&self, budget: Span) -> Result<Option<String>, PortError> {
+        self.shared.counts.borrow_mut().fleet_reads += 1;
+        let read = || Ok(self.shared.fleet.borrow().seen(self.colo, self.shared.clock.now()));
+        self.ask(Helper::Kv, budget, read).await
+    }
+
+    async fn command(&self, command: &str, budget: Span) -> Result<String, PortError> {
+        self.shared.counts.borrow_mut().fleet_commands += 1;
+        self.ask(Helper::Fleet, budget, || fleet::command(self, command)).await
+    }
+
+    async fn audit(&self, budget: Span) -> Result<String, PortError> {
+        self.ask(Helper::Fleet, budget, || Ok(self.shared.fleet.borrow().audit())).await
     }
 
     async fn health(&self, seen: &str, budget: Span) -> Result<String, PortError> {

@@ -19,6 +19,7 @@ mod own;
 mod poisoning;
 mod preconditions;
 mod providers;
+mod purging;
 mod queue;
 mod record;
 mod saas;

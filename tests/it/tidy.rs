@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 8] = [
     &["platform", "sim"],
     &["flow"],
-    &["ports", "respond", "record", "admin", "config"],
+    &["ports", "respond", "record", "admin", "config", "fleet"],
     &["route"],
     &["limit", "cache", "origin"],
     &["identity"],
