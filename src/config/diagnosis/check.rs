@@ -146,6 +146,13 @@ impl<'c> Check<'c> {
                     self.add(path, format!("`{name}` is there twice; allowed: each policy once"));
                 }
             }
+            for (_, policy) in
+                self.config.limits.policies.iter().filter(|(name, _)| route.limits.contains(name))
+            {
+                let wrong = policy.on_route(route.cost).problems(&self.config.identity.tiers);
+                let wrong = wrong.into_iter().find(|(key, _)| *key == "cost" && route.cost.is_some());
+                wrong.into_iter().for_each(|(key, message)| self.add(path.key(key), message));
+            }
             if let Some(name) = route.queue.as_ref().filter(|name| !queues.contains(&name.as_str())) {
                 self.add(path.key("queue"), unknown(name.as_str(), "not a queue", &queues));
             }
