@@ -4,6 +4,8 @@
 //! configured those paths do not exist.
 
 pub mod auth;
+pub mod keys;
+pub mod limits;
 
 use crate::head::{Method, RequestHead};
 use crate::ports::Observed;
@@ -20,6 +22,10 @@ pub enum Action<'a> {
     Observe(Observed),
     /// The config that this worker runs, as JSON.
     Config,
+    /// Something is done with API keys.
+    Keys(keys::Act<'a>),
+    /// Something is done with limits.
+    Limits(limits::Act),
     /// What came of a change that is delivered later: of this pool, accepted under this id.
     Delivery(&'a str, &'a str),
     /// The changes that are delivered later, and the dead letters.
@@ -84,7 +90,7 @@ fn watch(path: &str) -> Action<'_> {
     }
 }
 
-fn steer<'a>(request: &RequestHead, path: &str) -> Action<'a> {
+fn steer<'a>(request: &RequestHead, path: &'a str) -> Action<'a> {
     match path {
         "config" => read_only(request, Action::Config),
         "audit" => read_only(request, Action::Steer(Steer::Audit)),
@@ -92,7 +98,26 @@ fn steer<'a>(request: &RequestHead, path: &str) -> Action<'a> {
         "deliveries" => read_only(request, Action::Deliveries),
         "deliveries/replay" if request.method == Method::Post => Action::Replay,
         "deliveries/replay" => Action::NotAllowed("POST"),
-        _ => Action::NotFound,
+        "rate-limits/stats" => read_only(request, Action::Observe(Observed::Limits)),
+        _ => match (below(path, "keys"), below(path, "rate-limits")) {
+            (Some(rest), _) => one_of(keys::act(request, rest).map(Action::Keys)),
+            (_, Some(rest)) => one_of(limits::act(request, rest).map(Action::Limits)),
+            _ => Action::NotFound,
+        },
+    }
+}
+
+/// What follows in a path that is this one, or below it: nothing, or from its slash on.
+fn below<'a>(path: &'a str, folder: &str) -> Option<&'a str> {
+    path.strip_prefix(folder).filter(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// An act, or what is said where there is none: 404, or 405 with the methods that are allowed.
+fn one_of<'a>(act: Result<Action<'a>, &'static str>) -> Action<'a> {
+    match act {
+        Ok(action) => action,
+        Err("") => Action::NotFound,
+        Err(allow) => Action::NotAllowed(allow),
     }
 }
 
@@ -130,6 +155,24 @@ mod tests {
             (Method::Get, "/_tidegate/admin/config", Some("other"), "Unauthorized"),
             (Method::Get, "/_tidegate/admin/config", Some("secret"), "Config"),
             (Method::Get, "/_tidegate/admin/nothing", Some("secret"), "NotFound"),
+            (Method::Get, "/_tidegate/admin/keys", Some("secret"), "Keys(List)"),
+            (Method::Get, "/_tidegate/admin/keys", None, "NotFound"),
+            (Method::Post, "/_tidegate/admin/keys", Some("other"), "Unauthorized"),
+            (Method::Put, "/_tidegate/admin/keys", Some("secret"), "NotAllowed(\"GET, HEAD, POST\")"),
+            (Method::Get, "/_tidegate/admin/keysx", Some("secret"), "NotFound"),
+            (Method::Get, "/_tidegate/admin/rate-limits", Some("secret"), "Limits(List)"),
+            (Method::Get, "/_tidegate/admin/rate-limits", None, "NotFound"),
+            (Method::Get, "/_tidegate/admin/rate-limits/stats", Some("secret"), "Observe(Limits)"),
+            (Method::Post, "/_tidegate/admin/rate-limits/stats", Some("secret"), "NotAllowed(\"GET, HEAD\")"),
+            (Method::Get, "/_tidegate/admin/rate-limits/partition", Some("secret"), "Limits(Show)"),
+            (Method::Delete, "/_tidegate/admin/rate-limits/partition", Some("secret"), "Limits(Reset)"),
+            (
+                Method::Put,
+                "/_tidegate/admin/rate-limits/partition",
+                Some("secret"),
+                "NotAllowed(\"GET, HEAD, DELETE\")",
+            ),
+            (Method::Get, "/_tidegate/admin/rate-limits/x", Some("secret"), "NotFound"),
             (Method::Get, "/_tidegate/deliveries/default/1f", None, "Delivery(\"default\", \"1f\")"),
             (Method::Get, "/_tidegate/admin/deliveries", Some("other"), "Unauthorized"),
             (Method::Get, "/_tidegate/admin/deliveries", Some("secret"), "Deliveries"),

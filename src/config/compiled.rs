@@ -76,7 +76,7 @@ impl Config {
     fn compile_route(&self, route: &RouteConfig) -> Route {
         let limits = route.limits.iter().filter_map(|name| {
             let (name, policy) = self.limits.policies.entry(name.as_str())?;
-            Some((name.clone(), Rc::new(policy.clone())))
+            Some((name.clone(), Rc::new(policy.on_route(route.cost))))
         });
         Route {
             name: route.name.as_str().into(),

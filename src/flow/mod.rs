@@ -21,7 +21,9 @@ pub mod health;
 mod hedge;
 mod identify;
 mod keep;
+mod keys;
 mod lease;
+mod limits;
 mod lookup;
 mod origin;
 mod own;
@@ -29,7 +31,9 @@ mod precondition;
 mod purged;
 mod queue;
 mod report;
+mod settle;
 mod shield;
+mod similar;
 mod slices;
 mod split;
 mod steer;
@@ -97,6 +101,7 @@ pub async fn serve<P: Ports>(
         ports,
         request,
         content: OnceCell::new(),
+        prompt: OnceCell::new(),
         route,
         identity,
         id,
@@ -126,8 +131,15 @@ pub async fn serve<P: Ports>(
         let refusal = Refusal::NotForwarded(NotForwarded::LoopDetected);
         return finish(&visit, unanswered::refused(&visit, refusal), None);
     }
+    if body.is_some() && admit::lacks_length(&visit) {
+        let problem = Problem::plain(411, "a quota goes by the length of the content", &visit.id);
+        return finish(&visit, visit.own(problem.into_message(), None), None);
+    }
     let decision = admit::admit(&visit).await;
     visit.notes.borrow_mut().verdict = admit::verdict(decision.as_ref());
+    if let Some(decision) = &decision {
+        admit::count(&visit, decision);
+    }
     let reply = match decision.as_ref().and_then(|decision| admit::refuse(&visit, decision)) {
         Some(refusal) => visit.own(refusal, None),
         None => match precondition::refuse(&visit).await {
@@ -153,7 +165,7 @@ pub fn tick<P: Ports>(gate: &Rc<Gate<P>>, ports: &P) {
 fn finish<P: Ports>(
     visit: &Rc<Visit<P>>,
     reply: Reply<P::Body>,
-    decision: Option<Decision>,
+    mut decision: Option<Decision>,
 ) -> Message<ResponseHead, P::Body> {
     let Reply { message: Message { mut head, mut body }, cache } = reply;
     if visit.route.compress {
@@ -176,7 +188,8 @@ fn finish<P: Ports>(
         cache.write(&mut text);
         head.fields.append("cache-status", &text);
     }
-    if let Some(decision) = &decision {
+    if let Some(decision) = &mut decision {
+        settle::settle(visit, decision, &head);
         admit::tell(visit, decision, &mut head);
     }
     queue::tell(visit, &mut head);

@@ -9,6 +9,8 @@ use crate::time::Span;
 use super::behind;
 use super::gate::Gate;
 use super::health;
+use super::keys;
+use super::limits;
 use super::steer;
 
 /// How long to wait for the metrics object.
@@ -28,6 +30,8 @@ pub async fn answer<P: Ports>(
         Action::Asset(path) => return page(ports, path, id).await,
         Action::Observe(what) => observe(gate, ports, what, id).await,
         Action::Config => respond::text(200, "application/json", &*gate.text),
+        Action::Keys(act) => keys::answer(gate, ports, request, body, act, id).await,
+        Action::Limits(act) => limits::answer(gate, ports, request, act, id).await,
         Action::Delivery(pool, delivery) => behind::tell(gate, ports, (pool, delivery), id).await,
         Action::Deliveries => behind::list(gate, ports, id).await,
         Action::Replay => behind::replay(gate, ports, request.target.query(), id).await,
@@ -80,7 +84,7 @@ async fn observe<P: Ports>(
         Observed::Metrics => {
             respond::text(200, "application/openmetrics-text; version=1.0.0; charset=utf-8", text)
         }
-        Observed::MetricsJson => respond::text(200, "application/json", text),
+        Observed::MetricsJson | Observed::Limits => respond::text(200, "application/json", text),
     }
 }
 

@@ -86,7 +86,15 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn api_key(this: &Call, op: u32, hash: &str, millis: f64);
     #[wasm_bindgen(method)]
+    fn secret(this: &Call) -> String;
+    #[wasm_bindgen(method)]
+    fn keys(this: &Call, op: u32, prefix: &str, cursor: &str, millis: f64);
+    #[wasm_bindgen(method)]
+    fn save_key(this: &Call, op: u32, hash: &str, record: Option<&str>, listed: bool);
+    #[wasm_bindgen(method)]
     fn limit(this: &Call, op: u32, object: &str, asks: &str, millis: f64);
+    #[wasm_bindgen(method)]
+    fn reset_limit(this: &Call, op: u32, object: &str, millis: f64);
     #[wasm_bindgen(method)]
     fn shield(this: &Call, op: u32, key: &str, said: &str, body: &JsValue, millis: f64);
     #[wasm_bindgen(method)]
@@ -396,6 +404,10 @@ impl Ports for Edge {
         Ok(verdicts.text.unwrap_or_default())
     }
 
+    async fn reset_limit(&self, object: &str, budget: Span) -> Result<(), PortError> {
+        settled(Operation::new(|op| self.call.reset_limit(op, object, millis(budget)))).await.map(drop)
+    }
+
     async fn shield(
         &self,
         key: &StorageKey,
@@ -419,6 +431,20 @@ impl Ports for Edge {
     async fn api_key(&self, hash: &str, budget: Span) -> Result<Option<String>, PortError> {
         let record = settled(Operation::new(|op| self.call.api_key(op, hash, millis(budget)))).await?;
         Ok(record.text)
+    }
+
+    fn secret(&self) -> String {
+        self.call.secret()
+    }
+
+    async fn keys(&self, prefix: &str, cursor: &str, budget: Span) -> Result<String, PortError> {
+        let operation = Operation::new(|op| self.call.keys(op, prefix, cursor, millis(budget)));
+        Ok(settled(operation).await?.text.unwrap_or_default())
+    }
+
+    async fn save_key(&self, hash: &str, record: Option<&str>) -> Result<(), PortError> {
+        let listed = record.is_some_and(|record| json_bytes(record) <= METADATA_BYTES_MAX);
+        settled(Operation::new(|op| self.call.save_key(op, hash, record, listed))).await.map(drop)
     }
 
     async fn verify(

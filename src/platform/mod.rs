@@ -240,7 +240,7 @@ pub fn metrics_ingest(state: &str, delta: &str, now: f64) -> Result<js_sys::Arra
     Ok(js_sys::Array::of2(&live.store().into(), &rests_at.into()))
 }
 
-/// What the metrics object knows: `live` (the page's snapshot), `health`, `metrics` or `metrics.json`.
+/// What the metrics object knows: `live` (the page's snapshot), `health`, `metrics`, `metrics.json` or `limits`.
 #[wasm_bindgen]
 pub fn metrics_tell(state: &str, what: &str, now: f64) -> String {
     let now = Timestamp::from_millis(now as u64);
@@ -249,6 +249,7 @@ pub fn metrics_tell(state: &str, what: &str, now: f64) -> String {
         "health" => Health::of(&live, now).to_json(),
         "metrics" => exposition::openmetrics(&live, now),
         "metrics.json" => exposition::json(&live, now),
+        "limits" => live.limits(),
         _ => live.snapshot(now),
     }
 }

@@ -48,6 +48,8 @@ impl Drop for UnderWay {
 
 /// How long what has no budget may hang: the platform ends deferred work after so long.
 pub const HANGS_FOR: Span = Span::from_secs(30);
+/// How many API keys are listed at once.
+const KEYS_PAGE: usize = 2;
 /// KV keeps nothing for less.
 const KV_KEEPS_MIN: Span = Span::from_secs(60);
 /// The stores count seconds in 31 bits.
@@ -360,6 +362,14 @@ impl Ports for Edge {
         self.ask(Helper::Limiter, budget, take).await
     }
 
+    async fn reset_limit(&self, object: &str, budget: Span) -> Result<(), PortError> {
+        let reset = || {
+            self.shared.limiters.borrow_mut().remove(object);
+            Ok(())
+        };
+        self.ask(Helper::Limiter, budget, reset).await
+    }
+
     async fn shield(
         &self,
         key: &StorageKey,
@@ -386,6 +396,36 @@ impl Ports for Edge {
         self.shared.counts.borrow_mut().key_reads += 1;
         let read = || Ok(self.shared.api_keys.borrow().get(hash).cloned());
         self.ask(Helper::Kv, budget, read).await
+    }
+
+    fn secret(&self) -> String {
+        format!("{:043}", self.shared.rng.borrow_mut().u64(..))
+    }
+
+    /// As on the platform, two on a page.
+    async fn keys(&self, prefix: &str, cursor: &str, budget: Span) -> Result<String, PortError> {
+        let list = || {
+            let keys = self.shared.api_keys.borrow();
+            let mut ids: Vec<&String> = keys.keys().filter(|id| id.starts_with(prefix)).collect();
+            ids.sort();
+            ids.retain(|id| id.as_str() > cursor);
+            let next = if ids.len() > KEYS_PAGE { ids[KEYS_PAGE - 1].as_str() } else { "" };
+            let lines = ids.iter().take(KEYS_PAGE).map(|id| format!("{id} {}", keys[*id]));
+            Ok([next.to_owned()].into_iter().chain(lines).collect::<Vec<_>>().join("\n"))
+        };
+        self.ask(Helper::Kv, budget, list).await
+    }
+
+    async fn save_key(&self, hash: &str, record: Option<&str>) -> Result<(), PortError> {
+        let save = || {
+            let mut keys = self.shared.api_keys.borrow_mut();
+            match record {
+                Some(record) => keys.insert(hash.to_owned(), record.to_owned()),
+                None => keys.remove(hash),
+            };
+            Ok(())
+        };
+        self.ask(Helper::Kv, HANGS_FOR, save).await
     }
 
     /// A signature holds where it says `good`.

@@ -89,6 +89,7 @@ impl Shared {
             Observed::Health => Health::of(&live, now).to_json(),
             Observed::Metrics => exposition::openmetrics(&live, now),
             Observed::MetricsJson => exposition::json(&live, now),
+            Observed::Limits => live.limits(),
         }
     }
 

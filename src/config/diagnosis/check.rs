@@ -11,6 +11,7 @@ use super::problem::{KeyPath, Problem};
 use crate::cache::slice::{SLICE_BYTES_MAX, SLICE_BYTES_MIN};
 use crate::cache::{self, Classes};
 use crate::config::sections::Config;
+use crate::head::Method;
 use crate::limit::builtin;
 use crate::route::asset::CLASSES;
 use crate::route::{CacheSetting, FALLBACK_BYTES_MAX, RouteConfig, StaticFallback, WriteBehind};
@@ -145,6 +146,13 @@ impl<'c> Check<'c> {
                     self.add(path, format!("`{name}` is there twice; allowed: each policy once"));
                 }
             }
+            for (_, policy) in
+                self.config.limits.policies.iter().filter(|(name, _)| route.limits.contains(name))
+            {
+                let wrong = policy.on_route(route.cost).problems(&self.config.identity.tiers);
+                let wrong = wrong.into_iter().find(|(key, _)| *key == "cost" && route.cost.is_some());
+                wrong.into_iter().for_each(|(key, message)| self.add(path.key(key), message));
+            }
             if let Some(name) = route.queue.as_ref().filter(|name| !queues.contains(&name.as_str())) {
                 self.add(path.key("queue"), unknown(name.as_str(), "not a queue", &queues));
             }
@@ -258,6 +266,10 @@ impl<'c> Check<'c> {
         {
             let form = format!("\"{SLICE_BYTES_MIN}\" to \"{SLICE_BYTES_MAX}\"");
             found.push((path.key("slice"), format!("{slice} is no size of a slice; allowed: {form}")));
+        }
+        if policy.similar.is_some() && !policy.key.has_body(&Method::Post) {
+            let message = "it needs responses to POST; allowed: with key.body = [\"POST\"]";
+            found.push((path.key("similar"), message.into()));
         }
         found
     }
