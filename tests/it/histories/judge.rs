@@ -127,10 +127,15 @@ impl Judge {
                 let life = self.site.life(made.serial).unwrap();
                 assert_eq!(*text, life.text, "not what the origin sent");
                 self.check_written(&life, kind, sent, answer);
-                let allowed = allowed(&life, kind, sent, answer, &id);
-                if let Err(wrong) = allowed.and_then(|()| self.kept(&life, kind, sent, answer, &id)) {
-                    panic!("{wrong}: {sent:#?} got {answer:#?} of {life:#?}");
-                }
+                self.check_life(&life, kind, sent, answer, &id);
+            }
+            304 if sent.method == "GET" => {
+                let tag = answer.field("etag").unwrap_or_default();
+                let Some(life) = tag.trim_matches('"').parse().ok().and_then(|serial| self.site.life(serial))
+                else {
+                    return;
+                };
+                self.check_life(&life, kind, sent, answer, &id);
             }
             206 => {
                 let (first, last) = sent.range.expect("nobody asked for a part");
@@ -144,6 +149,13 @@ impl Judge {
                 assert!(right, "no part of what it may get: {sent:#?} got {answer:#?}");
             }
             _ => {}
+        }
+    }
+
+    fn check_life(&mut self, life: &Life, kind: &Kind, sent: &Sent, answer: &Answer, id: &str) {
+        let allowed = allowed(life, kind, sent, answer, id);
+        if let Err(wrong) = allowed.and_then(|()| self.kept(life, kind, sent, answer, id)) {
+            panic!("{wrong}: {sent:#?} got {answer:#?} of {life:#?}");
         }
     }
 
@@ -170,7 +182,9 @@ impl Judge {
         if kind.own || life.confirmed.iter().any(|(_, request)| request == id) {
             return Ok(());
         }
-        let stale = ["detail=swr", "detail=sie"].iter().any(|detail| answer.cache().contains(detail));
+        let stale = ["detail=swr", "detail=sie", "ttl=-", "ttl=0"]
+            .iter()
+            .any(|detail| answer.cache().contains(detail));
         for promise in &self.promises {
             let Some(how) = promise.holds(sent, answer, &self.kv) else { continue };
             let is_meant = last.is_some_and(|last| last < promise.before)
