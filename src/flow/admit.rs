@@ -34,11 +34,18 @@ pub async fn admit<P: Ports>(visit: &Visit<P>) -> Option<Decision> {
             checked.extend(batch.asks.into_iter().map(|ask| Checked { ask, answer: Answer::NotAsked }));
             continue;
         }
+        if let Some(answers) = lease::first(visit, &batch, now) {
+            checked.extend(answers);
+            continue;
+        }
         let here = gate.local.borrow_mut().spend(&batch.asks, now);
         let answers = match here {
             Some(answers) => {
                 lease::count(gate, LimiterEvent::Saved, 1);
                 lease::renew(visit, &batch, now);
+                if gate.tended.get() <= now {
+                    lease::tend(gate, &visit.ports);
+                }
                 spent.push(batch);
                 answers
             }
