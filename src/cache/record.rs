@@ -5,7 +5,7 @@ use super::range::ByteRange;
 use super::status::push_integer;
 use super::stored::StoredHead;
 use super::variants::{Variant, VariantIndex};
-use crate::base64url;
+use crate::base64url::{self, push_number};
 use crate::head::Fields;
 use crate::time::{Span, Timestamp};
 
@@ -33,7 +33,9 @@ pub const METADATA_BYTES_MAX: usize = 1024;
 const SEPARATOR: char = '\u{7f}';
 
 /// The version of the form, and what follows it.
-const RESPONSE: &str = "1R";
+const RESPONSE: &str = "2R";
+/// The same without its generation, as it was written before there were purges.
+const RESPONSE_1: &str = "1R";
 const VARIANTS: &str = "1V";
 const FRESHENED: &str = "1F";
 
@@ -96,11 +98,14 @@ impl Record {
     pub fn decode(text: &str) -> Result<Self, Unreadable> {
         let mut parts = Parts(text.split(SEPARATOR));
         let record = match parts.0.next() {
-            Some(RESPONSE) => parts.response().map(Self::Response),
+            Some(RESPONSE) => {
+                parts.generation().and_then(|number| parts.response(number)).map(Self::Response)
+            }
+            Some(RESPONSE_1) => parts.response(0).map(Self::Response),
             Some(VARIANTS) => parts.variants().map(Self::Variants),
             Some(FRESHENED) => parts.number().map(Timestamp::from_millis).and_then(|of| {
-                let head = parts.response()?;
-                Some(Self::Freshened(of, head))
+                let generation = parts.generation()?;
+                Some(Self::Freshened(of, parts.response(generation)?))
             }),
             _ => None,
         };
@@ -161,6 +166,8 @@ impl Writer {
     }
 
     fn response(&mut self, head: &StoredHead) {
+        self.0.push(SEPARATOR);
+        push_number(&mut self.0, head.generation);
         let flags = [head.no_cache, head.must_revalidate, head.immutable];
         let flags = flags.iter().rev().fold(0, |bits, flag| bits * 2 + u64::from(*flag));
         let flags = head.behind.as_millis().saturating_mul(FLAGS) + flags;
@@ -222,8 +229,13 @@ impl<'a> Parts<'a> {
         if text.is_empty() { Some(None) } else { text.strip_prefix('=').map(|value| Some(value.into())) }
     }
 
-    fn response(&mut self) -> Option<StoredHead> {
+    fn generation(&mut self) -> Option<u64> {
+        base64url::read_number(self.0.next()?)
+    }
+
+    fn response(&mut self, generation: u64) -> Option<StoredHead> {
         let mut head = StoredHead {
+            generation,
             status: self.number()?,
             response_time: Timestamp::from_millis(self.number()?),
             initial_age_secs: self.number()?,
@@ -305,11 +317,12 @@ mod tests {
         for text in [
             "",
             "1",
+            "3R",
             "2R",
             "1R",
             "1V\u{7f}",
             "1V\u{7f}AAAA",
-            &head.replace("1R", "2R"),
+            &head.replace("2R", "3R"),
             &head.replace("200", "x"),
             &format!("{head}\u{7f}etag"),
             &format!("{head}\u{7f}\u{7f}x"),
@@ -317,6 +330,13 @@ mod tests {
         ] {
             assert_eq!(Record::decode(text), Err(Unreadable), "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_was_written_before_there_were_purges_is_still_read() {
+        let head = StoredHead { status: 200, lifetime_secs: 60, ..StoredHead::default() };
+        let text = Record::Response(head.clone()).encode().replace("2R\u{7f}A\u{7f}", "1R\u{7f}");
+        assert_eq!(Record::decode(&text), Ok(Record::Response(head)));
     }
 
     #[test]
@@ -332,6 +352,7 @@ mod tests {
             numbers in (200_u16..=999, 0..u64::MAX / 2, any::<u32>(), any::<u32>(), any::<u32>(), any::<u32>()),
             flags in any::<[bool; 3]>(),
             behind in prop_oneof![Just(0), 0..1_u64 << 59],
+            generation in any::<u64>(),
             body_bytes in proptest::option::of(0..u64::MAX / 2),
             part in proptest::option::of((0..u64::MAX / 2, 0..u64::MAX / 2)),
             selecting in proptest::collection::vec(("[a-z:-]{1,9}|accept|vary", proptest::option::of("[ -~]{0,9}")), 0..4),
@@ -354,6 +375,7 @@ mod tests {
                 body_bytes,
                 part: part.map(|(first, last)| ByteRange { first, last }),
                 behind: Span::from_millis(behind),
+                generation,
             });
             prop_assert_eq!(Record::decode(&record.encode()), Ok(record.clone()));
             let Record::Response(head) = record else { return Ok(()) };
@@ -362,7 +384,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "1[RVF](\u{7f}([0-9]{1,3}|=a|A|x|)){0,14}|\\PC{0,30}") {
+        fn no_text_makes_it_panic(text in "[12][RVF](\u{7f}([0-9]{1,3}|=a|A|x|)){0,14}|\\PC{0,30}") {
             let _ = Record::decode(&text);
         }
     }

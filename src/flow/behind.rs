@@ -121,6 +121,7 @@ pub async fn deliver<P: Ports>(
         arrived: ports.now(),
         content: OnceCell::new(),
         bookmark: None,
+        unread: RefCell::default(),
         notes: RefCell::new(Notes::default()),
         gate,
         ports,

@@ -145,7 +145,7 @@ pub async fn revalidate<P: Ports>(
     let head = message.as_ref().map(|message| &message.head);
     let settled = settled(visit, &asked, found, head, exchange);
     let (settled, loaded) = match settled {
-        Settled::Load(variant) => load(visit, &asked, variant, head, exchange).await,
+        Settled::Load(variant) => load(visit, key, &asked, variant, head, exchange).await,
         settled => (settled, None),
     };
     let candidates = &loaded.as_ref().unwrap_or(found).candidates;
@@ -214,12 +214,13 @@ fn settled<P: Ports>(
 /// A 304 confirmed a variant that had not been read.
 async fn load<P: Ports>(
     visit: &Visit<P>,
+    key: &PrimaryKey,
     asked: &Revalidate,
     variant: crate::cache::StorageKey,
     head: Option<&ResponseHead>,
     exchange: Exchange,
 ) -> (Settled, Option<Found<P>>) {
-    match lookup::variant(visit, &variant).await {
+    match lookup::variant(visit, key, &variant).await {
         Some(candidate) => {
             let found = Found { candidates: vec![candidate], index: None };
             (settled(visit, asked, &found, head, exchange), Some(found))

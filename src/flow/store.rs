@@ -159,7 +159,7 @@ impl<P: Ports> Filling<P> {
             }
             Err(error) => return visit.late_incident(Incident::TruncatedBody, &error.to_string()),
         };
-        if self.is_forgotten() {
+        if self.is_forgotten(&head) {
             return;
         }
         head.count(visit.ports.len(&bytes));
@@ -202,8 +202,8 @@ impl<P: Ports> Filling<P> {
         }
     }
 
-    fn is_forgotten(&self) -> bool {
-        self.visit.gate.is_forgotten(&self.key, self.asked)
+    fn is_forgotten(&self, head: &StoredHead) -> bool {
+        self.visit.is_gone(&self.key, self.asked, head)
     }
 
     /// Whether KV is to have it too. Where what was stored has only just become stale it has everywhere: one of a few is
@@ -218,7 +218,7 @@ impl<P: Ports> Filling<P> {
     }
 
     async fn save(&self, layer: Layer, head: &StoredHead, body: P::Body, length: u64) {
-        if !self.visit.route.cache.takes(layer, Some(length)) || self.is_forgotten() {
+        if !self.visit.route.cache.takes(layer, Some(length)) || self.is_forgotten(head) {
             return self.visit.ports.discard(body);
         }
         let saved = save(&self.visit, layer, &self.key, self.index.clone(), head, body, length).await;

@@ -14,6 +14,7 @@ use crate::record::{AnsweredBy, Event, Incident, Incidents, MethodClass, Verdict
 use crate::route::Route;
 use crate::time::Timestamp;
 
+use super::fleet::Wait;
 use super::gate::Gate;
 use super::queue::Queued;
 
@@ -40,6 +41,8 @@ pub struct Visit<P: Ports> {
     pub arrived: Timestamp,
     /// Its client's last write, where that matters here and the client tells of it.
     pub bookmark: Option<Bookmark>,
+    /// What is being read of what the fleet shares, where this isolate is behind.
+    pub unread: RefCell<Option<Wait<P::Signal>>>,
     /// For the record.
     pub notes: RefCell<Notes>,
 }
@@ -152,6 +155,7 @@ impl<P: Ports> Visit<P> {
             id: self.id.clone(),
             arrived: self.ports.now(),
             bookmark: self.bookmark,
+            unread: RefCell::default(),
             // The platform counts both as one request.
             notes: RefCell::new(Notes { subrequests: self.notes.borrow().subrequests, ..Notes::default() }),
         }

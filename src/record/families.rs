@@ -5,6 +5,7 @@ use super::endpoints::EndpointState;
 use super::event::{Incident, LimiterEvent, MethodClass, Refusal, Verdict};
 use super::health::{Health, Status};
 use super::histogram::Histogram;
+use super::limits::LimitCount;
 use super::live::Live;
 use super::tally::{Named, Tally};
 use crate::time::{Span, Timestamp};
@@ -38,6 +39,7 @@ metrics! {
         "Time from a request's arrival to its response's head, by who answered.";
     ADMISSIONS: "tidegate_admissions" "counter" "" "Requests by tier and verdict of admission.";
     REFUSALS: "tidegate_refusals" "counter" "" "Refused requests by policy and reason.";
+    CHECKS: "tidegate_limit_checks" "counter" "" "What became of limits, by policy and tier.";
     LIMITER: "tidegate_limiter" "counter" "" "What was done to count requests: calls of limiter objects, leases.";
     FORWARDS: "tidegate_cache_forwards" "counter" ""
         "Requests that the cache forwarded, by reason (fwd of RFC 9211).";
@@ -207,6 +209,7 @@ pub(super) fn families(live: &Live, now: Timestamp) -> Vec<Family> {
         duration,
         Family::by_index(ADMISSIONS, "tier", "verdict", &totals.tiers, &Verdict::LABELS),
         Family::by_index(REFUSALS, "policy", "reason", &totals.policies, &Refusal::ALL.map(Refusal::as_str)),
+        checks(&totals.checks),
         limiter,
         forwards,
         deliveries,
@@ -221,6 +224,18 @@ pub(super) fn families(live: &Live, now: Timestamp) -> Vec<Family> {
         Family::count(UNKNOWN_LENGTH, totals.unknown_length),
         incidents,
     ]
+}
+
+fn checks(checks: &Named<Tally>) -> Family {
+    let mut family = Family::new(CHECKS);
+    for (pair, tally) in checks.iter() {
+        let (policy, tier) = pair.split_once(' ').unwrap_or((pair, pair));
+        for kind in LimitCount::ALL.into_iter().filter(|kind| tally.get(*kind as usize) > 0) {
+            let labels = [("policy", policy), ("tier", tier), ("what", kind.as_str())];
+            family.add(&labels, Value::Count(tally.get(kind as usize)));
+        }
+    }
+    family
 }
 
 fn requests(routes: &Named<Tally>, classes: &[&str]) -> Family {

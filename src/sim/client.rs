@@ -41,6 +41,12 @@ impl<'w> Request<'w> {
         self
     }
 
+    /// Gives it a body, and does not say how long it is.
+    pub fn streamed(mut self, body: &str) -> Self {
+        self.body = Some(body.to_owned());
+        self
+    }
+
     /// The client's address.
     pub fn from(mut self, address: &str) -> Self {
         self.head.client = client(address);
