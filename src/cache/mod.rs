@@ -27,6 +27,7 @@ pub mod rules;
 pub mod search;
 pub mod settle;
 pub mod shield;
+pub mod similar;
 pub mod slice;
 pub mod status;
 pub mod storable;

@@ -33,6 +33,7 @@ mod queue;
 mod report;
 mod settle;
 mod shield;
+mod similar;
 mod slices;
 mod split;
 mod steer;
@@ -100,6 +101,7 @@ pub async fn serve<P: Ports>(
         ports,
         request,
         content: OnceCell::new(),
+        prompt: OnceCell::new(),
         route,
         identity,
         id,

@@ -22,7 +22,7 @@ use super::flight::Lead;
 use super::keep;
 use super::lookup::{Candidate, Content, Found};
 use super::visit::Visit;
-use super::{shield, slices};
+use super::{shield, similar, slices};
 
 /// A response of the origin's own to a request that the cache took part in.
 pub struct Received<B> {
@@ -175,6 +175,7 @@ impl<P: Ports> Filling<P> {
         if let Some(lead) = self.lead.take() {
             lead.share(&head, &bytes);
         }
+        similar::learn(&visit, &self.key, &head, &bytes);
         self.save(Layer::Colo, &head, visit.ports.body(&bytes), length).await;
         if self.pays(&head, length) {
             self.save(Layer::Kv, &head, visit.ports.body(&bytes), length).await;

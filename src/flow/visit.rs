@@ -17,6 +17,7 @@ use crate::time::Timestamp;
 use super::fleet::Wait;
 use super::gate::Gate;
 use super::queue::Queued;
+use super::similar::Asked;
 
 /// How many subrequests are kept for what follows an answer: storing it in the colo, and letting go of what it changes.
 const SUBREQUESTS_KEPT: u32 = 8;
@@ -31,6 +32,8 @@ pub struct Visit<P: Ports> {
     pub request: RequestHead,
     /// Its content, where that is part of the key.
     pub content: OnceCell<P::Bytes>,
+    /// Its text, where a similar one may have been answered.
+    pub prompt: OnceCell<Asked<P>>,
     /// The route that took it.
     pub route: Rc<Route>,
     /// Who asks.
@@ -150,6 +153,7 @@ impl<P: Ports> Visit<P> {
             ports: self.ports.clone(),
             request,
             content: self.content.clone(),
+            prompt: OnceCell::new(),
             route: self.route.clone(),
             identity: self.identity.clone(),
             id: self.id.clone(),

@@ -25,6 +25,7 @@ mod record;
 mod saas;
 mod semantics;
 mod shield;
+mod similar;
 mod slices;
 mod stale;
 
