@@ -26,6 +26,7 @@ mod origin;
 mod own;
 mod precondition;
 mod queue;
+mod quota;
 mod report;
 mod shield;
 mod slices;

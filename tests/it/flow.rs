@@ -23,6 +23,7 @@ mod semantics;
 mod shield;
 mod slices;
 mod stale;
+mod upstream;
 
 use crate::sim::{Reply, World};
 
