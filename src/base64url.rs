@@ -48,6 +48,22 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
     (bits < 6 && group == 0).then_some(bytes)
 }
 
+/// Appends a number in the same digits, the highest first: `A` is 0.
+pub fn push_number(out: &mut String, number: u64) {
+    let highest = (0..11).rev().find(|place| number >> (6 * place) > 0).unwrap_or(0);
+    for place in (0..=highest).rev() {
+        let digit = DIGITS.get((number >> (6 * place)) as usize & 63);
+        out.extend(digit.map(|digit| char::from(*digit)));
+    }
+}
+
+/// Reads what [`push_number`] wrote.
+pub fn read_number(text: &str) -> Option<u64> {
+    let mut digits = text.bytes().map(|digit| DIGITS.iter().position(|known| *known == digit));
+    let first = digits.next()??;
+    digits.try_fold(first as u64, |number, digit| number.checked_mul(64)?.checked_add(digit? as u64))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -76,6 +92,13 @@ mod tests {
         #[test]
         fn all_bytes_read_back(bytes in prop::collection::vec(any::<u8>(), 0..50)) {
             prop_assert_eq!(decode(&encode(&bytes)), Some(bytes));
+        }
+
+        #[test]
+        fn every_number_reads_back(number in any::<u64>(), places in 0..64_u32) {
+            let mut text = String::new();
+            push_number(&mut text, number >> places);
+            prop_assert_eq!(read_number(&text), Some(number >> places));
         }
 
         #[test]

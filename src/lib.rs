@@ -25,6 +25,7 @@ pub mod admin;
 pub mod base64url;
 pub mod cache;
 pub mod config;
+pub mod fleet;
 pub mod flow;
 pub mod head;
 pub mod identity;

@@ -33,6 +33,8 @@ pub enum Observed {
     Metrics,
     /// The same figures as JSON.
     MetricsJson,
+    /// What became of limits, as JSON.
+    Limits,
 }
 
 impl Observed {
@@ -42,6 +44,7 @@ impl Observed {
             Self::Health => "health",
             Self::Metrics => "metrics",
             Self::MetricsJson => "metrics.json",
+            Self::Limits => "limits",
         }
     }
 }
@@ -170,6 +173,8 @@ pub trait Ports: Clone + 'static {
         asks: &str,
         budget: Span,
     ) -> impl Future<Output = Result<String, PortError>>;
+    /// Has the limiter object of that name forget what it counted.
+    fn reset_limit(&self, object: &str, budget: Span) -> impl Future<Output = Result<(), PortError>>;
     /// Says something to the shield of this key (`cache::shield` has both texts), a record on further lines and its body
     /// beside it; an answer comes back in the same way.
     fn shield(
@@ -190,6 +195,17 @@ pub trait Ports: Clone + 'static {
     ) -> impl Future<Output = Result<String, PortError>>;
     /// The record of an API key, by the key's hash.
     fn api_key(&self, hash: &str, budget: Span) -> impl Future<Output = Result<Option<String>, PortError>>;
+    /// 32 random bytes that nobody can guess, as text.
+    fn secret(&self) -> String;
+    /// API keys whose hash begins so, a page from `cursor` on (`admin::keys` reads the text).
+    fn keys(
+        &self,
+        prefix: &str,
+        cursor: &str,
+        budget: Span,
+    ) -> impl Future<Output = Result<String, PortError>>;
+    /// Writes the record of an API key; `None` removes it.
+    fn save_key(&self, hash: &str, record: Option<&str>) -> impl Future<Output = Result<(), PortError>>;
     /// Whether a signature holds. `key` is a JWK, or for HMAC the name of the binding that has the secret.
     fn verify(
         &self,
@@ -211,6 +227,12 @@ pub trait Ports: Clone + 'static {
         change: Option<(&RequestHead, &Self::Bytes)>,
         budget: Span,
     ) -> impl Future<Output = Result<String, PortError>>;
+    /// The document that the fleet shares, as KV has it (`fleet::Document`); `None` where there is none yet.
+    fn fleet(&self, budget: Span) -> impl Future<Output = Result<Option<String>, PortError>>;
+    /// Gives the fleet's object a command (`fleet::object` has both texts).
+    fn command(&self, command: &str, budget: Span) -> impl Future<Output = Result<String, PortError>>;
+    /// The audit trail, as a JSON list with the latest first.
+    fn audit(&self, budget: Span) -> impl Future<Output = Result<String, PortError>>;
 
     /// Hands counters over.
     fn report(&self, delta: &str) -> impl Future<Output = Result<(), PortError>>;

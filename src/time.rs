@@ -50,6 +50,33 @@ impl Timestamp {
         Some(Self(u64::try_from(since_epoch.as_millis()).ok()?))
     }
 
+    /// Writes an Internet timestamp in whole seconds (RFC 3339).
+    pub fn to_iso(self) -> String {
+        // Days are counted from a 1 March, so that leap days stand at the end of their years (of 400, 100, 4 and 1).
+        let (days, second) = (self.as_secs() / 86_400 + 719_468, self.as_secs() % 86_400);
+        let (era, day) = (days / 146_097, days % 146_097);
+        let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+        let day = day - (365 * year + year / 4 - year / 100);
+        let month = (5 * day + 2) / 153;
+        let (date, month) = (day - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
+        let year = year + era * 400 + u64::from(month <= 2);
+        let mut text = String::with_capacity(20);
+        let parts = [
+            (year / 100, ""),
+            (year % 100, "-"),
+            (month, "-"),
+            (date, "T"),
+            (second / 3600, ":"),
+            (second / 60 % 60, ":"),
+            (second % 60, "Z"),
+        ];
+        for (number, after) in parts {
+            text.extend([number / 10 % 10, number % 10].map(|digit| char::from(b'0' + digit as u8)));
+            text.push_str(after);
+        }
+        text
+    }
+
     /// Writes an IMF-fixdate (RFC 9110, section 5.6.7).
     pub fn to_http_date(self) -> String {
         httpdate::fmt_http_date(std::time::UNIX_EPOCH + Duration::from_millis(self.0))
@@ -228,6 +255,20 @@ mod tests {
         for text in ["250ms", "60s", "90s", "1h", "1y", "0s"] {
             let span: Span = text.parse().unwrap();
             assert_eq!(span.to_string().parse::<Span>().unwrap(), span, "{text}");
+        }
+    }
+
+    #[test]
+    fn moments_are_written_as_rfc3339_has_them() {
+        for (text, secs) in [
+            ("1970-01-01T00:00:00Z", 0),
+            ("2000-02-29T23:59:59Z", 951_868_799),
+            ("2000-03-01T00:00:00Z", 951_868_800),
+            ("2024-12-31T01:02:03Z", 1_735_606_923),
+            ("2026-09-10T00:26:40Z", 1_789_000_000),
+            ("2100-02-28T12:00:00Z", 4_107_499_200),
+        ] {
+            assert_eq!(Timestamp::from_secs(secs).to_iso(), text);
         }
     }
 

@@ -159,6 +159,7 @@ export async function runGate({ config, port: wantedPort = 0, state, env = {}, e
             METRICS: { className: "Metrics", useSQLite: true },
             SHIELD: { className: "Shield", useSQLite: true },
             QUEUE: { className: "Queue", useSQLite: true },
+            FLEET: { className: "Fleet", useSQLite: true },
         },
         serviceBindings: { ASSETS: "www" },
     };

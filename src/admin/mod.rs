@@ -4,6 +4,8 @@
 //! configured those paths do not exist.
 
 pub mod auth;
+pub mod keys;
+pub mod limits;
 
 use crate::head::{Method, RequestHead};
 use crate::ports::Observed;
@@ -20,12 +22,18 @@ pub enum Action<'a> {
     Observe(Observed),
     /// The config that this worker runs, as JSON.
     Config,
+    /// Something is done with API keys.
+    Keys(keys::Act<'a>),
+    /// Something is done with limits.
+    Limits(limits::Act),
     /// What came of a change that is delivered later: of this pool, accepted under this id.
     Delivery(&'a str, &'a str),
     /// The changes that are delivered later, and the dead letters.
     Deliveries,
     /// Dead letters are delivered after all; what the query has says which.
     Replay,
+    /// What needs more than an answer.
+    Steer(Steer),
     /// On to the page: the prefix was asked for without its slash.
     ToPage,
     /// 401: the admin token is missing or wrong.
@@ -34,6 +42,15 @@ pub enum Action<'a> {
     NotFound,
     /// 405, with what is allowed.
     NotAllowed(&'static str),
+}
+
+/// What whoever holds the token has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Steer {
+    /// What the content of the request names is purged.
+    Purge,
+    /// The audit trail is shown.
+    Audit,
 }
 
 /// The action for a request below `prefix`; `None` where the path is not tidegate's own.
@@ -47,11 +64,7 @@ pub fn endpoint<'a>(request: &'a RequestHead, prefix: &str, token: Option<&str>)
         return Some(match auth::access(request, token) {
             Access::Hidden => Action::NotFound,
             Access::Refused => Action::Unauthorized,
-            Access::Granted => match path {
-                "deliveries/replay" if request.method == Method::Post => Action::Replay,
-                "deliveries/replay" => Action::NotAllowed("POST"),
-                path => read_only(request, steer(path)),
-            },
+            Access::Granted => steer(request, path),
         });
     }
     Some(read_only(request, watch(path)))
@@ -77,12 +90,39 @@ fn watch(path: &str) -> Action<'_> {
     }
 }
 
-fn steer(path: &str) -> Action<'_> {
+fn steer<'a>(request: &RequestHead, path: &'a str) -> Action<'a> {
     match path {
-        "config" => Action::Config,
-        "deliveries" => Action::Deliveries,
-        _ => Action::NotFound,
+        "config" => read_only(request, Action::Config),
+        "audit" => read_only(request, Action::Steer(Steer::Audit)),
+        "purge" => posted(request, Steer::Purge),
+        "deliveries" => read_only(request, Action::Deliveries),
+        "deliveries/replay" if request.method == Method::Post => Action::Replay,
+        "deliveries/replay" => Action::NotAllowed("POST"),
+        "rate-limits/stats" => read_only(request, Action::Observe(Observed::Limits)),
+        _ => match (below(path, "keys"), below(path, "rate-limits")) {
+            (Some(rest), _) => one_of(keys::act(request, rest).map(Action::Keys)),
+            (_, Some(rest)) => one_of(limits::act(request, rest).map(Action::Limits)),
+            _ => Action::NotFound,
+        },
     }
+}
+
+/// What follows in a path that is this one, or below it: nothing, or from its slash on.
+fn below<'a>(path: &'a str, folder: &str) -> Option<&'a str> {
+    path.strip_prefix(folder).filter(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// An act, or what is said where there is none: 404, or 405 with the methods that are allowed.
+fn one_of<'a>(act: Result<Action<'a>, &'static str>) -> Action<'a> {
+    match act {
+        Ok(action) => action,
+        Err("") => Action::NotFound,
+        Err(allow) => Action::NotAllowed(allow),
+    }
+}
+
+fn posted<'a>(request: &RequestHead, what: Steer) -> Action<'a> {
+    if request.method == Method::Post { Action::Steer(what) } else { Action::NotAllowed("POST") }
 }
 
 #[cfg(test)]
@@ -115,11 +155,35 @@ mod tests {
             (Method::Get, "/_tidegate/admin/config", Some("other"), "Unauthorized"),
             (Method::Get, "/_tidegate/admin/config", Some("secret"), "Config"),
             (Method::Get, "/_tidegate/admin/nothing", Some("secret"), "NotFound"),
+            (Method::Get, "/_tidegate/admin/keys", Some("secret"), "Keys(List)"),
+            (Method::Get, "/_tidegate/admin/keys", None, "NotFound"),
+            (Method::Post, "/_tidegate/admin/keys", Some("other"), "Unauthorized"),
+            (Method::Put, "/_tidegate/admin/keys", Some("secret"), "NotAllowed(\"GET, HEAD, POST\")"),
+            (Method::Get, "/_tidegate/admin/keysx", Some("secret"), "NotFound"),
+            (Method::Get, "/_tidegate/admin/rate-limits", Some("secret"), "Limits(List)"),
+            (Method::Get, "/_tidegate/admin/rate-limits", None, "NotFound"),
+            (Method::Get, "/_tidegate/admin/rate-limits/stats", Some("secret"), "Observe(Limits)"),
+            (Method::Post, "/_tidegate/admin/rate-limits/stats", Some("secret"), "NotAllowed(\"GET, HEAD\")"),
+            (Method::Get, "/_tidegate/admin/rate-limits/partition", Some("secret"), "Limits(Show)"),
+            (Method::Delete, "/_tidegate/admin/rate-limits/partition", Some("secret"), "Limits(Reset)"),
+            (
+                Method::Put,
+                "/_tidegate/admin/rate-limits/partition",
+                Some("secret"),
+                "NotAllowed(\"GET, HEAD, DELETE\")",
+            ),
+            (Method::Get, "/_tidegate/admin/rate-limits/x", Some("secret"), "NotFound"),
             (Method::Get, "/_tidegate/deliveries/default/1f", None, "Delivery(\"default\", \"1f\")"),
             (Method::Get, "/_tidegate/admin/deliveries", Some("other"), "Unauthorized"),
             (Method::Get, "/_tidegate/admin/deliveries", Some("secret"), "Deliveries"),
             (Method::Post, "/_tidegate/admin/deliveries/replay?id=1", Some("secret"), "Replay"),
             (Method::Get, "/_tidegate/admin/deliveries/replay", Some("secret"), "NotAllowed(\"POST\")"),
+            (Method::Post, "/_tidegate/admin/purge", None, "NotFound"),
+            (Method::Post, "/_tidegate/admin/purge", Some("other"), "Unauthorized"),
+            (Method::Post, "/_tidegate/admin/purge", Some("secret"), "Steer(Purge)"),
+            (Method::Get, "/_tidegate/admin/purge", Some("secret"), "NotAllowed(\"POST\")"),
+            (Method::Get, "/_tidegate/admin/audit", Some("secret"), "Steer(Audit)"),
+            (Method::Post, "/_tidegate/admin/config", Some("secret"), "NotAllowed(\"GET, HEAD\")"),
         ] {
             assert_eq!(ask(method, path, token).as_deref(), Some(expected), "{path}");
         }

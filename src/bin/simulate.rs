@@ -100,6 +100,7 @@ fn report(workload: &Workload, outcome: &Outcome) -> String {
         ("colo writes", counts.colo_writes),
         ("KV reads, responses", counts.kv_reads),
         ("KV reads, API keys", counts.key_reads),
+        ("KV reads, what the fleet shares", counts.fleet_reads),
         ("KV writes", counts.kv_writes),
         ("limiter objects", counts.limiter),
         ("metrics object", counts.metrics),

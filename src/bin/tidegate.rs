@@ -2,6 +2,7 @@
 
 mod explain;
 mod file;
+mod keys;
 mod module;
 mod simulate;
 
@@ -52,6 +53,8 @@ enum Command {
         #[arg(long, default_value = "tidegate.toml")]
         config: PathBuf,
     },
+    /// Make, list, switch off and replace API keys: prints what to do, with wrangler and by the admin's endpoints
+    Keys(keys::Keys),
     /// Send a workload through a simulated fleet, and tell what it asks of KV, Durable Objects and origins, and what
     /// that costs
     Simulate {
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
         Command::Check { file } => check(&file),
         Command::Build { file, out } => build(&file, out.as_deref()),
         Command::Explain { method, url, headers, config } => explain(&config, &method, &url, &headers),
+        Command::Keys(keys) => keys.run(),
         Command::Simulate { file, workload } => simulate(file.as_deref(), workload),
         Command::Init { example } => Ok(begin(example).to_owned()),
     };

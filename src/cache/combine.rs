@@ -28,6 +28,7 @@ impl Combined {
         }
         let whole = ByteRange { first: old.first.min(part.first), last: old.last.max(part.last) };
         let mut head = new.clone();
+        head.generation = stored.generation.min(new.generation);
         for (name, value) in stored.fields.iter().filter(|(name, _)| !new.fields.contains(name)) {
             head.fields.append(name, value);
         }

@@ -2,9 +2,9 @@
 //! no longer so.
 //!
 //! This table is what one isolate has heard, and [`super::reuse()`] asks it about whatever layer a stored response
-//! came from. Other isolates go on reusing until what they hold is stale. A fleet-wide purge needs no other form: a
-//! group's stamp is a moment, and whoever holds the authoritative copy of it has [`Groups::learn`] tell the isolates.
+//! came from. Where a route says so, the fleet hears of it too: see [`super::purge`].
 
+use super::purge::hash;
 use super::rules::KeyRules;
 use super::structured;
 use crate::head::{Fields, RequestHead, Target};
@@ -28,12 +28,8 @@ pub struct Groups {
 impl Groups {
     /// Hears what a response to an unsafe method invalidates (RFC 9875, section 3).
     pub fn heed(&mut self, request: &RequestHead, response: &Fields, now: Timestamp) {
-        if request.method.is_safe() {
-            return;
-        }
-        for group in named(response, "cache-group-invalidation") {
-            self.learn(stamp(Some(&request.target), &group), now);
-            self.learn(stamp(None, &group), now);
+        for stamp in invalidated(request, response) {
+            self.learn(stamp, now);
         }
     }
 
@@ -68,19 +64,36 @@ impl Groups {
         if self.stamps.is_empty() {
             return false;
         }
-        let mut groups = named(fields, "cache-groups");
+        let mut groups = stamps(request, rules, fields);
         if rules.has_body(&request.method) {
-            groups.push(of_uri(&request.target));
+            groups.push(stamp(origin(request, rules), &of_uri(&request.target)));
         }
-        // A response that several origins share is in the groups of each.
-        let origin = (rules.host && rules.scheme).then_some(&request.target);
         let since = |at: Timestamp| stored <= at;
-        groups.iter().any(|group| {
-            let stamp = stamp(origin, group);
+        groups.iter().any(|stamp| {
             self.floor.is_some_and(since)
-                || self.stamps.iter().any(|(known, at)| *known == stamp && since(*at))
+                || self.stamps.iter().any(|(known, at)| known == stamp && since(*at))
         })
     }
+}
+
+/// What the groups of a stored response are known by.
+pub(super) fn stamps(request: &RequestHead, rules: &KeyRules, fields: &Fields) -> Vec<u64> {
+    let groups = named(fields, "cache-groups");
+    groups.iter().map(|group| stamp(origin(request, rules), group)).collect()
+}
+
+/// What the groups are known by that a response to an unsafe method invalidates (RFC 9875, section 3).
+pub fn invalidated(request: &RequestHead, response: &Fields) -> Vec<u64> {
+    if request.method.is_safe() {
+        return Vec::new();
+    }
+    let groups = named(response, "cache-group-invalidation");
+    groups.iter().flat_map(|group| [stamp(Some(&request.target), group), stamp(None, group)]).collect()
+}
+
+/// The origin whose groups a response is in; one that several origins share is in the groups of each.
+fn origin<'r>(request: &'r RequestHead, rules: &KeyRules) -> Option<&'r Target> {
+    (rules.host && rules.scheme).then_some(&request.target)
 }
 
 /// The group of all that is stored for a URI. No other can have this name.
@@ -90,10 +103,8 @@ fn of_uri(target: &Target) -> String {
 
 /// What a group of an origin, or of any, is known by.
 fn stamp(origin: Option<&Target>, group: &str) -> u64 {
-    let origin = origin.map_or(["", ""], |target| [target.scheme(), target.authority()]);
-    let bytes = origin.iter().flat_map(|part| part.bytes().map(|b| b.to_ascii_lowercase()).chain([0]));
-    let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    bytes.chain(group.bytes()).fold(0xcbf2_9ce4_8422_2325, fnv)
+    let [scheme, authority] = origin.map_or(["", ""], |target| [target.scheme(), target.authority()]);
+    hash([scheme, &authority.to_ascii_lowercase(), group])
 }
 
 /// The groups that a field lists: none where it is broken in any part (RFC 9651, section 4.2).

@@ -32,18 +32,7 @@ impl PrimaryKey {
             push_part(&mut text, &rules.scope);
             text.push('\n');
         }
-        if rules.scheme {
-            text.push_str(target.scheme());
-            text.push(':');
-        }
-        if rules.host {
-            text.push_str("//");
-            push_authority(&mut text, target);
-        }
-        text.push_str(&normalise(target.path()));
-        if let Some(query) = target.query() {
-            push_query(&mut text, query, rules);
-        }
+        push_target(&mut text, target, rules);
         for name in &rules.headers {
             push_line(&mut text, "\nh", name.as_str(), fields.combined(name.as_str()).as_deref());
         }
@@ -79,6 +68,16 @@ impl PrimaryKey {
         &self.0
     }
 
+    /// The target as it stands in the key.
+    pub(super) fn line(&self) -> &str {
+        let target = if self.0.starts_with('@') {
+            self.0.split_once('\n').map_or("", |(_, rest)| rest)
+        } else {
+            &self.0
+        };
+        target.split('\n').next().unwrap_or_default()
+    }
+
     /// Where the response, or the index of its variants, is kept.
     pub fn storage_key(&self) -> StorageKey {
         StorageKey(Sha256::digest(self.0.as_bytes()).into())
@@ -88,6 +87,28 @@ impl PrimaryKey {
     pub fn variant_key(&self, secondary: &str) -> StorageKey {
         let hash = Sha256::new().chain_update(self.0.as_bytes()).chain_update(b"\n\n");
         StorageKey(hash.chain_update(secondary.as_bytes()).finalize().into())
+    }
+}
+
+/// A target as it stands in keys by these rules.
+pub fn line(target: &Target, rules: &KeyRules) -> String {
+    let mut line = String::with_capacity(target.url().len());
+    push_target(&mut line, target, rules);
+    line
+}
+
+fn push_target(text: &mut String, target: &Target, rules: &KeyRules) {
+    if rules.scheme {
+        text.push_str(target.scheme());
+        text.push(':');
+    }
+    if rules.host {
+        text.push_str("//");
+        push_authority(text, target);
+    }
+    text.push_str(&normalise(target.path()));
+    if let Some(query) = target.query() {
+        push_query(text, query, rules);
     }
 }
 

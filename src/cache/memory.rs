@@ -6,8 +6,10 @@ use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
 
 use super::key::PrimaryKey;
+use super::purge::Fate;
 use super::stored::StoredHead;
 use crate::size::Size;
+use crate::time::Timestamp;
 
 /// What an entry costs besides its texts and bodies, in bytes.
 const ENTRY_BYTES: u64 = 256;
@@ -23,6 +25,8 @@ pub struct Held<B> {
     /// Its body; whatever the platform keeps bodies in.
     pub body: B,
     body_bytes: u64,
+    /// Up to which purge it was judged.
+    judged: u64,
 }
 
 impl<B> AsRef<StoredHead> for Held<B> {
@@ -32,6 +36,11 @@ impl<B> AsRef<StoredHead> for Held<B> {
 }
 
 impl<B> Held<B> {
+    /// Whether there was a purge since it was judged last, of which this is the number.
+    pub fn is_unjudged(&self, newest: u64) -> bool {
+        self.judged < newest
+    }
+
     fn bytes(&self) -> u64 {
         self.body_bytes + self.head.fields.byte_len() as u64 + ENTRY_BYTES
     }
@@ -75,7 +84,8 @@ impl<B: Clone> Memory<B> {
     ) {
         let mut variants = self.entries.peek(key.as_str()).cloned().unwrap_or_default();
         variants.retain(|held| held.head.selecting != head.selecting);
-        variants.insert(0, Held { head: Rc::new(head), body, body_bytes });
+        let judged = head.generation;
+        variants.insert(0, Held { head: Rc::new(head), body, body_bytes, judged });
         variants.truncate(variants_max.max(1));
         self.entries.insert(key.as_str().into(), variants);
     }
@@ -86,8 +96,29 @@ impl<B: Clone> Memory<B> {
         let Some(held) = variants.iter_mut().find(|held| held.head.selecting == head.selecting) else {
             return false;
         };
+        held.judged = head.generation;
         held.head = Rc::new(head);
         true
+    }
+
+    /// Judges the variants of this key by all purges up to this one: what is gone goes.
+    pub fn judge(
+        &mut self,
+        key: &PrimaryKey,
+        newest: u64,
+        now: Timestamp,
+        fate: impl Fn(&StoredHead) -> Fate,
+    ) {
+        let Some(mut variants) = self.entries.get_mut(key.as_str()) else { return };
+        variants.retain_mut(|held| {
+            held.judged = held.judged.max(newest);
+            match fate(&held.head) {
+                Fate::Gone => return false,
+                Fate::Stale(since) => Rc::make_mut(&mut held.head).end_at(since, now),
+                Fate::Stays => {}
+            }
+            true
+        });
     }
 
     /// Removes every variant of this key; tells whether there was one.

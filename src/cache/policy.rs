@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::rules::{FieldName, KeyRules, VaryRules};
+use super::similar::Similar;
 use crate::head::Fields;
 use crate::identity::Identity;
 use crate::list::Dict;
@@ -267,6 +268,9 @@ pub struct Policy {
     pub object_bytes_max: Size,
     /// When a KV write pays; default `"second_request"`.
     pub kv_admission: KvAdmission,
+    /// Whether a POST whose text is similar to one already answered gets that answer; default absent: it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub similar: Option<Similar>,
     /// Among whom one request to the origin answers all; default `"isolate"`.
     pub collapse: Collapse,
     /// How long a request waits for another one's answer before it asks the origin itself; default 5s.
@@ -304,6 +308,7 @@ impl Default for Policy {
             memory_object_bytes_max: Size::from_kib(256),
             object_bytes_max: Size::from_mib(20),
             kv_admission: KvAdmission::SecondRequest,
+            similar: None,
             collapse: Collapse::Isolate,
             collapse_wait: Span::from_secs(5),
             partial: false,

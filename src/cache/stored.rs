@@ -42,6 +42,8 @@ pub struct StoredHead {
     pub part: Option<ByteRange>,
     /// How far what it shows may lie before `response_time`: it may come from a replica.
     pub behind: Span,
+    /// How far purges were known when the origin was asked for it ([`super::purge`]).
+    pub generation: u64,
 }
 
 /// When a request went to the origin and when its answer came.
@@ -55,12 +57,14 @@ pub struct Exchange {
     pub behind: Span,
     /// How long the answer may be reused without asking again.
     pub good_for: Span,
+    /// How far purges were known when it was sent.
+    pub generation: u64,
 }
 
 impl Exchange {
     /// With an origin that knows all that there is.
     pub const fn new(request_time: Timestamp, response_time: Timestamp) -> Self {
-        Self { request_time, response_time, behind: Span::ZERO, good_for: Span::MAX }
+        Self { request_time, response_time, behind: Span::ZERO, good_for: Span::MAX, generation: 0 }
     }
 
     /// The moment up to which the answer shows all that was written.
@@ -150,6 +154,7 @@ impl StoredHead {
             body_bytes: carried.map(|(_, complete)| complete).or_else(|| response.content_length()),
             part: carried.map(|(part, _)| part),
             behind: exchange.behind,
+            generation: exchange.generation,
             fields,
         }
     }
@@ -168,6 +173,12 @@ impl StoredHead {
     /// Seconds for which it stays fresh; zero or less where it is stale.
     pub fn ttl(&self, now: Timestamp) -> i64 {
         i64::from(self.lifetime_secs) - i64::from(self.current_age(now))
+    }
+
+    /// Makes it stale from that moment on, or from now where that lies ahead by the other clock.
+    pub fn end_at(&mut self, moment: Timestamp, now: Timestamp) {
+        let age = self.current_age(moment.min(now));
+        self.lifetime_secs = self.lifetime_secs.min(age);
     }
 
     /// The length of the stored body, where it is known: that of the part, where it is one.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::sections::{Config, ServerConfig};
+use super::sections::{Config, FleetSection, ServerConfig};
 use crate::cache::Policy;
 use crate::identity::{IdentityConfig, hex};
 use crate::limit::LimitConfig;
@@ -39,6 +39,8 @@ pub struct Compiled {
     pub memory_bytes_max: Size,
     /// How long a look-up in KV may take.
     pub kv_budget: Span,
+    /// `[fleet]`
+    pub fleet: FleetSection,
 }
 
 impl Config {
@@ -67,13 +69,14 @@ impl Config {
             compression: self.compression.clone(),
             memory_bytes_max: self.cache.memory_bytes_max,
             kv_budget: self.cache.kv_budget,
+            fleet: self.fleet.clone(),
         }
     }
 
     fn compile_route(&self, route: &RouteConfig) -> Route {
         let limits = route.limits.iter().filter_map(|name| {
             let (name, policy) = self.limits.policies.entry(name.as_str())?;
-            Some((name.clone(), Rc::new(policy.clone())))
+            Some((name.clone(), Rc::new(policy.on_route(route.cost))))
         });
         Route {
             name: route.name.as_str().into(),

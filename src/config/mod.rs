@@ -15,4 +15,4 @@ pub use compiled::Compiled;
 pub use deployed::stamp;
 #[cfg(not(target_arch = "wasm32"))]
 pub use diagnosis::{KeyPath, Problem, Step};
-pub use sections::{CacheSection, Config, ServerConfig};
+pub use sections::{CacheSection, Config, FleetSection, ServerConfig};

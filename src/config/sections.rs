@@ -34,6 +34,8 @@ pub struct Config {
     pub assets: AssetConfig,
     /// `[compression]`
     pub compression: CompressionConfig,
+    /// `[fleet]`
+    pub fleet: FleetSection,
 }
 
 /// `[server]`
@@ -88,5 +90,19 @@ impl Default for CacheSection {
             classes: Classes::default(),
             default: Policy::default(),
         }
+    }
+}
+
+/// `[fleet]`
+#[derive(Deserialize, Serialize, Debug, Clone, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct FleetSection {
+    /// How old an isolate's knowledge of what the whole fleet shares (purges) may be; default 5s.
+    pub refresh: Span,
+}
+
+impl Default for FleetSection {
+    fn default() -> Self {
+        Self { refresh: Span::from_secs(5) }
     }
 }

@@ -2,10 +2,10 @@
 
 use crate::head::{Message, ResponseHead};
 use crate::limit::decision::{Answer, Checked, Decision, Reason};
-use crate::limit::{Ask, batch, fields};
+use crate::limit::{Ask, PolicyConfig, batch, fields};
 use crate::origin::ProxyStatus;
 use crate::ports::Ports;
-use crate::record::{AnsweredBy, LimiterEvent, Refusal, Verdict};
+use crate::record::{AnsweredBy, LimitCount, LimiterEvent, Refusal, Verdict};
 use crate::respond::Problem;
 
 use super::lease;
@@ -73,6 +73,38 @@ fn asks<P: Ports>(visit: &Visit<P>) -> Vec<Ask> {
         .collect()
 }
 
+/// Whether a policy goes by a length that the request does not tell.
+pub fn lacks_length<P: Ports>(visit: &Visit<P>) -> bool {
+    let limits = &visit.gate.site.limits;
+    let lacks = |policy: &PolicyConfig| {
+        policy.cost.taken(&visit.request).is_none() && policy.quota_of(&visit.identity.tier).is_some()
+    };
+    visit.gate.vars.limits && limits.enabled && visit.route.limits.iter().any(|(_, policy)| lacks(policy))
+}
+
+/// Counts what became of each policy. Where the request is refused, those that would have let it through do not count.
+pub fn count<P: Ports>(visit: &Visit<P>, decision: &Decision) {
+    let mut outbox = visit.gate.outbox.borrow_mut();
+    let refused = decision.refusal().is_some();
+    let mut counted: Option<&str> = None;
+    for checked in &decision.checked {
+        let (ask, refusing) = (&checked.ask, checked.is_refusing());
+        let what = match checked.answer {
+            _ if refusing => LimitCount::Refused,
+            Answer::NotAsked => continue,
+            Answer::Unreachable => LimitCount::Degraded,
+            Answer::Counted(verdict) if !verdict.admitted => LimitCount::WouldRefuse,
+            Answer::Counted(_) if refused => continue,
+            Answer::Counted(_) => LimitCount::Admitted,
+        };
+        outbox.add_check(ask.take.policy.name.as_str(), &decision.tier, what);
+        if counted != Some(&ask.object) {
+            outbox.add_partition(&ask.object, refusing);
+            counted = Some(&ask.object);
+        }
+    }
+}
+
 /// What the record says of a decision.
 pub fn verdict(decision: Option<&Decision>) -> Verdict {
     match decision {
@@ -93,7 +125,10 @@ pub fn refuse<P: Ports>(visit: &Visit<P>, decision: &Decision) -> Option<Message
         Reason::OverQuota | Reason::AboveQuota => Refusal::Quota,
     };
     visit.notes.borrow_mut().answered_by = AnsweredBy::Limiter(by);
-    let detail = refusal.detail(&decision.tier);
+    let policy = &refusal.by.ask.take.policy.name;
+    let is_bytes = visit.gate.site.limits.counts_bytes(policy.as_str());
+    let unit = if is_bytes { "content bytes" } else { "requests" };
+    let detail = refusal.detail(unit, &decision.tier);
     let problem = match refusal.reason {
         Reason::LimiterUnreachable => {
             Problem::reduced_capacity("the rate limiter can't be reached", &visit.id)
@@ -103,7 +138,6 @@ pub fn refuse<P: Ports>(visit: &Visit<P>, decision: &Decision) -> Option<Message
         }
     };
     let mut message = problem.into_message();
-    let policy = &refusal.by.ask.take.policy.name;
     let status = ProxyStatus::error(
         &visit.gate.site.server.id,
         "http_request_denied",
@@ -115,6 +149,5 @@ pub fn refuse<P: Ports>(visit: &Visit<P>, decision: &Decision) -> Option<Message
 
 /// Tells the client about its limits: on every answer of a limited route.
 pub fn tell<P: Ports>(visit: &Visit<P>, decision: &Decision, head: &mut ResponseHead) {
-    let limits = &visit.gate.site.limits;
-    fields::write(decision, limits.reset, limits.show_partition, visit.ports.now(), &mut head.fields);
+    fields::write(decision, &visit.gate.site.limits, visit.ports.now(), &mut head.fields);
 }

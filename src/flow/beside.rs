@@ -52,7 +52,7 @@ pub fn freshen<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey, candidate: &Can
     let (visit, key) = (visit.clone(), key.clone());
     visit.clone().ports.defer(async move {
         for layer in layers.into_iter().flatten().filter(|layer| visit.route.cache.layers.contains(layer)) {
-            if visit.gate.is_forgotten(&key, head.as_of()) {
+            if visit.is_gone(&key, head.as_of(), &head) {
                 return;
             }
             let record = Record::Freshened(place.born, (*head).clone()).encode();

@@ -18,6 +18,7 @@ use super::flight::{self, Lead, Role};
 use super::lookup::{self, Candidate, Content, Found};
 use super::origin::Refusal;
 use super::shield::{self, Turn};
+use super::similar;
 use super::visit::Visit;
 use super::{Reply, store, unanswered};
 
@@ -43,6 +44,9 @@ pub async fn answer<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>) -> Re
         }
         visit.ports.discard(body);
     }
+    if visit.is_behind() && visit.is_held(&key) {
+        visit.caught_up().await;
+    }
     let (mut waited, mut alone) = (false, false);
     let lead = loop {
         if let Some(mut reply) = from_memory(visit, &key) {
@@ -58,9 +62,9 @@ pub async fn answer<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>) -> Re
                 alone = true;
                 break None;
             }
-            Role::Follow(signal) => {
+            Role::Follow(leader) => {
                 // Whoever waited too long goes alone.
-                visit.ports.raised(&signal, policy.collapse_wait).await;
+                flight::follow(&visit.ports, &leader, policy.collapse_wait).await;
                 waited = true;
             }
         }
@@ -129,6 +133,11 @@ fn from_memory<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey) -> Option<Reply
     }
     let memory = visit.gate.memory.borrow();
     let held = memory.get(&visit.gate.searches.borrow().key(key));
+    if held.iter().any(|held| held.is_unjudged(visit.gate.fleet.newest())) {
+        drop(memory);
+        visit.sweep(key);
+        return from_memory(visit, key);
+    }
     if !held.iter().all(|held| visit.is_past(held.head.as_of())) {
         return None;
     }
@@ -166,11 +175,21 @@ async fn from_elsewhere<P: Ports>(
             return serve_stored(visit, key, candidate, &serve);
         }
     }
+    // What is stored from here on says how far purges were known.
+    visit.caught_up().await;
+    if !matches!(decide(visit, &found), Reuse::OnlyIfCachedMiss)
+        && let Some(reply) = similar::answer(visit).await
+    {
+        return reply;
+    }
     if policy.collapse == Collapse::Global
         && !matches!(decide(visit, &found), Reuse::OnlyIfCachedMiss)
         && let Some(own) = lead.take()
     {
-        match shield::turn(visit, key).await {
+        own.asks_by(visit.ports.now() + shield::within(policy.collapse_wait));
+        let turn = shield::turn(visit, key).await;
+        own.asks_by(visit.ports.now());
+        match turn {
             Turn::Lead(duty) => lead = Some(own.for_all(duty)),
             Turn::Alone => lead = Some(own),
             Turn::Pass => own.pass(),
@@ -190,6 +209,26 @@ async fn from_elsewhere<P: Ports>(
     }
 }
 
+/// What is stored under another key and answers this request.
+pub(super) async fn stored<P: Ports>(
+    visit: &Rc<Visit<P>>,
+    key: &PrimaryKey,
+) -> Option<(Candidate<P>, Serve)> {
+    let mut found = Found::in_memory(visit, key);
+    for layer in [Layer::Memory, Layer::Colo, Layer::Kv] {
+        if !visit.route.cache.layers.contains(&layer) {
+            continue;
+        }
+        if layer != Layer::Memory {
+            lookup::look(visit, layer, key, &mut found).await;
+        }
+        if let Reuse::Serve(serve) = decide(visit, &found) {
+            return Some((found.candidates.get(serve.which)?.again(), serve));
+        }
+    }
+    None
+}
+
 /// The answer out of what another isolate got; `Err` where that does not answer this request.
 fn from_another<P: Ports>(
     visit: &Rc<Visit<P>>,
@@ -198,9 +237,8 @@ fn from_another<P: Ports>(
     (head, bytes): (StoredHead, P::Bytes),
     lead: Lead<P>,
 ) -> Result<Reply<P::Body>, Lead<P>> {
-    if visit.gate.is_forgotten(key, head.as_of()) {
-        return Err(lead);
-    }
+    let spared = visit.spared(key, head).filter(|head| !visit.gate.is_forgotten(key, head.as_of()));
+    let Some(head) = spared else { return Err(lead) };
     let content = Content::Bytes(bytes);
     found.candidates.push(Candidate { head: Rc::new(head), content, layer: Layer::Memory, place: None });
     let Reuse::Serve(serve) = decide(visit, found) else { return Err(lead) };

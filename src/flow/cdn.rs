@@ -36,10 +36,11 @@ pub async fn ask<P: Ports>(visit: &Visit<P>, request: &RequestHead) -> Option<As
         return None;
     }
     let request_time = visit.ports.now();
+    let generation = visit.gate.fleet.generation();
     let sent = visit.ports.fetch(&head, P::Body::default(), pool.config.attempt_timeout).await;
     match sent {
         Ok(message) if message.head.status != 404 && message.head.status < 500 => {
-            let exchange = Exchange::new(request_time, visit.ports.now());
+            let exchange = Exchange { generation, ..Exchange::new(request_time, visit.ports.now()) };
             let clean = response::clean(message.head, &visit.gate.site.server.id);
             Some(Asked::Answered(Message::new(clean, message.body), exchange))
         }

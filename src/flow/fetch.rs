@@ -147,7 +147,7 @@ pub async fn revalidate<P: Ports>(
     let answer = head.filter(|head| failed.is_none() || head.status >= 500);
     let settled = settled(visit, &asked, found, answer, exchange);
     let (settled, loaded) = match settled {
-        Settled::Load(variant) => load(visit, &asked, variant, head, exchange).await,
+        Settled::Load(variant) => load(visit, key, &asked, variant, head, exchange).await,
         settled => (settled, None),
     };
     let candidates = &loaded.as_ref().unwrap_or(found).candidates;
@@ -216,12 +216,13 @@ fn settled<P: Ports>(
 /// A 304 confirmed a variant that had not been read.
 async fn load<P: Ports>(
     visit: &Visit<P>,
+    key: &PrimaryKey,
     asked: &Revalidate,
     variant: crate::cache::StorageKey,
     head: Option<&ResponseHead>,
     exchange: Exchange,
 ) -> (Settled, Option<Found<P>>) {
-    match lookup::variant(visit, &variant).await {
+    match lookup::variant(visit, key, &variant).await {
         Some(candidate) => {
             let found = Found { candidates: vec![candidate], index: None };
             (settled(visit, asked, &found, head, exchange), Some(found))

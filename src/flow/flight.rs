@@ -3,6 +3,7 @@
 //! What is shared is never a response but the memory layer: a follower waits until the leader is done, and looks
 //! there again.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -20,10 +21,19 @@ const PASSED_FOR: Span = Span::from_secs(10);
 
 /// Who is fetching what.
 pub struct Flights<S> {
-    leaders: HashMap<PrimaryKey, S>,
+    leaders: HashMap<PrimaryKey, Flight<S>>,
     passed: HashMap<PrimaryKey, Timestamp>,
     refreshing: HashMap<PrimaryKey, Timestamp>,
     plain: HashMap<PrimaryKey, Timestamp>,
+}
+
+/// What a leader and its followers share.
+#[derive(Clone)]
+pub struct Flight<S> {
+    /// Raised when the leader is done.
+    landed: S,
+    /// When the leader asks the origin, at the latest.
+    asks: Rc<Cell<Timestamp>>,
 }
 
 impl<S> Default for Flights<S> {
@@ -63,8 +73,8 @@ fn remember(keys: &mut HashMap<PrimaryKey, Timestamp>, key: &PrimaryKey, until: 
 pub enum Role<P: Ports> {
     /// Fetch; others wait for it.
     Lead(Lead<P>),
-    /// Wait for the signal, then look again.
-    Follow(P::Signal),
+    /// Wait for the leader, then look again.
+    Follow(Flight<P::Signal>),
     /// Fetch alone: what is there can't be shared.
     Alone,
 }
@@ -74,12 +84,18 @@ pub struct Lead<P: Ports> {
     gate: Rc<Gate<P>>,
     ports: P,
     key: PrimaryKey,
-    signal: P::Signal,
+    flight: Flight<P::Signal>,
     /// What it owes to other isolates.
     duty: Option<Duty<P>>,
 }
 
 impl<P: Ports> Lead<P> {
+    /// The origin is asked at this moment, and not later: those who wait have patience with the origin, not with who is
+    /// asked before it.
+    pub fn asks_by(&self, at: Timestamp) {
+        self.flight.asks.set(at);
+    }
+
     /// It leads for other isolates too.
     pub fn for_all(mut self, duty: Duty<P>) -> Self {
         self.duty = Some(duty);
@@ -116,7 +132,7 @@ impl<P: Ports> Drop for Lead<P> {
         if let Ok(mut flights) = self.gate.flights.try_borrow_mut() {
             flights.leaders.remove(&self.key);
         }
-        self.ports.raise(&self.signal);
+        self.ports.raise(&self.flight.landed);
     }
 }
 
@@ -129,12 +145,20 @@ pub fn role<P: Ports>(gate: &Rc<Gate<P>>, ports: &P, key: &PrimaryKey) -> Role<P
         }
         flights.passed.remove(key);
     }
-    if let Some(signal) = flights.leaders.get(key) {
-        return Role::Follow(signal.clone());
+    if let Some(flight) = flights.leaders.get(key) {
+        return Role::Follow(flight.clone());
     }
-    let signal = ports.signal();
-    flights.leaders.insert(key.clone(), signal.clone());
-    Role::Lead(Lead { gate: gate.clone(), ports: ports.clone(), key: key.clone(), signal, duty: None })
+    let flight = Flight { landed: ports.signal(), asks: Rc::default() };
+    flights.leaders.insert(key.clone(), flight.clone());
+    Role::Lead(Lead { gate: gate.clone(), ports: ports.clone(), key: key.clone(), flight, duty: None })
+}
+
+/// Waits for the leader, and where it has to wait itself before it may ask the origin, as long for the origin.
+pub async fn follow<P: Ports>(ports: &P, flight: &Flight<P::Signal>, patience: Span) {
+    let mut left = patience;
+    while left > Span::ZERO && !ports.raised(&flight.landed, left).await {
+        left = (flight.asks.get() + patience).since(ports.now()).min(patience);
+    }
 }
 
 /// Holds the only background refresh of a key, until it is dropped.

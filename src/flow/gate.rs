@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use crate::cache::similar::Prompts;
 use crate::cache::{Groups, Memory, PrimaryKey, Searches};
 use crate::config::Compiled;
 use crate::identity::Identity;
@@ -15,6 +16,7 @@ use crate::ports::Ports;
 use crate::record::{EndpointReport, EndpointState, Incident, Outbox};
 use crate::time::{Span, Timestamp};
 
+use super::fleet::Fleet;
 use super::flight::Flights;
 use super::health::Health;
 use super::identify::Keyring;
@@ -56,6 +58,10 @@ pub struct Gate<P: Ports> {
     pub groups: RefCell<Groups>,
     /// What bookmarks are signed with.
     pub bookmark_key: Key,
+    /// Prompts that were answered.
+    pub prompts: RefCell<Prompts>,
+    /// What the fleet shares, as far as this isolate knows.
+    pub fleet: Fleet<P::Signal>,
     /// Who is fetching what.
     pub flights: RefCell<Flights<P::Signal>>,
     /// What was learned of each pool of the site, in its order.
@@ -105,7 +111,9 @@ impl<P: Ports> Gate<P> {
             searches: RefCell::default(),
             groups: RefCell::default(),
             bookmark_key: Key::new(secret.map_or(text, String::as_str)),
+            fleet: Fleet::default(),
             flights: RefCell::default(),
+            prompts: RefCell::default(),
             pools: RefCell::new(pools),
             local: RefCell::default(),
             tended: Cell::default(),

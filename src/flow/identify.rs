@@ -30,6 +30,13 @@ pub struct Keyring {
     jwks: Option<KnownJwks>,
 }
 
+impl Keyring {
+    /// Reads the record of a key anew when it is shown next.
+    pub fn forget(&mut self, hash: &str) {
+        self.keys.remove(hash);
+    }
+}
+
 /// The key set, and when it was asked for last.
 #[derive(Debug, Clone)]
 struct KnownJwks {

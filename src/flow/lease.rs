@@ -2,12 +2,14 @@
 
 use std::rc::Rc;
 
+use crate::identity::Tier;
+use crate::json;
 use crate::limit::account::MAX_LIFETIME;
 use crate::limit::batch::{self, Batch};
 use crate::limit::decision::{Answer, Checked};
 use crate::limit::{Ask, Order, Reply};
 use crate::ports::{PortError, Ports};
-use crate::record::{Incident, LimiterEvent};
+use crate::record::{Incident, LimitCount, LimiterEvent};
 use crate::time::{Span, Timestamp};
 
 use super::gate::Gate;
@@ -25,6 +27,12 @@ const GIVEN_BACK_MAX: usize = 32;
 /// Counts what the limiter did.
 pub fn count<P: Ports>(gate: &Gate<P>, what: LimiterEvent, times: u64) {
     gate.outbox.borrow_mut().add_limiter(what, times);
+}
+
+/// Counts what became of policies for a client of this tier.
+fn check<P: Ports>(gate: &Gate<P>, asks: &[Ask], tier: &str, what: LimitCount) {
+    let mut outbox = gate.outbox.borrow_mut();
+    asks.iter().for_each(|ask| outbox.add_check(ask.take.policy.name.as_str(), tier, what));
 }
 
 async fn call<P: Ports>(
@@ -46,12 +54,14 @@ pub async fn ask<P: Ports>(visit: &Visit<P>, batch: &Batch) -> (Vec<Checked>, bo
     let (gate, ports) = (&visit.gate, &visit.ports);
     let sent = ports.now();
     let orders = gate.local.borrow_mut().orders(&batch.asks, sent);
+    let tier = &visit.identity.tier;
+    check(gate, &batch.asks, tier, LimitCount::Called);
     let answer = call(gate, ports, &batch.object, &orders, batch.budget()).await;
     let checked = |ask: &Ask, answer| Checked { ask: ask.clone(), answer };
     match answer {
         Ok(replies) => {
             let early = replies.iter().any(|reply| reply.early);
-            let answers = learn(gate, ports, &batch.asks, &orders, replies, sent);
+            let answers = learn(gate, ports, (batch, tier), &orders, replies, sent);
             let spent = early.then(|| gate.local.borrow_mut().spend(&batch.asks, ports.now())).flatten();
             if let Some(spent) = spent {
                 return (spent, true);
@@ -72,7 +82,7 @@ pub async fn ask<P: Ports>(visit: &Visit<P>, batch: &Batch) -> (Vec<Checked>, bo
 fn learn<P: Ports>(
     gate: &Rc<Gate<P>>,
     ports: &P,
-    asks: &[Ask],
+    (batch, tier): (&Batch, &Tier),
     orders: &[Order],
     replies: Vec<Reply>,
     sent: Timestamp,
@@ -80,9 +90,12 @@ fn learn<P: Ports>(
     let now = ports.now();
     let mut verdicts = Vec::with_capacity(replies.len());
     let mut leased = 0;
-    for ((ask, order), reply) in asks.iter().zip(orders).zip(replies) {
-        leased += reply.grant.map_or(0, |grant| u64::from(grant.units));
-        count(gate, LimiterEvent::Lease, reply.grant.is_some().into());
+    for ((ask, order), reply) in batch.asks.iter().zip(orders).zip(replies) {
+        if let Some(grant) = reply.grant {
+            leased += u64::from(grant.units);
+            count(gate, LimiterEvent::Lease, 1);
+            check(gate, std::slice::from_ref(ask), tier, LimitCount::Leased);
+        }
         verdicts.push(gate.local.borrow_mut().learn(ask, order, reply, sent, now));
     }
     if leased > 0 {
@@ -96,9 +109,11 @@ fn learn<P: Ports>(
 pub fn renew<P: Ports>(visit: &Visit<P>, batch: &Batch, now: Timestamp) {
     let Some(orders) = visit.gate.local.borrow_mut().renewal(&batch.asks, now) else { return };
     let (gate, ports, batch) = (visit.gate.clone(), visit.ports.clone(), batch.clone());
+    let tier = visit.identity.tier.clone();
     visit.ports.defer(async move {
+        check(&gate, &batch.asks, &tier, LimitCount::Called);
         match call(&gate, &ports, &batch.object, &orders, BACKGROUND_BUDGET).await {
-            Ok(replies) => drop(learn(&gate, &ports, &batch.asks, &orders, replies, now)),
+            Ok(replies) => drop(learn(&gate, &ports, (&batch, &tier), &orders, replies, now)),
             Err(error) => {
                 gate.local.borrow_mut().lost(&batch.asks);
                 late(&gate, &ports, &error);
@@ -146,8 +161,10 @@ async fn give_back<P: Ports>(gate: &Gate<P>, ports: &P) {
 fn late<P: Ports>(gate: &Gate<P>, ports: &P, error: &PortError) {
     gate.outbox.borrow_mut().add_incident(Incident::LimiterUnreachable);
     let (incident, detail) = (Incident::LimiterUnreachable.as_str(), error.to_string());
-    ports.log(
-        &serde_json::json!({ "level": "warn", "incident": incident, "detail": detail, "lease": true })
-            .to_string(),
-    );
+    ports.log(&json::object(&[
+        ("level", "warn"),
+        ("incident", incident),
+        ("detail", &detail),
+        ("lease", "true"),
+    ]));
 }

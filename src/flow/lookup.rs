@@ -176,6 +176,7 @@ pub struct Found<P: Ports> {
 impl<P: Ports> Found<P> {
     /// What memory holds.
     pub fn in_memory(visit: &Visit<P>, key: &PrimaryKey) -> Self {
+        visit.sweep(key);
         let mut candidates = Vec::new();
         if visit.route.cache.layers.contains(&Layer::Memory) {
             candidates.extend(
@@ -233,11 +234,11 @@ pub async fn look<P: Ports>(visit: &Visit<P>, layer: Layer, key: &PrimaryKey, fo
                 add(visit, layer, (key, picked), head, body, found).await;
             }
         }
-        Some((Record::Freshened(..), body)) => visit.ports.discard(body),
+        Some((Record::Freshened(..) | Record::Prompt(_), body)) => visit.ports.discard(body),
     }
 }
 
-/// Adds a stored response, unless it is older than what invalidated it, or than what this client wrote.
+/// Adds a stored response, unless it is older than what invalidated it, or than what this client wrote, or was purged.
 async fn add<P: Ports>(
     visit: &Visit<P>,
     layer: Layer,
@@ -246,20 +247,28 @@ async fn add<P: Ports>(
     body: P::Body,
     found: &mut Found<P>,
 ) {
+    visit.caught_up().await;
     if visit.gate.is_forgotten(primary, head.as_of()) || !visit.is_past(head.as_of()) {
         return visit.ports.discard(body);
     }
-    found.candidates.extend(take(visit, layer, key, head, body).await);
+    found.candidates.extend(take(visit, layer, (primary, key), head, body).await);
 }
 
 /// One variant by its storage key, from whichever layer has it.
-pub async fn variant<P: Ports>(visit: &Visit<P>, key: &StorageKey) -> Option<Candidate<P>> {
+pub async fn variant<P: Ports>(
+    visit: &Visit<P>,
+    primary: &PrimaryKey,
+    key: &StorageKey,
+) -> Option<Candidate<P>> {
     for layer in [Layer::Colo, Layer::Kv] {
         if visit.route.cache.layers.contains(&layer)
             && let Some((Record::Response(head), body)) = read(visit, layer, key).await
-            && let Some(candidate) = take(visit, layer, *key, head, body).await
         {
-            return Some(candidate);
+            let mut found = Found { candidates: Vec::new(), index: None };
+            add(visit, layer, (primary, *key), head, body, &mut found).await;
+            if let Some(candidate) = found.candidates.pop() {
+                return Some(candidate);
+            }
         }
     }
     None
@@ -294,18 +303,23 @@ pub(super) async fn read<P: Ports>(
     }
 }
 
-/// A small body is read whole, so that memory can keep it too; a body that breaks off is as good as none.
+/// What purges have left of a stored response. A small body is read whole, so that memory can keep it too; a body that
+/// breaks off is as good as none.
 async fn take<P: Ports>(
     visit: &Visit<P>,
     layer: Layer,
-    key: StorageKey,
+    (primary, key): (&PrimaryKey, StorageKey),
     head: StoredHead,
     body: P::Body,
 ) -> Option<Candidate<P>> {
+    let Some(head) = visit.spared(primary, head) else {
+        visit.ports.discard(body);
+        return None;
+    };
     if !visit.route.cache.takes(Layer::Memory, head.stored_bytes()) {
         let content = Content::stream(&visit.ports, body);
         let place = Place { key, born: head.response_time };
-        let head = beside::newer(visit, layer, place, head).await;
+        let head = visit.spared(primary, beside::newer(visit, layer, place, head).await)?;
         return Some(Candidate { head: Rc::new(head), content, layer, place: Some(place) });
     }
     let cap = visit.route.cache.memory_object_bytes_max.bytes();

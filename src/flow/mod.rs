@@ -14,23 +14,30 @@ mod cached;
 mod cdn;
 mod complete;
 mod fetch;
+mod fleet;
 mod flight;
 mod gate;
 pub mod health;
 mod hedge;
 mod identify;
 mod keep;
+mod keys;
 mod lease;
+mod limits;
 mod lookup;
 mod origin;
 mod own;
 mod precondition;
+mod purged;
 mod queue;
 mod quota;
 mod report;
+mod settle;
 mod shield;
+mod similar;
 mod slices;
 mod split;
+mod steer;
 mod store;
 mod unanswered;
 mod visit;
@@ -75,7 +82,7 @@ pub async fn serve<P: Ports>(
     if let Some(action) =
         admin::endpoint(&request, gate.site.server.prefix.as_str(), gate.vars.admin_token.as_deref())
     {
-        return own::answer(&gate, &ports, &request, action, &id).await;
+        return own::answer(&gate, &ports, &request, body, action, &id).await;
     }
     let (route, ambiguous) = match gate.site.table.classify(&request) {
         Ok(route) => (route.clone(), None),
@@ -89,16 +96,19 @@ pub async fn serve<P: Ports>(
     };
     let notes = RefCell::new(Notes::default());
     let bookmark = split::bookmark(&gate, &route, &request, arrived);
+    let unread = RefCell::new(fleet::keep_up(&gate, &ports, arrived));
     let visit = Rc::new(Visit {
         gate,
         ports,
         request,
         content: OnceCell::new(),
+        prompt: OnceCell::new(),
         route,
         identity,
         id,
         arrived,
         bookmark,
+        unread,
         notes,
     });
     if let Some(why) = rejected {
@@ -122,8 +132,15 @@ pub async fn serve<P: Ports>(
         let refusal = Refusal::NotForwarded(NotForwarded::LoopDetected);
         return finish(&visit, unanswered::refused(&visit, refusal), None);
     }
+    if body.is_some() && admit::lacks_length(&visit) {
+        let problem = Problem::plain(411, "a quota goes by the length of the content", &visit.id);
+        return finish(&visit, visit.own(problem.into_message(), None), None);
+    }
     let decision = admit::admit(&visit).await;
     visit.notes.borrow_mut().verdict = admit::verdict(decision.as_ref());
+    if let Some(decision) = &decision {
+        admit::count(&visit, decision);
+    }
     let reply = match decision.as_ref().and_then(|decision| admit::refuse(&visit, decision)) {
         Some(refusal) => visit.own(refusal, None),
         None => match precondition::refuse(&visit).await {
@@ -149,7 +166,7 @@ pub fn tick<P: Ports>(gate: &Rc<Gate<P>>, ports: &P) {
 fn finish<P: Ports>(
     visit: &Rc<Visit<P>>,
     reply: Reply<P::Body>,
-    decision: Option<Decision>,
+    mut decision: Option<Decision>,
 ) -> Message<ResponseHead, P::Body> {
     let Reply { message: Message { mut head, mut body }, cache } = reply;
     if visit.route.compress {
@@ -172,7 +189,8 @@ fn finish<P: Ports>(
         cache.write(&mut text);
         head.fields.append("cache-status", &text);
     }
-    if let Some(decision) = &decision {
+    if let Some(decision) = &mut decision {
+        settle::settle(visit, decision, &head);
         admit::tell(visit, decision, &mut head);
     }
     queue::tell(visit, &mut head);

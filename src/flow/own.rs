@@ -9,6 +9,9 @@ use crate::time::Span;
 use super::behind;
 use super::gate::Gate;
 use super::health;
+use super::keys;
+use super::limits;
+use super::steer;
 
 /// How long to wait for the metrics object.
 const OBSERVE_BUDGET: Span = Span::from_secs(2);
@@ -18,6 +21,7 @@ pub async fn answer<P: Ports>(
     gate: &Gate<P>,
     ports: &P,
     request: &RequestHead,
+    body: Option<P::Body>,
     action: Action<'_>,
     id: &str,
 ) -> Message<ResponseHead, P::Body> {
@@ -26,9 +30,12 @@ pub async fn answer<P: Ports>(
         Action::Asset(path) => return page(ports, path, id).await,
         Action::Observe(what) => observe(gate, ports, what, id).await,
         Action::Config => respond::text(200, "application/json", &*gate.text),
+        Action::Keys(act) => keys::answer(gate, ports, request, body, act, id).await,
+        Action::Limits(act) => limits::answer(gate, ports, request, act, id).await,
         Action::Delivery(pool, delivery) => behind::tell(gate, ports, (pool, delivery), id).await,
         Action::Deliveries => behind::list(gate, ports, id).await,
         Action::Replay => behind::replay(gate, ports, request.target.query(), id).await,
+        Action::Steer(what) => steer::answer(gate, ports, request, body, what, id).await,
         Action::ToPage => to_page(request),
         Action::Unauthorized => {
             let mut message = Problem::plain(401, "the admin token is missing or wrong", id).into_message();
@@ -77,7 +84,7 @@ async fn observe<P: Ports>(
         Observed::Metrics => {
             respond::text(200, "application/openmetrics-text; version=1.0.0; charset=utf-8", text)
         }
-        Observed::MetricsJson => respond::text(200, "application/json", text),
+        Observed::MetricsJson | Observed::Limits => respond::text(200, "application/json", text),
     }
 }
 

@@ -33,6 +33,11 @@ pub enum Turn<P: Ports> {
     Alone,
 }
 
+/// How long [`turn`] takes at most where so long is to be waited.
+pub fn within(wait: Span) -> Span {
+    wait.max(BUDGET).saturating_add(BUDGET)
+}
+
 /// Whose turn it is to ask the origin for this key; waits for another one's answer where it is another one's.
 pub async fn turn<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey) -> Turn<P> {
     let now = visit.ports.now();
@@ -42,8 +47,8 @@ pub async fn turn<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey) -> Turn<P> {
     let (key, wait) = (key.storage_key(), visit.route.cache.collapse_wait);
     let answer = match visit.ports.shield(&key, &Said::Ask(wait).text(), None, BUDGET).await {
         Ok((verdict, _)) if Verdict::read(&verdict) == Verdict::Wait => {
-            let budget = wait.saturating_add(BUDGET);
-            visit.ports.shield(&key, &Said::Wait(wait).text(), None, budget).await
+            let left = (now + wait).since(visit.ports.now());
+            visit.ports.shield(&key, &Said::Wait(left).text(), None, left.saturating_add(BUDGET)).await
         }
         answer => answer,
     };

@@ -22,7 +22,7 @@ use super::flight::Lead;
 use super::keep;
 use super::lookup::{Candidate, Content, Found};
 use super::visit::Visit;
-use super::{shield, slices};
+use super::{shield, similar, slices};
 
 /// A response of the origin's own to a request that the cache took part in.
 pub struct Received<B> {
@@ -159,7 +159,7 @@ impl<P: Ports> Filling<P> {
             }
             Err(error) => return visit.late_incident(Incident::TruncatedBody, &error.to_string()),
         };
-        if self.is_forgotten() {
+        if self.is_forgotten(&head) {
             return;
         }
         head.count(visit.ports.len(&bytes));
@@ -175,6 +175,7 @@ impl<P: Ports> Filling<P> {
         if let Some(lead) = self.lead.take() {
             lead.share(&head, &bytes);
         }
+        similar::learn(&visit, &self.key, &head, &bytes);
         self.save(Layer::Colo, &head, visit.ports.body(&bytes), length).await;
         if self.pays(&head, length) {
             self.save(Layer::Kv, &head, visit.ports.body(&bytes), length).await;
@@ -202,8 +203,8 @@ impl<P: Ports> Filling<P> {
         }
     }
 
-    fn is_forgotten(&self) -> bool {
-        self.visit.gate.is_forgotten(&self.key, self.asked)
+    fn is_forgotten(&self, head: &StoredHead) -> bool {
+        self.visit.is_gone(&self.key, self.asked, head)
     }
 
     /// Whether KV is to have it too. Where what was stored has only just become stale it has everywhere: one of a few is
@@ -218,7 +219,7 @@ impl<P: Ports> Filling<P> {
     }
 
     async fn save(&self, layer: Layer, head: &StoredHead, body: P::Body, length: u64) {
-        if !self.visit.route.cache.takes(layer, Some(length)) || self.is_forgotten() {
+        if !self.visit.route.cache.takes(layer, Some(length)) || self.is_forgotten(head) {
             return self.visit.ports.discard(body);
         }
         let saved = save(&self.visit, layer, &self.key, self.index.clone(), head, body, length).await;

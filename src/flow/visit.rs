@@ -14,8 +14,10 @@ use crate::record::{AnsweredBy, Event, Incident, Incidents, MethodClass, Verdict
 use crate::route::Route;
 use crate::time::Timestamp;
 
+use super::fleet::Wait;
 use super::gate::Gate;
 use super::queue::Queued;
+use super::similar::Asked;
 
 /// How many subrequests are kept for what follows an answer: storing it in the colo, and letting go of what it changes.
 const SUBREQUESTS_KEPT: u32 = 8;
@@ -30,6 +32,8 @@ pub struct Visit<P: Ports> {
     pub request: RequestHead,
     /// Its content, where that is part of the key.
     pub content: OnceCell<P::Bytes>,
+    /// Its text, where a similar one may have been answered.
+    pub prompt: OnceCell<Asked<P>>,
     /// The route that took it.
     pub route: Rc<Route>,
     /// Who asks.
@@ -40,6 +44,8 @@ pub struct Visit<P: Ports> {
     pub arrived: Timestamp,
     /// Its client's last write, where that matters here and the client tells of it.
     pub bookmark: Option<Bookmark>,
+    /// What is being read of what the fleet shares, where this isolate is behind.
+    pub unread: RefCell<Option<Wait<P::Signal>>>,
     /// For the record.
     pub notes: RefCell<Notes>,
 }
@@ -152,11 +158,13 @@ impl<P: Ports> Visit<P> {
             ports: self.ports.clone(),
             request,
             content: self.content.clone(),
+            prompt: OnceCell::new(),
             route: self.route.clone(),
             identity: self.identity.clone(),
             id: self.id.clone(),
             arrived: self.ports.now(),
             bookmark: self.bookmark,
+            unread: RefCell::default(),
             // The platform counts both as one request.
             notes: RefCell::new(Notes { subrequests: self.notes.borrow().subrequests, ..Notes::default() }),
         }

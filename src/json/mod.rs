@@ -6,4 +6,4 @@ mod value;
 mod write;
 
 pub use value::Value;
-pub use write::{object, push_number, push_text, write};
+pub use write::{object, push_name, push_number, push_text, write};

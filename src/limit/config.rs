@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
+use super::cost::{Cost, Uncounted};
 use super::name::PolicyName;
 use super::partition::Partition;
 use super::policy::{Algorithm, Ask, QuotaPolicy, Take};
@@ -43,6 +44,19 @@ pub enum ResetForm {
     Delta,
 }
 
+/// Which header fields tell a client about its limits. `Retry-After` is there in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FieldsForm {
+    /// All there are.
+    #[default]
+    All,
+    /// `RateLimit-Policy` and `RateLimit`, as the IETF has them.
+    Standard,
+    /// `X-RateLimit-*`, for clients that take an earlier form of `RateLimit` for granted.
+    Legacy,
+}
+
 /// `[limits]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -58,6 +72,8 @@ pub struct LimitConfig {
     pub prefixes: Prefixes,
     /// How `X-RateLimit-Reset` tells the time. Default `"epoch"`.
     pub reset: ResetForm,
+    /// Which fields tell about limits. Default `"all"`.
+    pub fields: FieldsForm,
     /// Whether `RateLimit-Policy` and `RateLimit` carry `pk`, the hash of the partition. Default false.
     pub show_partition: bool,
 }
@@ -70,8 +86,16 @@ impl Default for LimitConfig {
             queues: Dict::default(),
             prefixes: Prefixes::default(),
             reset: ResetForm::default(),
+            fields: FieldsForm::default(),
             show_partition: false,
         }
+    }
+}
+
+impl LimitConfig {
+    /// Whether the units of this policy are bytes of content.
+    pub fn counts_bytes(&self, policy: &str) -> bool {
+        self.policies.get(policy).is_some_and(|policy| policy.cost.is_bytes())
     }
 }
 
@@ -94,14 +118,18 @@ pub struct PolicyConfig {
     /// What is counted together. Default `"client"`.
     pub partition: Partition,
     /// Quota units that a request takes. Default 1.
-    pub cost: NonZeroU32,
+    pub cost: Cost,
+    /// Answers that do not count. Default: all do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refund: Vec<Uncounted>,
     /// Default `"admit"`.
     pub on_error: OnError,
     /// How long to wait for the limiter. Default 50 ms.
     pub budget: Span,
     /// Counted and reported, but never a reason to refuse. Default false.
     pub shadow: bool,
-    /// Whether a busy isolate may take units on lease, where the quota is [`LEASED_FROM`] or more. Default true.
+    /// Whether a busy isolate may take units on lease, where the quota is [`LEASED_FROM`] or more and answers do not
+    /// change what requests cost. Default true.
     pub leases: bool,
 }
 
@@ -113,7 +141,8 @@ impl Default for PolicyConfig {
             algorithm: Algorithm::default(),
             burst: None,
             partition: Partition::default(),
-            cost: NonZeroU32::MIN,
+            cost: Cost::default(),
+            refund: Vec::new(),
             on_error: OnError::default(),
             budget: Span::from_millis(50),
             shadow: false,
@@ -123,6 +152,20 @@ impl Default for PolicyConfig {
 }
 
 impl PolicyConfig {
+    /// The policy on a route that has a cost of its own, which takes the place of a fixed one.
+    pub fn on_route(&self, cost: Option<NonZeroU32>) -> Self {
+        let cost = match (&self.cost, cost) {
+            (Cost::Units(_), Some(units)) => Cost::Units(units),
+            (own, _) => own.clone(),
+        };
+        Self { cost, ..self.clone() }
+    }
+
+    /// Whether an answer may change what its request cost.
+    fn settles(&self) -> bool {
+        !self.refund.is_empty() || matches!(self.cost, Cost::Header { .. })
+    }
+
     /// What this client may take; `None` where it is not limited.
     pub fn quota_of(&self, tier: &str) -> Option<Quota> {
         match self.tiers.get(tier) {
@@ -158,10 +201,10 @@ impl PolicyConfig {
         };
         Some(Ask {
             object: self.partition.object(route, head, identity, prefixes),
-            take: Take { policy, cost: self.cost },
+            take: Take { policy, cost: self.cost.taken(head).unwrap_or(NonZeroU32::MIN) },
             on_error: self.on_error,
             budget: self.budget,
-            leases: self.leases && quota.amount() >= LEASED_FROM,
+            leases: self.leases && quota.amount() >= LEASED_FROM && !self.settles(),
         })
     }
 
@@ -199,7 +242,7 @@ impl PolicyConfig {
             found.push(("burst", format!("{burst} is above the quota; allowed: 1 to {least}")));
         }
         let most = if self.algorithm == Algorithm::Gcra { burst.min(least) } else { least };
-        if self.cost.get() > most {
+        if self.cost.least().get() > most {
             found.push((
                 "cost",
                 format!("{} is above what is ever let through; allowed: 1 to {most}", self.cost),
@@ -227,7 +270,10 @@ mod tests {
         {
             assert_eq!(tier.quota_of(name), quota.parse().ok(), "{name}");
         }
-        assert_eq!((tier.budget, tier.on_error, tier.cost.get()), (Span::from_millis(50), OnError::Admit, 1));
+        assert_eq!(
+            (tier.budget, tier.on_error, tier.cost.least().get()),
+            (Span::from_millis(50), OnError::Admit, 1)
+        );
     }
 
     #[test]

@@ -68,9 +68,9 @@ pub struct Refusal<'d> {
 
 impl Refusal<'_> {
     /// For a person: `1000 requests per 60 s on tier pro`.
-    pub fn detail(&self, tier: &str) -> String {
+    pub fn detail(&self, unit: &str, tier: &str) -> String {
         let quota = self.by.ask.take.policy.quota;
-        format!("{} requests per {} s on tier {tier}", quota.amount(), quota.window_secs())
+        format!("{} {unit} per {} s on tier {tier}", quota.amount(), quota.window_secs())
     }
 }
 
@@ -87,6 +87,11 @@ pub struct Decision {
 const UNREACHABLE_RETRY: Span = Span::from_secs(1);
 
 impl Checked {
+    /// Whether this policy refuses the request.
+    pub fn is_refusing(&self) -> bool {
+        self.refuses().is_some()
+    }
+
     /// Why this policy refuses, and for how long; `None` where it does not. One in shadow never does.
     fn refuses(&self) -> Option<(Reason, Span)> {
         if self.ask.take.policy.shadow {
@@ -228,7 +233,10 @@ mod tests {
     fn a_refusal_is_put_into_words() {
         let decision =
             Decision { tier: "pro".into(), checked: vec![checked("a", OnError::Admit, refused(Some(1)))] };
-        assert_eq!(decision.refusal().unwrap().detail(&decision.tier), "1000 requests per 60 s on tier pro");
+        assert_eq!(
+            decision.refusal().unwrap().detail("requests", &decision.tier),
+            "1000 requests per 60 s on tier pro"
+        );
         assert_eq!(decision.violated().collect::<Vec<_>>(), ["a"]);
     }
 }

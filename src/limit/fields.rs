@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::config::ResetForm;
+use super::config::{FieldsForm, LimitConfig, ResetForm};
 use super::decision::{Answer, Checked, Decision};
 use crate::base64url;
 use crate::head::Fields;
@@ -14,14 +14,21 @@ const PARTITION_KEY_BYTES: usize = 16;
 
 /// Writes all fields: `RateLimit-Policy` and `RateLimit` are added to what an origin sent, the others replace it.
 /// Policies in shadow are not shown. Nothing is written where nothing was limited.
-pub fn write(
-    decision: &Decision,
-    reset: ResetForm,
-    show_partition: bool,
-    now: Timestamp,
-    fields: &mut Fields,
-) {
+pub fn write(decision: &Decision, config: &LimitConfig, now: Timestamp, fields: &mut Fields) {
     let Some(tightest) = decision.tightest() else { return };
+    if config.fields != FieldsForm::Legacy {
+        standard(decision, config, fields);
+    }
+    if config.fields != FieldsForm::Standard {
+        legacy(decision, tightest, config.reset, now, fields);
+    }
+    if let Some(refusal) = decision.refusal() {
+        fields.insert("retry-after", &refusal.retry_after.as_secs().to_string());
+    }
+}
+
+fn standard(decision: &Decision, config: &LimitConfig, fields: &mut Fields) {
+    let show_partition = config.show_partition;
     let (mut policies, mut states) = (String::new(), String::new());
     for checked in decision.checked.iter().filter(|checked| !checked.ask.take.policy.shadow) {
         let policy = &checked.ask.take.policy;
@@ -32,6 +39,9 @@ pub fn write(
             show_partition,
             &[("q", quota.amount().into()), ("w", quota.window_secs())],
         );
+        if config.counts_bytes(policy.name.as_str()) {
+            policies.push_str(";qu=\"content-bytes\"");
+        }
         if let Answer::Counted(verdict) = checked.answer {
             let parameters = [("r", verdict.remaining.into()), ("t", verdict.reset.as_secs_ceil())];
             item(&mut states, checked, show_partition, &parameters);
@@ -40,10 +50,6 @@ pub fn write(
     fields.append("ratelimit-policy", &policies);
     if !states.is_empty() {
         fields.append("ratelimit", &states);
-    }
-    legacy(decision, tightest, reset, now, fields);
-    if let Some(refusal) = decision.refusal() {
-        fields.insert("retry-after", &refusal.retry_after.as_secs().to_string());
     }
 }
 
@@ -120,8 +126,27 @@ mod tests {
     fn written(checked: Vec<Checked>, reset: ResetForm, show_partition: bool) -> Fields {
         let mut fields =
             Fields::from_pairs([("x-ratelimit-remaining", "7"), ("ratelimit", "\"theirs\";r=1")]);
-        write(&Decision { tier: "pro".into(), checked }, reset, show_partition, NOW, &mut fields);
+        let config = LimitConfig { reset, show_partition, ..LimitConfig::default() };
+        write(&Decision { tier: "pro".into(), checked }, &config, NOW, &mut fields);
         fields
+    }
+
+    #[test]
+    fn a_config_may_have_one_family_of_fields_alone() {
+        for (form, standard, legacy) in [
+            (FieldsForm::All, true, true),
+            (FieldsForm::Standard, true, false),
+            (FieldsForm::Legacy, false, true),
+        ] {
+            let checked = vec![checked("minute", "20/1m", counted(20, 0, 900, Some(900)))];
+            let config = LimitConfig { fields: form, ..LimitConfig::default() };
+            let mut fields = Fields::default();
+            write(&Decision { tier: "pro".into(), checked }, &config, NOW, &mut fields);
+            let has =
+                ["ratelimit", "ratelimit-policy", "x-ratelimit-limit", "x-ratelimit-tier", "retry-after"]
+                    .map(|name| fields.contains(name));
+            assert_eq!(has, [standard, standard, legacy, legacy, true], "{form:?}");
+        }
     }
 
     #[test]

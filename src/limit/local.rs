@@ -104,6 +104,11 @@ impl Local {
         of_object.iter_mut().find(|known| known.policy == *policy)
     }
 
+    /// Forgets what an object refused.
+    pub fn forget(&mut self, object: &str) {
+        self.0.remove(object);
+    }
+
     /// Forgets what is over; and where that leaves more than half, everything, so that sweeps stay rare.
     fn make_room(&mut self, now: Timestamp) {
         if self.0.len() < MAX_PARTITIONS {

@@ -50,6 +50,7 @@ impl Part {
     fn read(text: &str) -> Result<Self, String> {
         let named =
             |name: &str| Some(name.trim()).filter(|name| !name.is_empty()).map(str::to_ascii_lowercase);
+        let segment = |place: &str| place.parse().ok().filter(|place| (1..=MAX_SEGMENT).contains(place));
         Ok(match text {
             "client" => Self::Client,
             "user" => Self::User,
@@ -71,10 +72,6 @@ impl Part {
             },
         })
     }
-}
-
-fn segment(place: &str) -> Option<u8> {
-    place.parse().ok().filter(|place| (1..=MAX_SEGMENT).contains(place))
 }
 
 impl fmt::Display for Part {
@@ -111,6 +108,11 @@ impl Default for Partition {
 }
 
 impl Partition {
+    /// Its parts, as a config writes them.
+    pub fn names(&self) -> Vec<String> {
+        self.0.iter().map(Part::to_string).collect()
+    }
+
     /// The name of the Durable Object that counts this request: SHA-256 over the parts, in lower-case hex. Policies
     /// with the same parts share it, so that one call serves them.
     pub fn object(

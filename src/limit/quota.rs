@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::size::Size;
 use crate::time::Span;
 
 /// The largest number of units that a quota may have.
@@ -14,7 +15,7 @@ pub const MAX_AMOUNT: u32 = 100_000_000;
 pub const MAX_WINDOW_SECS: u64 = 366 * 86_400;
 /// What a text must be to be read as a [`Quota`].
 pub const QUOTA_FORM: &str = "a quota such as \"100/1m\", \"5/15m\", \"10/h\", \"1000/60s\" (1 to 100000000 units, \
-                              a window of whole seconds, 1s to 366d)";
+                              a window of whole seconds, 1s to 366d), of bytes \"10MiB/1m\"";
 
 /// A number of quota units (`q`) in a window (`w`): `"100/1m"`, `"5/15m"`, `"10/h"`. Neither is ever zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -67,9 +68,11 @@ impl FromStr for Quota {
 fn read(text: &str) -> Option<Quota> {
     let (amount, window) = text.split_once('/')?;
     let (amount, window) = (amount.trim(), window.trim());
-    if !amount.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
+    let amount = if amount.bytes().all(|b| b.is_ascii_digit()) {
+        amount.parse().ok()?
+    } else {
+        u32::try_from(amount.parse::<Size>().ok()?.bytes()).ok()?
+    };
     let window: Span = match window.as_bytes().first()? {
         b'0'..=b'9' => window.parse().ok()?,
         _ => format!("1{window}").parse().ok()?,
@@ -77,7 +80,7 @@ fn read(text: &str) -> Option<Quota> {
     if !window.as_millis().is_multiple_of(1000) {
         return None;
     }
-    Quota::new(amount.parse().ok()?, window.as_secs())
+    Quota::new(amount, window.as_secs())
 }
 
 impl fmt::Display for Quota {
@@ -143,6 +146,8 @@ mod tests {
             ("10/h", 10, 3600, "10/1h"),
             ("1000/60s", 1000, 60, "1000/1m"),
             (" 7 / d ", 7, 86_400, "7/1d"),
+            ("10MiB/1m", 10_485_760, 60, "10485760/1m"),
+            ("20kB/1h", 20_000, 3600, "20000/1h"),
         ] {
             let quota: Quota = text.parse().unwrap();
             assert_eq!((quota.amount(), quota.window_secs()), (amount, secs), "{text}");

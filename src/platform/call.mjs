@@ -5,6 +5,11 @@ import { content, cut, fixed, gather, made, pump } from "./bodies.mjs";
 import { inFlight, resume } from "./guard.mjs";
 import { verifySignature } from "./signature.mjs";
 
+/** How many API keys are listed at once. */
+const KEYS_PAGE = 100;
+/** How long a data centre may keep what it read of the fleet's key: the least that KV takes. */
+const FLEET_CACHE_SECS = 30;
+
 /** Method, URL and header fields of a request as one text, in the order that `platform::wire` reads. */
 export function pack(request) {
   let text = `${request.method}\n${request.url}\n${request.body === null ? "" : "1"}\n`;
@@ -388,9 +393,57 @@ export class Call {
     this.settle(op, within(this.env.KV.get(`key:${hash}`, { type: "text" }), millis).then((text) => [text]));
   }
 
+  /** 32 random bytes as base64url. */
+  secret() {
+    const bytes = crypto.getRandomValues(new Uint8Array(32));
+    return btoa(String.fromCharCode(...bytes)).replace(/\+/g, "-").replace(/\//g, "_").replace(/=/g, "");
+  }
+
+  /** A line with the next cursor, then one for each key: its hash and its record. A record that has no copy in the metadata is read. */
+  keys(op, prefix, cursor, millis) {
+    const page = async () => {
+      const found = await this.env.KV.list({ prefix: `key:${prefix}`, cursor: cursor || undefined, limit: KEYS_PAGE });
+      const line = async ({ name, metadata }) => {
+        const record = typeof metadata === "string" ? metadata : await this.env.KV.get(name, { type: "text" });
+        return `${name.slice(4)} ${(record ?? "").replace(/\s*\n\s*/g, " ")}`;
+      };
+      return [[found.cursor ?? "", ...(await Promise.all(found.keys.map(line)))].join("\n")];
+    };
+    this.settle(op, within(page(), millis));
+  }
+
+  /** `listed`: the record is short enough to lie in the metadata too, which a list shows. */
+  save_key(op, hash, record, listed) {
+    const name = `key:${hash}`;
+    const saved =
+      record === undefined
+        ? this.env.KV.delete(name)
+        : this.env.KV.put(name, record, listed ? { metadata: record } : {});
+    this.settle(op, saved.then(() => []));
+  }
+
   /** One call to the limiter object `name`. */
   limit(op, name, asks, millis) {
     this.settle(op, within(this.env.LIMITER.getByName(name).take(asks, this.trap), millis).then((verdicts) => [verdicts]));
+  }
+
+  reset_limit(op, name, millis) {
+    this.settle(op, within(this.env.LIMITER.getByName(name).reset(), millis).then(() => []));
+  }
+
+  /** What the fleet shares, as KV has it. */
+  fleet(op, millis) {
+    const read = this.env.KV.get("fleet", { type: "text", cacheTtl: FLEET_CACHE_SECS });
+    this.settle(op, within(read, millis).then((text) => [text]));
+  }
+
+  /** One command to the fleet's object. */
+  command(op, command, millis) {
+    this.settle(op, within(this.env.FLEET.getByName("fleet").take(command), millis).then((answer) => [answer]));
+  }
+
+  audit(op, millis) {
+    this.settle(op, within(this.env.FLEET.getByName("fleet").trail(), millis).then((trail) => [trail]));
   }
 
   /** What was seen of endpoints goes to the object that probes them, and what is known comes back. */
@@ -421,7 +474,7 @@ export class Call {
     this.settle(op, this.env.METRICS.getByName("metrics").ingest(delta).then(() => []));
   }
 
-  /** What the metrics object says: `what` is health, metrics or metrics.json. */
+  /** What the metrics object says: `what` is health, metrics, metrics.json or limits. */
   observe(op, what, millis) {
     this.settle(op, within(this.env.METRICS.getByName("metrics").tell(what), millis).then((text) => [text]));
   }

@@ -86,13 +86,27 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn api_key(this: &Call, op: u32, hash: &str, millis: f64);
     #[wasm_bindgen(method)]
+    fn secret(this: &Call) -> String;
+    #[wasm_bindgen(method)]
+    fn keys(this: &Call, op: u32, prefix: &str, cursor: &str, millis: f64);
+    #[wasm_bindgen(method)]
+    fn save_key(this: &Call, op: u32, hash: &str, record: Option<&str>, listed: bool);
+    #[wasm_bindgen(method)]
     fn limit(this: &Call, op: u32, object: &str, asks: &str, millis: f64);
+    #[wasm_bindgen(method)]
+    fn reset_limit(this: &Call, op: u32, object: &str, millis: f64);
     #[wasm_bindgen(method)]
     fn shield(this: &Call, op: u32, key: &str, said: &str, body: &JsValue, millis: f64);
     #[wasm_bindgen(method)]
     fn queue(this: &Call, op: u32, name: &str, call: &str, patience: f64, millis: f64);
     #[wasm_bindgen(method)]
     fn verify(this: &Call, op: u32, algorithm: &str, key: &str, signed: &[u8], signature: &[u8]);
+    #[wasm_bindgen(method)]
+    fn fleet(this: &Call, op: u32, millis: f64);
+    #[wasm_bindgen(method)]
+    fn command(this: &Call, op: u32, command: &str, millis: f64);
+    #[wasm_bindgen(method)]
+    fn audit(this: &Call, op: u32, millis: f64);
     #[wasm_bindgen(method)]
     fn health(this: &Call, op: u32, seen: &str, millis: f64);
     #[wasm_bindgen(method)]
@@ -390,6 +404,10 @@ impl Ports for Edge {
         Ok(verdicts.text.unwrap_or_default())
     }
 
+    async fn reset_limit(&self, object: &str, budget: Span) -> Result<(), PortError> {
+        settled(Operation::new(|op| self.call.reset_limit(op, object, millis(budget)))).await.map(drop)
+    }
+
     async fn shield(
         &self,
         key: &StorageKey,
@@ -415,6 +433,20 @@ impl Ports for Edge {
         Ok(record.text)
     }
 
+    fn secret(&self) -> String {
+        self.call.secret()
+    }
+
+    async fn keys(&self, prefix: &str, cursor: &str, budget: Span) -> Result<String, PortError> {
+        let operation = Operation::new(|op| self.call.keys(op, prefix, cursor, millis(budget)));
+        Ok(settled(operation).await?.text.unwrap_or_default())
+    }
+
+    async fn save_key(&self, hash: &str, record: Option<&str>) -> Result<(), PortError> {
+        let listed = record.is_some_and(|record| json_bytes(record) <= METADATA_BYTES_MAX);
+        settled(Operation::new(|op| self.call.save_key(op, hash, record, listed))).await.map(drop)
+    }
+
     async fn verify(
         &self,
         algorithm: &str,
@@ -424,6 +456,20 @@ impl Ports for Edge {
     ) -> Result<bool, PortError> {
         let operation = Operation::new(|op| self.call.verify(op, algorithm, key, signed, signature));
         Ok(settled(operation).await?.text.as_deref() == Some("true"))
+    }
+
+    async fn fleet(&self, budget: Span) -> Result<Option<String>, PortError> {
+        Ok(settled(Operation::new(|op| self.call.fleet(op, millis(budget)))).await?.text)
+    }
+
+    async fn command(&self, command: &str, budget: Span) -> Result<String, PortError> {
+        let answer = settled(Operation::new(|op| self.call.command(op, command, millis(budget)))).await?;
+        Ok(answer.text.unwrap_or_default())
+    }
+
+    async fn audit(&self, budget: Span) -> Result<String, PortError> {
+        let trail = settled(Operation::new(|op| self.call.audit(op, millis(budget)))).await?;
+        Ok(trail.text.unwrap_or_default())
     }
 
     async fn health(&self, seen: &str, budget: Span) -> Result<String, PortError> {

@@ -5,7 +5,7 @@ import * as wasm from "../../build/wasm/tidegate.js";
 import { Call, pack } from "./call.mjs";
 import { start, enter, crash, forward } from "./guard.mjs";
 
-export { Deliveries, Health, Limiter, Metrics, Queue, Shield } from "./objects/index.mjs";
+export { Deliveries, Fleet, Health, Limiter, Metrics, Queue, Shield } from "./objects/index.mjs";
 
 start(bindings);
 

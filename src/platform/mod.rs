@@ -11,6 +11,7 @@ use wasm_bindgen::prelude::*;
 
 use crate::cache::shield;
 use crate::config::Compiled;
+use crate::fleet;
 use crate::flow::{self, Gate, Vars};
 use crate::head::Message;
 use crate::json::Value;
@@ -239,7 +240,7 @@ pub fn metrics_ingest(state: &str, delta: &str, now: f64) -> Result<js_sys::Arra
     Ok(js_sys::Array::of2(&live.store().into(), &rests_at.into()))
 }
 
-/// What the metrics object knows: `live` (the page's snapshot), `health`, `metrics` or `metrics.json`.
+/// What the metrics object knows: `live` (the page's snapshot), `health`, `metrics`, `metrics.json` or `limits`.
 #[wasm_bindgen]
 pub fn metrics_tell(state: &str, what: &str, now: f64) -> String {
     let now = Timestamp::from_millis(now as u64);
@@ -248,8 +249,29 @@ pub fn metrics_tell(state: &str, what: &str, now: f64) -> String {
         "health" => Health::of(&live, now).to_json(),
         "metrics" => exposition::openmetrics(&live, now),
         "metrics.json" => exposition::json(&live, now),
+        "limits" => live.limits(),
         _ => live.snapshot(now),
     }
+}
+
+/// The fleet object's step: its document, the rest of its state, a command as text, the time in milliseconds. Returns the
+/// answer as text, then the document and the rest to store, and a line for the audit trail: undefined where they did not
+/// change, or there is none.
+#[wasm_bindgen]
+pub fn fleet_take(document: &str, rest: &str, command: &str, now: f64) -> Result<js_sys::Array, JsError> {
+    let step = fleet::object::step(document, rest, command, Timestamp::from_millis(now as u64));
+    let step = step.ok_or_else(|| JsError::new("the command can't be read"))?;
+    let [document, rest] = match step.kept {
+        Some((document, rest)) => [document.into(), rest.into()],
+        None => [JsValue::UNDEFINED, JsValue::UNDEFINED],
+    };
+    Ok(js_sys::Array::of4(&step.answer.into(), &document, &rest, &step.entry.into()))
+}
+
+/// How many entries the fleet object's audit trail has at most.
+#[wasm_bindgen]
+pub fn fleet_audit_max() -> u32 {
+    fleet::object::AUDIT_ENTRIES_MAX as u32
 }
 
 /// Dies, as a bug would. JavaScript calls it only where the variable `TIDEGATE_TEST_TRAP` is set.

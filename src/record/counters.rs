@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{AnsweredBy, Event, Incident, LimiterEvent, MethodClass, Verdict};
 use super::histogram::Histogram;
+use super::limits::{Busiest, LimitCount};
 use super::tally::{Merge, Named, Tally};
 
 /// Status classes that are told apart: the first digit of a status, 0 to 9.
@@ -22,12 +23,21 @@ pub struct Counters {
     /// By policy: refused requests by [`Refusal`](super::Refusal).
     #[serde(rename = "p", skip_serializing_if = "Named::is_empty")]
     pub policies: Named<Tally>,
+    /// By policy and tier, with a space between them: what became of it, by [`LimitCount`].
+    #[serde(rename = "k", skip_serializing_if = "Named::is_empty")]
+    pub checks: Named<Tally>,
+    /// The partitions that asked most.
+    #[serde(rename = "y", skip_serializing_if = "Busiest::is_empty")]
+    pub busiest: Busiest,
     /// By endpoint: requests that it was the last to be asked for, by status class.
     #[serde(rename = "e", skip_serializing_if = "Named::is_empty")]
     pub endpoints: Named<Tally>,
     /// By the reason for which the cache forwarded (RFC 9211): requests.
     #[serde(rename = "f", skip_serializing_if = "Named::is_empty")]
     pub forwards: Named<u64>,
+    /// By what came of it: prompts that were similar to one already answered.
+    #[serde(rename = "s", skip_serializing_if = "Named::is_empty")]
+    pub similar: Named<u64>,
     /// By what came of them: changes that were accepted for delivery, and attempts to deliver them.
     #[serde(rename = "d", skip_serializing_if = "Named::is_empty")]
     pub deliveries: Named<u64>,
@@ -110,6 +120,13 @@ impl Counters {
         }
     }
 
+    /// Counts what became of a policy for a client of this tier.
+    pub fn add_check(&mut self, policy: &str, tier: &str, what: LimitCount) {
+        if let Some(tally) = self.checks.pair(policy, tier) {
+            tally.add(what as usize, 1);
+        }
+    }
+
     /// Counts what went wrong outside a request: in a deferred task, or in one that trapped.
     pub fn add_incident(&mut self, incident: Incident) {
         self.incidents.add(incident as usize, 1);
@@ -125,8 +142,11 @@ impl Counters {
         self.routes.merge(&other.routes);
         self.tiers.merge(&other.tiers);
         self.policies.merge(&other.policies);
+        self.checks.merge(&other.checks);
+        self.busiest.merge(&other.busiest);
         self.endpoints.merge(&other.endpoints);
         self.forwards.merge(&other.forwards);
+        self.similar.merge(&other.similar);
         self.deliveries.merge(&other.deliveries);
         self.answers.merge(&other.answers);
         self.incidents.merge(&other.incidents);

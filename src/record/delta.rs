@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::counters::Counters;
 use super::endpoints::EndpointReport;
 use super::event::{Event, Incident, LimiterEvent};
+use super::limits::LimitCount;
 use super::{of_stamped, stamped};
 use crate::packed::Unreadable;
 use crate::time::{Span, Timestamp};
@@ -62,9 +63,24 @@ impl Outbox {
         self.counters.add(event);
     }
 
+    /// Counts what became of a policy for a client of this tier.
+    pub fn add_check(&mut self, policy: &str, tier: &str, what: LimitCount) {
+        self.counters.add_check(policy, tier, what);
+    }
+
+    /// Counts a request of a partition.
+    pub fn add_partition(&mut self, object: &str, is_refused: bool) {
+        self.counters.busiest.add(object, 1, is_refused.into());
+    }
+
     /// Counts what went wrong outside a request.
     pub fn add_incident(&mut self, incident: Incident) {
         self.counters.add_incident(incident);
+    }
+
+    /// Counts what came of a similar prompt.
+    pub fn add_similar(&mut self, outcome: &'static str) {
+        self.counters.similar.add(outcome, &1);
     }
 
     /// Counts what the limiter did.

@@ -267,11 +267,13 @@ pub enum Incident {
     ProbeFailed,
     /// A key's shield failed or was slower than its budget.
     ShieldUnreachable,
+    /// What the fleet shares could not be read; the isolate went on with what it knew.
+    FleetUnreachable,
 }
 
 impl Incident {
     /// In the order of their index. A new one goes to the end: counters on their way hold the index.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::KvError,
         Self::KvSlow,
         Self::ColoError,
@@ -292,6 +294,7 @@ impl Incident {
         Self::DeadLetter,
         Self::ProbeFailed,
         Self::ShieldUnreachable,
+        Self::FleetUnreachable,
     ];
 
     /// As a label and in the log.
@@ -317,6 +320,7 @@ impl Incident {
             Self::DeliveriesUnreachable => "deliveries-unreachable",
             Self::DeadLetter => "dead-letter",
             Self::ProbeFailed => "probe-failed",
+            Self::FleetUnreachable => "fleet-unreachable",
         }
     }
 
@@ -336,6 +340,7 @@ impl Incident {
             | Self::TruncatedBody
             | Self::DeferredFailed
             | Self::SecretMissing
+            | Self::FleetUnreachable
             | Self::FallbackMissing
             | Self::HealthUnreachable => true,
             Self::DeliveriesUnreachable | Self::DeadLetter => true,

@@ -5,6 +5,7 @@ use super::endpoints::EndpointState;
 use super::event::{Incident, LimiterEvent, MethodClass, Refusal, Verdict};
 use super::health::{Health, Status};
 use super::histogram::Histogram;
+use super::limits::LimitCount;
 use super::live::Live;
 use super::tally::{Named, Tally};
 use crate::time::{Span, Timestamp};
@@ -38,9 +39,12 @@ metrics! {
         "Time from a request's arrival to its response's head, by who answered.";
     ADMISSIONS: "tidegate_admissions" "counter" "" "Requests by tier and verdict of admission.";
     REFUSALS: "tidegate_refusals" "counter" "" "Refused requests by policy and reason.";
+    CHECKS: "tidegate_limit_checks" "counter" "" "What became of limits, by policy and tier.";
     LIMITER: "tidegate_limiter" "counter" "" "What was done to count requests: calls of limiter objects, leases.";
     FORWARDS: "tidegate_cache_forwards" "counter" ""
         "Requests that the cache forwarded, by reason (fwd of RFC 9211).";
+    SIMILAR: "tidegate_similar_prompts" "counter" ""
+        "Prompts similar to one already answered, by what came of it.";
     DELIVERIES: "tidegate_deliveries" "counter" ""
         "Changes accepted for later delivery, and attempts to deliver them, by result.";
     COLLAPSED: "tidegate_collapsed_requests" "counter" ""
@@ -186,6 +190,8 @@ pub(super) fn families(live: &Live, now: Timestamp) -> Vec<Family> {
     totals.answers.iter().for_each(|(who, histogram)| duration.add_histogram(who, histogram));
     let mut forwards = Family::new(FORWARDS);
     totals.forwards.iter().for_each(|(reason, n)| forwards.add(&[("reason", reason)], Value::Count(*n)));
+    let mut similar = Family::new(SIMILAR);
+    totals.similar.iter().for_each(|(outcome, n)| similar.add(&[("outcome", outcome)], Value::Count(*n)));
     let mut deliveries = Family::new(DELIVERIES);
     totals.deliveries.iter().for_each(|(result, n)| deliveries.add(&[("result", result)], Value::Count(*n)));
     let mut incidents = Family::new(INCIDENTS);
@@ -207,8 +213,10 @@ pub(super) fn families(live: &Live, now: Timestamp) -> Vec<Family> {
         duration,
         Family::by_index(ADMISSIONS, "tier", "verdict", &totals.tiers, &Verdict::LABELS),
         Family::by_index(REFUSALS, "policy", "reason", &totals.policies, &Refusal::ALL.map(Refusal::as_str)),
+        checks(&totals.checks),
         limiter,
         forwards,
+        similar,
         deliveries,
         Family::count(COLLAPSED, totals.collapsed),
         Family::count(ATTEMPTS, totals.origin_attempts),
@@ -221,6 +229,18 @@ pub(super) fn families(live: &Live, now: Timestamp) -> Vec<Family> {
         Family::count(UNKNOWN_LENGTH, totals.unknown_length),
         incidents,
     ]
+}
+
+fn checks(checks: &Named<Tally>) -> Family {
+    let mut family = Family::new(CHECKS);
+    for (pair, tally) in checks.iter() {
+        let (policy, tier) = pair.split_once(' ').unwrap_or((pair, pair));
+        for kind in LimitCount::ALL.into_iter().filter(|kind| tally.get(*kind as usize) > 0) {
+            let labels = [("policy", policy), ("tier", tier), ("what", kind.as_str())];
+            family.add(&labels, Value::Count(tally.get(kind as usize)));
+        }
+    }
+    family
 }
 
 fn requests(routes: &Named<Tally>, classes: &[&str]) -> Family {

@@ -9,15 +9,18 @@ use super::delta::Delta;
 use super::endpoints::{Book, EndpointView};
 use super::event::{Incident, Verdict};
 use super::histogram::Histogram;
+use super::limits;
 use super::snapshot;
 use super::tally::{Merge, Named, Tally};
 use super::{of_stamped, stamped};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 /// Seconds that are kept one by one, for the graphs.
 pub(super) const RING_SECS: u64 = 120;
 /// Seconds that "lately" means.
 pub(super) const RECENT_SECS: u64 = 60;
+/// How often what the busiest partitions asked counts half.
+const FADES_EVERY: Span = Span::from_secs(3600);
 
 /// One second, or several merged.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -97,16 +100,28 @@ pub struct Live {
     totals: Counters,
     slots: VecDeque<Slot>,
     book: Book,
+    /// When the busiest partitions last counted less.
+    faded: Timestamp,
 }
 
 impl Live {
     /// Nothing counted yet.
     pub fn new(now: Timestamp) -> Self {
-        Self { started: now, totals: Counters::default(), slots: VecDeque::new(), book: Book::default() }
+        Self {
+            started: now,
+            totals: Counters::default(),
+            slots: VecDeque::new(),
+            book: Book::default(),
+            faded: now,
+        }
     }
 
     /// Takes in what an isolate sent.
     pub fn ingest(&mut self, delta: &Delta, now: Timestamp) {
+        if now.since(self.faded) >= FADES_EVERY {
+            self.totals.busiest.halve();
+            self.faded = now;
+        }
         self.totals.merge(&delta.counters);
         self.book.note(delta.isolate, &delta.endpoints, now);
         // A clock that went back adds to the newest second: the ring stays in order.
@@ -169,6 +184,11 @@ impl Live {
         Timestamp::from_secs(newest.saturating_add(RING_SECS + 1))
     }
 
+    /// What became of limits, as JSON.
+    pub fn limits(&self) -> String {
+        limits::json(self.started, &self.totals.checks, &self.totals.busiest)
+    }
+
     /// The state for storage. Storing it some seconds after the first change that
     /// storage lacks loses little and writes few rows; it must happen within the 10 s after which an idle
     /// object loses its memory.
@@ -186,7 +206,6 @@ impl Live {
 mod tests {
     use super::super::counters::tests::{count_of, event, failure, refusal};
     use super::*;
-    use crate::time::Span;
 
     const START: Timestamp = Timestamp::from_secs(1000);
 

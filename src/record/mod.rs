@@ -17,6 +17,7 @@ pub mod exposition;
 mod families;
 mod health;
 mod histogram;
+mod limits;
 mod live;
 mod snapshot;
 mod tally;
@@ -29,6 +30,7 @@ pub use event::{
 };
 pub use health::{Health, Reason, ReasonCode, Status};
 pub use histogram::Histogram;
+pub use limits::LimitCount;
 pub use live::Live;
 pub use tally::{Named, Tally};
 

@@ -9,7 +9,7 @@ const MAX_INDICES: usize = 256;
 /// Names that a [`Named`] holds; later ones are counted together under [`OTHER`].
 pub(super) const MAX_NAMES: usize = 64;
 /// Bytes that are kept of a name.
-const MAX_NAME_BYTES: usize = 64;
+const MAX_NAME_BYTES: usize = 128;
 /// The name for what found no room.
 pub(super) const OTHER: &str = "other";
 
@@ -120,6 +120,17 @@ impl<T: Merge> Named<T> {
         self.0.get_mut(at).map(|(_, value)| value)
     }
 
+    /// The value under two names, none of which has a space in it, as [`Self::entry`] under the one that they make.
+    pub(super) fn pair(&mut self, one: &str, other: &str) -> Option<&mut T> {
+        let is_pair = |held: &str| {
+            held.strip_prefix(one).and_then(|rest| rest.strip_prefix(' ')).is_some_and(|rest| rest == other)
+        };
+        match self.0.iter().position(|(held, _)| is_pair(held)) {
+            Some(at) => self.0.get_mut(at).map(|(_, value)| value),
+            None => self.entry(&[one, " ", other].concat()),
+        }
+    }
+
     fn position(&self, name: &str) -> Option<usize> {
         self.0.iter().position(|(held, _)| **held == *name)
     }
@@ -182,6 +193,6 @@ mod tests {
     fn a_long_name_is_cut_at_a_character() {
         let mut named = Named::<u64>::default();
         named.add(&"é".repeat(100), &1);
-        assert_eq!(named.iter().next().unwrap().0, "é".repeat(32));
+        assert_eq!(named.iter().next().unwrap().0, "é".repeat(64));
     }
 }

@@ -1,5 +1,6 @@
 //! `[[routes]]`: what a config says of a route.
 
+use std::num::NonZeroU32;
 use std::rc::Rc;
 
 use serde::de::{self, Error, MapAccess, Visitor};
@@ -36,6 +37,9 @@ pub struct RouteConfig {
     /// The policies that limit it, keys of `[limits.policies]`; default none: counted, not limited.
     #[serde(default)]
     pub limits: Vec<PolicyName>,
+    /// What a request costs under those of them that have a fixed cost; default theirs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<NonZeroU32>,
     /// The queue in which its requests wait for the origin, a key of `[limits.queues]`; default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<PolicyName>,
@@ -183,6 +187,7 @@ impl RouteConfig {
             add_prefix: None,
             cache: None,
             limits: Vec::new(),
+            cost: None,
             assets: true,
             compress: true,
             queue: None,

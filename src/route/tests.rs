@@ -6,7 +6,8 @@ use proptest::sample::{Index, select};
 use super::*;
 use crate::head::{Fields, Method};
 
-fn route(name: &str, matches: serde_json::Value) -> Route {
+/// A route that says nothing but what it matches.
+pub(crate) fn route(name: &str, matches: serde_json::Value) -> Route {
     Route {
         name: name.into(),
         matches: serde_json::from_value(matches).unwrap(),

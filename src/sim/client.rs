@@ -21,6 +21,7 @@ pub struct Request<'w> {
 }
 
 impl<'w> Request<'w> {
+    /// A request of this method for this path, at the first isolate.
     pub fn new(world: &'w World, method: Method, path: &str) -> Self {
         let url = if path.starts_with('/') { format!("https://edge.example{path}") } else { path.to_owned() };
         let mut head = RequestHead::new(method, &url).unwrap();
@@ -37,6 +38,12 @@ impl<'w> Request<'w> {
     /// Gives it a body, and Content-Length.
     pub fn body(mut self, body: &str) -> Self {
         self.head.fields.append("content-length", &body.len().to_string());
+        self.body = Some(body.to_owned());
+        self
+    }
+
+    /// Gives it a body, and does not say how long it is.
+    pub fn streamed(mut self, body: &str) -> Self {
         self.body = Some(body.to_owned());
         self
     }

@@ -1,6 +1,6 @@
 //! What the platform takes for what a world did. CPU time is not in it: nothing here measures it.
 
-use super::world::Counts;
+use super::counts::Counts;
 
 /// Where the prices are from: the platform's price lists for a paid plan, beyond what it includes.
 pub const PRICES_FROM: &str = "developers.cloudflare.com, November 2026: /workers/platform/pricing, \
@@ -62,7 +62,7 @@ impl Bill {
             requests,
             worker: item("Worker requests", requests as f64, WORKER_REQUESTS),
             storage: vec![
-                item("KV reads", (counts.kv_reads + counts.key_reads) as f64, KV_READS),
+                item("KV reads", (counts.kv_reads + counts.key_reads + counts.fleet_reads) as f64, KV_READS),
                 item("KV writes", counts.kv_writes as f64, KV_WRITES),
                 item("Durable Object requests", calls, OBJECT_REQUESTS),
                 item("Durable Object rows written", rows as f64, OBJECT_ROWS),

@@ -17,6 +17,7 @@ use super::body::{self, Body, Bytes, Content, Pipe};
 use super::clock::Signal;
 use super::deliveries;
 use super::fault::Helper;
+use super::fleet;
 use super::origin::Asked;
 use super::queue;
 use super::stores::Kept;
@@ -47,6 +48,8 @@ impl Drop for UnderWay {
 
 /// How long what has no budget may hang: the platform ends deferred work after so long.
 pub const HANGS_FOR: Span = Span::from_secs(30);
+/// How many API keys are listed at once.
+const KEYS_PAGE: usize = 2;
 /// KV keeps nothing for less.
 const KV_KEEPS_MIN: Span = Span::from_secs(60);
 /// The stores count seconds in 31 bits.
@@ -84,7 +87,7 @@ impl Edge {
     }
 
     /// From when on each colo sees what is written here now.
-    fn visible(&self) -> Vec<Timestamp> {
+    pub(super) fn visible(&self) -> Vec<Timestamp> {
         let (now, mut rng) = (self.shared.clock.now(), self.shared.rng.borrow_mut());
         let lag = |_| now + Span::from_millis(rng.u64(..=KV_LAG_MAX.as_millis()));
         let mut visible: Vec<Timestamp> = (0..self.shared.colos_max).map(lag).collect();
@@ -359,6 +362,14 @@ impl Ports for Edge {
         self.ask(Helper::Limiter, budget, take).await
     }
 
+    async fn reset_limit(&self, object: &str, budget: Span) -> Result<(), PortError> {
+        let reset = || {
+            self.shared.limiters.borrow_mut().remove(object);
+            Ok(())
+        };
+        self.ask(Helper::Limiter, budget, reset).await
+    }
+
     async fn shield(
         &self,
         key: &StorageKey,
@@ -387,10 +398,55 @@ impl Ports for Edge {
         self.ask(Helper::Kv, budget, read).await
     }
 
+    fn secret(&self) -> String {
+        format!("{:043}", self.shared.rng.borrow_mut().u64(..))
+    }
+
+    /// As on the platform, two on a page.
+    async fn keys(&self, prefix: &str, cursor: &str, budget: Span) -> Result<String, PortError> {
+        let list = || {
+            let keys = self.shared.api_keys.borrow();
+            let mut ids: Vec<&String> = keys.keys().filter(|id| id.starts_with(prefix)).collect();
+            ids.sort();
+            ids.retain(|id| id.as_str() > cursor);
+            let next = if ids.len() > KEYS_PAGE { ids[KEYS_PAGE - 1].as_str() } else { "" };
+            let lines = ids.iter().take(KEYS_PAGE).map(|id| format!("{id} {}", keys[*id]));
+            Ok([next.to_owned()].into_iter().chain(lines).collect::<Vec<_>>().join("\n"))
+        };
+        self.ask(Helper::Kv, budget, list).await
+    }
+
+    async fn save_key(&self, hash: &str, record: Option<&str>) -> Result<(), PortError> {
+        let save = || {
+            let mut keys = self.shared.api_keys.borrow_mut();
+            match record {
+                Some(record) => keys.insert(hash.to_owned(), record.to_owned()),
+                None => keys.remove(hash),
+            };
+            Ok(())
+        };
+        self.ask(Helper::Kv, HANGS_FOR, save).await
+    }
+
     /// A signature holds where it says `good`.
     async fn verify(&self, _: &str, _: &str, _: &[u8], signature: &[u8]) -> Result<bool, PortError> {
         self.shared.clock.sleep(Span::ZERO).await;
         Ok(signature == b"good")
+    }
+
+    async fn fleet(&self, budget: Span) -> Result<Option<String>, PortError> {
+        self.shared.counts.borrow_mut().fleet_reads += 1;
+        let read = || Ok(self.shared.fleet.borrow().seen(self.colo, self.shared.clock.now()));
+        self.ask(Helper::Kv, budget, read).await
+    }
+
+    async fn command(&self, command: &str, budget: Span) -> Result<String, PortError> {
+        self.shared.counts.borrow_mut().fleet_commands += 1;
+        self.ask(Helper::Fleet, budget, || fleet::command(self, command)).await
+    }
+
+    async fn audit(&self, budget: Span) -> Result<String, PortError> {
+        self.ask(Helper::Fleet, budget, || Ok(self.shared.fleet.borrow().audit())).await
     }
 
     async fn health(&self, seen: &str, budget: Span) -> Result<String, PortError> {

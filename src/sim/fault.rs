@@ -21,6 +21,8 @@ pub enum Helper {
     Health,
     /// The object of a key with `collapse = "global"`.
     Shield,
+    /// The object of what the fleet shares.
+    Fleet,
 }
 
 /// How a helper behaves.

@@ -22,9 +22,11 @@ mod body;
 mod client;
 mod clock;
 pub mod cost;
+mod counts;
 mod deliveries;
 mod edge;
 mod fault;
+mod fleet;
 mod ledger;
 mod origin;
 mod probes;
@@ -34,10 +36,11 @@ mod stores;
 pub mod workload;
 mod world;
 
-pub use client::{Answer, Pending};
+pub use client::{Answer, Pending, Request};
+pub use counts::Counts;
 pub use fault::{Fault, Helper};
 pub use origin::{Asked, Reply};
-pub use world::{Counts, World};
+pub use world::World;
 
 use crate::time::Span;
 

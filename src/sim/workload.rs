@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 
 use super::client::{Answer, Pending};
 use super::cost::Bill;
+use super::counts::Counts;
 use super::fault::{Fault, Helper};
 use super::origin::{Asked, Reply};
-use super::world::{Counts, World};
+use super::world::World;
 use super::{ms, secs};
 use crate::config::Config;
 use crate::time::{Span, Timestamp};

@@ -15,9 +15,11 @@ use serde_json::Value;
 
 use super::client::{Answer, Pending, Request};
 use super::clock::{Clock, Signal, Tasks};
+use super::counts::Counts;
 use super::deliveries::Kept;
 use super::edge::Edge;
 use super::fault::{Fault, Helper};
+use super::fleet::Fleet;
 use super::ledger::Ledger;
 use super::origin::{Asked, Origin, Reply};
 use super::queue::QueueObject;
@@ -26,46 +28,6 @@ use super::stores::{Colos, Kv};
 
 /// When every world begins: 2026-09-10 00:26:40 GMT.
 pub const START: Timestamp = Timestamp::from_secs(1_789_000_000);
-
-/// How often something was called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
-    /// Origins.
-    pub origin: usize,
-    /// The Cache API.
-    pub colo_reads: usize,
-    /// Deletes too.
-    pub colo_writes: usize,
-    /// KV, for stored responses.
-    pub kv_reads: usize,
-    /// Deletes too: they cost the same.
-    pub kv_writes: usize,
-    /// Records of API keys that were read from KV.
-    pub key_reads: usize,
-    /// The objects that hold quotas.
-    pub limiter: usize,
-    /// The object that holds the counters.
-    pub metrics: usize,
-    /// The objects of keys with `collapse = "global"`.
-    pub shield: usize,
-}
-
-impl Counts {
-    /// Counts a read of colo or KV.
-    pub fn reads(&mut self, helper: Helper) {
-        *(if helper == Helper::Kv { &mut self.kv_reads } else { &mut self.colo_reads }) += 1;
-    }
-
-    /// Calls of Durable Objects.
-    pub fn object_requests(&self) -> usize {
-        self.limiter + self.metrics + self.shield
-    }
-
-    /// Counts a write.
-    pub fn writes(&mut self, helper: Helper) {
-        *(if helper == Helper::Kv { &mut self.kv_writes } else { &mut self.colo_writes }) += 1;
-    }
-}
 
 /// A deployment's config, compiled.
 struct Site {
@@ -93,6 +55,7 @@ pub struct Shared {
     pub shields: RefCell<HashMap<StorageKey, Shield>>,
     /// Changes that are delivered later, by pool.
     pub deliveries: RefCell<HashMap<String, Vec<Kept>>>,
+    pub fleet: RefCell<Fleet>,
     pub origin: RefCell<Origin>,
     pub asked: RefCell<Vec<Asked>>,
     pub counts: RefCell<Counts>,
@@ -126,6 +89,7 @@ impl Shared {
             Observed::Health => Health::of(&live, now).to_json(),
             Observed::Metrics => exposition::openmetrics(&live, now),
             Observed::MetricsJson => exposition::json(&live, now),
+            Observed::Limits => live.limits(),
         }
     }
 
@@ -188,6 +152,7 @@ impl World {
             alarm: RefCell::default(),
             shields: RefCell::default(),
             deliveries: RefCell::default(),
+            fleet: RefCell::default(),
             origin: RefCell::new(Box::new(|_| Reply::ok("hello"))),
             asked: RefCell::default(),
             counts: RefCell::default(),

@@ -404,6 +404,58 @@ fn a_bad_config_is_never_built() {
     assert!(!said.ok && !out.exists() && said.err.contains("unbuilt.toml:1: colour: is not a key here"));
 }
 
+/// What `keys` prints, with this config.
+fn keys(args: &[&str]) -> Said {
+    let config = file("keys", GOOD);
+    let mut all = vec!["keys", "--config", config.to_str().unwrap()];
+    all.extend(args);
+    tidegate(&all)
+}
+
+#[test]
+fn a_key_is_made_here_and_what_puts_it_in_place_is_printed() {
+    use tidegate::identity::{IdentityConfig, api_key, hex};
+    use tidegate::time::Timestamp;
+
+    let said = keys(&["create", "--tier", "pro", "--subject", "o'hara", "--not-after", "4000000000"]);
+    assert!(said.ok, "{}", said.err);
+    let word =
+        |name: &str| said.out.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
+    let (key, id) = (word("key "), word("id "));
+    assert_eq!(id, hex(&<sha2::Sha256 as sha2::Digest>::digest(&key)));
+    assert!(key.starts_with("tg_") && key.len() == 46, "{key}");
+    let put = said.out.lines().find(|line| line.contains("kv key put")).unwrap();
+    assert_eq!(said.out.matches(&key).count(), 1, "the key itself stands nowhere else");
+    assert!(put.contains(&format!("npx wrangler kv key put --remote --binding KV key:{id} '{{")), "{put}");
+    let record = put.split_once(" '").unwrap().1.trim_end_matches('\'').replace("'\\''", "'");
+    let identity =
+        api_key::check(Some(&record), &id, &IdentityConfig::default(), Timestamp::default()).unwrap();
+    assert_eq!((&*identity.tier, identity.subject.as_deref()), ("pro", Some("o'hara")));
+    assert_ne!(keys(&["create"]).out, keys(&["create"]).out);
+
+    for (args, expected) in [
+        (vec!["list"], "curl -H \"Authorization: Bearer $TIDEGATE_ADMIN_TOKEN\" https://api.example.com/_tidegate/admin/keys\n".to_owned()),
+        (vec!["list", "--local", ".state"], "npx wrangler kv key list --local --persist-to '.state' --binding KV --prefix key:\n".to_owned()),
+        (vec!["revoke", &key], format!("/admin/keys/{id}/revoke\n")),
+        (vec!["revoke", &id], format!("/admin/keys/{id}/revoke\n")),
+        (vec!["rotate", &id, "--grace", "1d", "--url", "http://a/"], format!("-d '{{\"grace\":\"1d\"}}' http://a/_tidegate/admin/keys/{id}/rotate\n")),
+    ] {
+        let said = keys(&args);
+        assert!(said.ok && said.out.contains(&expected), "{args:?}: {}{}", said.out, said.err);
+    }
+    for (args, expected) in [
+        (
+            vec!["create", "--tier", "gold"],
+            "`tier` is not a tier; allowed: anonymous, free, pro, enterprise\n",
+        ),
+        (vec!["create", "--until", "soon"], "`until` is no moment; allowed: "),
+        (vec!["rotate", "x", "--grace", "soon"], "the content is no grace; allowed: "),
+    ] {
+        let said = keys(&args);
+        assert!(!said.ok && said.err.contains(expected), "{args:?}: {}", said.err);
+    }
+}
+
 #[test]
 fn a_split_pool_is_explained_and_without_the_wasm_its_primary_answers() {
     let split =

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 8] = [
     &["platform", "sim"],
     &["flow"],
-    &["ports", "respond", "record", "admin", "config"],
+    &["ports", "respond", "record", "admin", "config", "fleet"],
     &["route"],
     &["limit", "cache", "origin"],
     &["identity"],
@@ -20,9 +20,9 @@ const NEIGHBOURS: [(&str, &str); 1] = [("admin", "ports")];
 
 const LINES_MAX: usize = 400;
 
-/// What may be longer: the plain types of a message, which are read together; the platform's side of every port.
+/// What may be longer: the plain types of a message, which are read together; both sides of every port.
 const LONGER: [(&str, usize); 3] =
-    [("src/head.rs", 500), ("src/platform/edge.rs", 550), ("src/sim/edge.rs", 550)];
+    [("src/head.rs", 500), ("src/platform/edge.rs", 600), ("src/sim/edge.rs", 600)];
 
 fn sources() -> Vec<(String, PathBuf)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

@@ -11,6 +11,7 @@ use super::problem::{KeyPath, Problem};
 use crate::cache::slice::{SLICE_BYTES_MAX, SLICE_BYTES_MIN};
 use crate::cache::{self, Classes};
 use crate::config::sections::Config;
+use crate::head::Method;
 use crate::limit::builtin;
 use crate::route::asset::CLASSES;
 use crate::route::{CacheSetting, FALLBACK_BYTES_MAX, RouteConfig, StaticFallback, WriteBehind};
@@ -34,6 +35,8 @@ const SUBREQUESTS_MAX: std::ops::RangeInclusive<u32> = 20..=10_000;
 const MEMORY_BYTES_MIN: Size = Size::from_mib(1);
 /// The most memory for stored responses, of the 128 MB that an isolate has.
 const MEMORY_BYTES_MAX: Size = Size::from_mib(96);
+/// How often the fleet's document may be read: more often costs more than it tells, and seldom leaves purges unheard.
+const REFRESH: std::ops::RangeInclusive<Span> = Span::from_secs(1)..=Span::from_secs(3600);
 /// The longest wait for KV.
 const KV_BUDGET_MAX: Span = Span::from_secs(10);
 
@@ -143,6 +146,13 @@ impl<'c> Check<'c> {
                     self.add(path, format!("`{name}` is there twice; allowed: each policy once"));
                 }
             }
+            for (_, policy) in
+                self.config.limits.policies.iter().filter(|(name, _)| route.limits.contains(name))
+            {
+                let wrong = policy.on_route(route.cost).problems(&self.config.identity.tiers);
+                let wrong = wrong.into_iter().find(|(key, _)| *key == "cost" && route.cost.is_some());
+                wrong.into_iter().for_each(|(key, message)| self.add(path.key(key), message));
+            }
             if let Some(name) = route.queue.as_ref().filter(|name| !queues.contains(&name.as_str())) {
                 self.add(path.key("queue"), unknown(name.as_str(), "not a queue", &queues));
             }
@@ -238,6 +248,11 @@ impl<'c> Check<'c> {
         for (path, message) in self.policy(&path.key("default"), &cache.default) {
             self.add(path, message);
         }
+        if !REFRESH.contains(&config.fleet.refresh) {
+            let (min, max) = (REFRESH.start(), REFRESH.end());
+            let message = format!("{} does not fit; allowed: \"{min}\" to \"{max}\"", config.fleet.refresh);
+            self.add(KeyPath::of("fleet").key("refresh"), message);
+        }
     }
 
     fn policy(&self, path: &KeyPath, policy: &cache::Policy) -> Vec<(KeyPath, String)> {
@@ -251,6 +266,10 @@ impl<'c> Check<'c> {
         {
             let form = format!("\"{SLICE_BYTES_MIN}\" to \"{SLICE_BYTES_MAX}\"");
             found.push((path.key("slice"), format!("{slice} is no size of a slice; allowed: {form}")));
+        }
+        if policy.similar.is_some() && !policy.key.has_body(&Method::Post) {
+            let message = "it needs responses to POST; allowed: with key.body = [\"POST\"]";
+            found.push((path.key("similar"), message.into()));
         }
         found
     }

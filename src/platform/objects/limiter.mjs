@@ -17,6 +17,14 @@ export class Limiter extends Stateful {
     return verdicts;
   }
 
+  /** Forgets what was counted. */
+  async reset() {
+    await this.load();
+    this.state = Limiter.EMPTY;
+    this.ctx.storage.deleteAlarm();
+    await this.ctx.storage.deleteAll();
+  }
+
   /** Nothing lives on after its windows. */
   async alarm() {
     await this.load();

@@ -1,0 +1,149 @@
+//! What this isolate knows of what the whole fleet shares, and how it keeps up.
+//!
+//! Under load the document is read in the background before it gets too old. On an isolate that was idle it is too old
+//! when a request comes: the read begins with the request, and what has to know the document waits for it
+//! ([`Visit::caught_up`]), which is nobody whose answer does not depend on it. Who waited too long goes on with the old one.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use crate::fleet::Document;
+use crate::fleet::object::{Outcome, Purge};
+use crate::ports::{PortError, Ports};
+use crate::record::Incident;
+use crate::time::{Span, Timestamp};
+
+use super::gate::Gate;
+use super::visit::Visit;
+
+/// How long a read may take that nobody waits for.
+const READ_BUDGET: Span = Span::from_secs(5);
+/// How long a command to the object may take.
+const COMMAND_BUDGET: Span = Span::from_secs(10);
+
+/// What an isolate knows of the fleet.
+pub struct Fleet<S> {
+    document: RefCell<Rc<Document>>,
+    /// Of the document.
+    version: Cell<u64>,
+    /// Of the latest purge in it.
+    newest: Cell<u64>,
+    /// When it was asked for that was read last.
+    read: Cell<Option<Timestamp>>,
+    /// When it was asked for last, read or not.
+    asked: Cell<Option<Timestamp>>,
+    /// Raised when the read is over that is under way.
+    reading: RefCell<Option<S>>,
+}
+
+impl<S> Default for Fleet<S> {
+    fn default() -> Self {
+        let (read, asked) = (Cell::new(None), Cell::new(None));
+        let (version, newest) = (Cell::new(0), Cell::new(0));
+        Self { document: RefCell::default(), version, newest, read, asked, reading: RefCell::default() }
+    }
+}
+
+/// A read that is under way, and until when it is waited for.
+pub struct Wait<S> {
+    signal: S,
+    until: Timestamp,
+}
+
+impl<S: Clone> Fleet<S> {
+    /// The document.
+    pub fn document(&self) -> Rc<Document> {
+        self.document.borrow().clone()
+    }
+
+    /// How far purges are known: what is stored bears it.
+    pub fn generation(&self) -> u64 {
+        self.version.get()
+    }
+
+    /// The number of the latest purge.
+    pub fn newest(&self) -> u64 {
+        self.newest.get()
+    }
+
+    /// Takes a document for its own that was asked for at that moment, unless it knows a later one.
+    fn adopt(&self, text: &str, asked: Timestamp) -> Result<(), PortError> {
+        let unreadable = || PortError::Failed("the fleet's document can't be read".into());
+        let version = if text.is_empty() { 0 } else { Document::version_of(text).ok_or_else(unreadable)? };
+        if version > self.version.get() {
+            let document = Document::decode(text).ok_or_else(unreadable)?;
+            self.newest.set(document.purges.newest());
+            self.version.set(version);
+            *self.document.borrow_mut() = Rc::new(document);
+        }
+        self.read.set(self.read.get().max(Some(asked)));
+        Ok(())
+    }
+}
+
+/// Sees to it that the document does not get too old. `Some` where it is, and is being read.
+pub fn keep_up<P: Ports>(gate: &Rc<Gate<P>>, ports: &P, now: Timestamp) -> Option<Wait<P::Signal>> {
+    let fleet = &gate.fleet;
+    let refresh = gate.site.fleet.refresh;
+    let soon = Span::from_millis(refresh.as_millis() / 2);
+    let young = |moment: &Cell<Option<Timestamp>>, span| moment.get().is_some_and(|at| now.since(at) < span);
+    if young(&fleet.read, soon) {
+        return None;
+    }
+    if !young(&fleet.asked, soon) {
+        read(gate, ports, now);
+    }
+    let signal = fleet.reading.borrow().clone()?;
+    (!young(&fleet.read, refresh)).then(|| Wait { signal, until: now + gate.site.kv_budget })
+}
+
+/// Reads the document, after the answer if need be.
+fn read<P: Ports>(gate: &Rc<Gate<P>>, ports: &P, now: Timestamp) {
+    gate.fleet.asked.set(Some(now));
+    let signal = ports.signal();
+    gate.fleet.reading.replace(Some(signal.clone()));
+    let (gate, later) = (gate.clone(), ports.clone());
+    ports.defer(async move {
+        let read = later.fleet(READ_BUDGET).await;
+        let adopted = read.and_then(|text| gate.fleet.adopt(&text.unwrap_or_default(), now));
+        if let Err(error) = adopted {
+            gate.outbox.borrow_mut().add_incident(Incident::FleetUnreachable);
+            later.log(
+                &[
+                    "{\"level\":\"warn\",\"incident\":\"fleet-unreachable\",\"detail\":",
+                    &crate::fleet::request::quoted(&error.to_string()),
+                    "}",
+                ]
+                .concat(),
+            );
+        }
+        gate.fleet.reading.replace(None);
+        later.raise(&signal);
+    });
+}
+
+impl<P: Ports> Visit<P> {
+    /// Whether [`Self::caught_up`] would wait.
+    pub fn is_behind(&self) -> bool {
+        self.unread.borrow().is_some()
+    }
+
+    /// Waits until this isolate knows what the fleet shares, where it has to and not longer than for a look-up in KV.
+    pub async fn caught_up(&self) {
+        let Some(Wait { signal, until }) = self.unread.take() else { return };
+        let left = until.since(self.ports.now());
+        if left == Span::ZERO || !self.ports.raised(&signal, left).await {
+            self.incident(Incident::KvSlow, "the fleet's document");
+        }
+    }
+}
+
+/// Has the object purge something. This isolate knows of it when this returns.
+pub async fn purge<P: Ports>(gate: &Gate<P>, ports: &P, purge: &Purge) -> Result<Outcome, PortError> {
+    let asked = ports.now();
+    let answer = ports.command(&purge.command(), COMMAND_BUDGET).await?;
+    let (outcome, document) =
+        Outcome::read(&answer).ok_or_else(|| PortError::Failed("the fleet's answer can't be read".into()))?;
+    gate.fleet.adopt(document, asked)?;
+    Ok(outcome)
+}

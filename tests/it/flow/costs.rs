@@ -1,0 +1,134 @@
+//! What a request costs, and what does not count.
+
+use crate::sim::{Answer, Asked, Fault, Helper, Reply, World, ms, secs};
+
+fn site(policy: &str, route: &str) -> World {
+    World::new(1).config(&format!(
+        "[origins.default]\nurl = \"http://origin.example\"\n[limits.policies.units]\n{policy}\n\
+         [[routes]]\nname = \"all\"\nlimits = [\"units\"]\n{route}\n"
+    ))
+}
+
+fn left(answer: &Answer) -> u64 {
+    answer.field("x-ratelimit-remaining").unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_route_may_have_a_cost_of_its_own() {
+    let world = site(
+        "quota = \"20/1m\"\ncost = 2",
+        "cost = 6\n[[routes]]\nname = \"cheap\"\nmatch = { path = \"/cheap\" }\nlimits = [\"units\"]",
+    );
+    for (path, remaining) in [("/x", 14), ("/cheap", 12), ("/x", 6), ("/x", 0)] {
+        assert_eq!(left(&world.get(path).run()), remaining, "{path}");
+    }
+    assert_eq!(world.get("/cheap").run().status, 429);
+}
+
+#[test]
+fn bytes_of_content_are_counted_and_named() {
+    let world = site("quota = \"1kB/1m\"\ncost = \"request-bytes\"", "");
+    let sent = |bytes: usize| world.request("POST", "/x").body(&"x".repeat(bytes)).run();
+    let answer = sent(600);
+    assert_eq!((answer.status, left(&answer)), (200, 400));
+    assert_eq!(
+        answer.field("ratelimit-policy").as_deref(),
+        Some("\"units\";q=1000;w=60;qu=\"content-bytes\"")
+    );
+    assert_eq!(left(&world.get("/x").run()), 399, "no content counts as one");
+    let refused = sent(600);
+    assert_eq!(refused.status, 429);
+    assert!(refused.text().contains("1000 content bytes per 60 s"), "{refused:#?}");
+    let wait: u64 = refused.field("retry-after").unwrap().parse().unwrap();
+    world.pass(secs(wait));
+    assert_eq!(sent(600).status, 200, "Retry-After is enough for so many bytes");
+    assert_eq!(sent(2000).status, 429, "more than is ever let through");
+}
+
+#[test]
+fn a_length_that_is_not_told_is_asked_for() {
+    let world = site("quota = \"1kB/1m\"\ncost = \"request-bytes\"", "");
+    let answer = world.request("POST", "/x").streamed("hello").run();
+    assert_eq!((answer.status, world.counts().origin), (411, 0));
+    let other = site("quota = \"9/1m\"", "");
+    assert_eq!(other.request("POST", "/x").streamed("hello").run().status, 200);
+}
+
+#[test]
+fn what_the_origin_says_a_request_cost_is_settled_afterwards() {
+    let world = site("quota = \"100/1m\"\ncost = \"header:X-Cost:5\"", "");
+    world.origin(|asked| match asked.path() {
+        "/dear" => Reply::ok("much").field("x-cost", "60"),
+        "/free" => Reply::ok("nothing").field("x-cost", "0"),
+        _ => Reply::ok("says nothing"),
+    });
+    for (path, remaining) in [("/free", 100), ("/dear", 40), ("/x", 35), ("/free", 35)] {
+        let answer = world.get(path).run();
+        assert_eq!((answer.status, left(&answer)), (200, remaining), "{path}");
+        world.pass(secs(1));
+    }
+    assert_eq!(left(&world.get("/dear").run()), 0, "more than was left is taken all the same");
+    world.pass(secs(1));
+    assert_eq!(world.get("/free").run().status, 429);
+    world.pass(secs(60));
+    assert_eq!(left(&world.get("/free").run()), 100);
+}
+
+#[test]
+fn what_a_policy_says_does_not_count_does_not() {
+    let reply = |status| move |_: &Asked| Reply::new(status, "x");
+    for (refund, status, counts) in [
+        ("[\"5xx\"]", 500, false),
+        ("[\"5xx\"]", 404, true),
+        ("[\"404\", \"401\"]", 404, false),
+        ("[\"404\", \"401\"]", 403, true),
+        ("[]", 500, true),
+    ] {
+        let world = site(&format!("quota = \"3/1m\"\nrefund = {refund}"), "");
+        world.origin(reply(status));
+        let statuses: Vec<u16> = (0..6)
+            .map(|_| {
+                let answer = world.request("POST", "/x").run();
+                world.pass(secs(1));
+                answer.status
+            })
+            .collect();
+        let admitted = statuses.iter().filter(|one| **one == status).count();
+        assert_eq!(admitted, if counts { 3 } else { 6 }, "{refund} {status}: {statuses:?}");
+    }
+}
+
+#[test]
+fn stored_responses_and_304s_need_not_count() {
+    let cached = |refund: &str| {
+        let world = site(&format!("quota = \"3/1m\"\nrefund = {refund}"), "cache = { ttl = \"1h\" }");
+        world.origin(|_| Reply::cached("hello", "max-age=3600").field("etag", "\"a\""));
+        world
+    };
+    let world = cached("[\"hit\"]");
+    for _ in 0..9 {
+        let answer = world.get("/x").run();
+        world.pass(secs(1));
+        assert_eq!((answer.status, left(&answer)), (200, 2), "{answer:#?}");
+    }
+    let world = cached("[\"304\"]");
+    world.get("/x").run();
+    for _ in 0..9 {
+        let answer = world.get("/x").field("if-none-match", "\"a\"").run();
+        world.pass(secs(1));
+        assert_eq!((answer.status, left(&answer)), (304, 2));
+    }
+    assert_eq!(left(&world.get("/x").run()), 1);
+}
+
+#[test]
+fn a_refund_that_gets_lost_is_counted_as_an_incident_and_refuses_early_at_most() {
+    let world = site("quota = \"3/1m\"\nrefund = [\"5xx\"]", "");
+    world.origin(|_| Reply::new(500, "x").after(secs(1)));
+    let pending = world.request("POST", "/x").start();
+    world.pass(ms(500));
+    world.fault(Helper::Limiter, Fault::Fails);
+    assert_eq!(world.finish(&pending).status, 500);
+    world.tick(0, 0);
+    assert_eq!(world.metric("tidegate_incidents_total", &[("incident", "limiter-unreachable")]), 1);
+}
