@@ -9,6 +9,7 @@ mod costs;
 mod guarding;
 mod health;
 mod identity;
+mod invalidation;
 mod keys;
 mod large;
 mod layers;
