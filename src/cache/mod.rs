@@ -45,7 +45,7 @@ pub use groups::Groups;
 pub use invalidate::invalidates;
 pub use key::{PrimaryKey, StorageKey};
 pub use memory::Memory;
-pub use policy::{Classes, Collapse, Layer, Policy};
+pub use policy::{Classes, Layer, Policy, Reach};
 pub use purge::{Fate, Stamps};
 pub use range::How;
 pub use record::Record;

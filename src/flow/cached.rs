@@ -4,9 +4,7 @@ use std::rc::Rc;
 
 use crate::cache::reuse::{Forward, Revalidate, Serve};
 use crate::cache::validator::{self, remove_conditions};
-use crate::cache::{
-    CacheStatus, Collapse, Detail, Fwd, Layer, PrimaryKey, Reuse, StoredHead, content, reuse,
-};
+use crate::cache::{CacheStatus, Detail, Fwd, Layer, PrimaryKey, Reach, Reuse, StoredHead, content, reuse};
 use crate::head::Method;
 use crate::ports::Ports;
 use crate::record::{AnsweredBy, Staleness};
@@ -182,7 +180,7 @@ async fn from_elsewhere<P: Ports>(
     {
         return reply;
     }
-    if policy.collapse == Collapse::Global
+    if policy.collapse == Reach::Global
         && !matches!(decide(visit, &found), Reuse::OnlyIfCachedMiss)
         && let Some(own) = lead.take()
     {
@@ -279,7 +277,7 @@ fn serve_stored<P: Ports>(
         Layer::Colo => AnsweredBy::Colo,
         Layer::Kv => AnsweredBy::Kv,
     };
-    if serve.refresh {
+    if serve.refresh && !visit.is_sparing() {
         refresh(visit, key, candidate);
     }
     let message = candidate.answer_with(visit, key, &serve.how);

@@ -30,6 +30,7 @@ mod own;
 mod precondition;
 mod purged;
 mod queue;
+mod quota;
 mod report;
 mod settle;
 mod shield;
@@ -178,7 +179,7 @@ fn finish<P: Ports>(
             Compression::Leave(_) => {}
         }
     }
-    visit.route.cache.consume_targets(&mut head.fields);
+    visit.route.cache.consume(&mut head.fields);
     if let Some(cache) = cache {
         let mut text = head.fields.combined("cache-status").unwrap_or_default();
         if !text.is_empty() {

@@ -9,6 +9,7 @@ mod costs;
 mod guarding;
 mod health;
 mod identity;
+mod invalidation;
 mod keys;
 mod large;
 mod layers;
@@ -28,6 +29,7 @@ mod shield;
 mod similar;
 mod slices;
 mod stale;
+mod upstream;
 
 use crate::sim::{Reply, World};
 
