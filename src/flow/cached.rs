@@ -277,7 +277,7 @@ fn serve_stored<P: Ports>(
         Layer::Colo => AnsweredBy::Colo,
         Layer::Kv => AnsweredBy::Kv,
     };
-    if serve.refresh {
+    if serve.refresh && !visit.is_sparing() {
         refresh(visit, key, candidate);
     }
     let message = candidate.answer_with(visit, key, &serve.how);

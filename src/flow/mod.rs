@@ -30,6 +30,7 @@ mod own;
 mod precondition;
 mod purged;
 mod queue;
+mod quota;
 mod report;
 mod settle;
 mod shield;

@@ -113,13 +113,18 @@ impl<P: Ports> Visit<P> {
         Wish { affinity, near: pool.near(self.request.client()), barred: barred.unwrap_or_default() }
     }
 
-    fn affinity(&self, pool: &Pool) -> u64 {
-        let client = || match (&self.identity.subject, self.request.client().address) {
+    /// The verified subject, else the address.
+    pub fn client_hash(&self) -> u64 {
+        match (&self.identity.subject, self.request.client().address) {
             (Some(subject), _) => hash(subject.as_bytes()),
             (None, Some(std::net::IpAddr::V4(address))) => hash(&address.octets()),
             (None, Some(std::net::IpAddr::V6(address))) => hash(&address.octets()),
             (None, None) => 0,
-        };
+        }
+    }
+
+    fn affinity(&self, pool: &Pool) -> u64 {
+        let client = || self.client_hash();
         match &pool.config.affinity {
             Affinity::Client => client(),
             Affinity::User => hash(self.identity.subject.as_deref().unwrap_or(&self.id).as_bytes()),

@@ -29,6 +29,7 @@ mod shield;
 mod similar;
 mod slices;
 mod stale;
+mod upstream;
 
 use crate::sim::{Reply, World};
 
