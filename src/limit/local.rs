@@ -20,6 +20,8 @@ use crate::time::{Span, Timestamp};
 pub const MAX_PARTITIONS: usize = 4096;
 /// How long a refusal is remembered at most, so that a partition that a person resets is soon free everywhere.
 pub const REMEMBERED_AT_MOST: Span = Span::from_secs(60);
+/// How long a client is taken to have no penalty, if no strike is added here.
+const CLEAR_FOR: Span = Span::from_secs(5);
 /// How long one that is due to leases is remembered: what is left of them comes back.
 const EARLY_REMEMBERED: Span = Span::from_secs(2);
 
@@ -32,6 +34,8 @@ pub struct Local(HashMap<Box<str>, Vec<Known>>);
 struct Known {
     policy: QuotaPolicy,
     refused: Option<Refused>,
+    /// How strikes stood, and until when that is taken to be so.
+    clear: Option<(Verdict, Timestamp)>,
     holding: Holding,
 }
 
@@ -53,7 +57,7 @@ struct Refusal {
 
 impl Known {
     fn new(policy: &QuotaPolicy) -> Self {
-        Self { policy: policy.clone(), refused: None, holding: Holding::default() }
+        Self { policy: policy.clone(), refused: None, clear: None, holding: Holding::default() }
     }
 
     fn refusal(&self, cost: u32, now: Timestamp) -> Option<Refusal> {
@@ -76,8 +80,14 @@ impl Known {
         order.want = self.holding.want(cost, now);
     }
 
+    fn clear(&self, now: Timestamp) -> Option<Verdict> {
+        self.clear.filter(|(_, until)| *until > now).map(|(verdict, _)| verdict)
+    }
+
     fn is_of_use(&self, now: Timestamp) -> bool {
-        self.refused.as_ref().is_some_and(|refused| refused.until > now) || self.holding.is_of_use(now)
+        self.refused.as_ref().is_some_and(|refused| refused.until > now)
+            || self.clear(now).is_some()
+            || self.holding.is_of_use(now)
     }
 }
 
@@ -132,10 +142,12 @@ impl Local {
         Some((Decision { tier: tier.clone(), checked: checked.collect() }, first.early))
     }
 
-    /// Spends what the asks of one object cost from leases: all of it, or nothing.
+    /// Spends what the asks of one object cost from leases: all of it, or nothing. Strikes cost nothing.
     pub fn spend(&mut self, asks: &[Ask], now: Timestamp) -> Option<Vec<Checked>> {
-        let fits = |ask: &Ask| {
-            ask.leases && self.get(ask).is_some_and(|known| known.holding.has(ask.take.cost.get(), now))
+        let fits = |ask: &Ask| match self.get(ask) {
+            None => false,
+            Some(known) if ask.take.policy.algorithm.is_strikes() => known.clear(now).is_some(),
+            Some(known) => ask.leases && known.holding.has(ask.take.cost.get(), now),
         };
         if !asks.iter().all(fits) {
             return None;
@@ -143,7 +155,10 @@ impl Local {
         let mut checked = Vec::with_capacity(asks.len());
         for ask in asks {
             let known = self.get_mut(&ask.object, &ask.take.policy)?;
-            let verdict = known.holding.spend(&ask.take.policy, ask.take.cost.get(), now);
+            let verdict = match known.clear(now) {
+                Some(clear) => clear,
+                None => known.holding.spend(&ask.take.policy, ask.take.cost.get(), now),
+            };
             checked.push(Checked { ask: ask.clone(), answer: Answer::Counted(verdict) });
         }
         Some(checked)
@@ -160,10 +175,13 @@ impl Local {
     /// may be leased and the client is busy here, a lease.
     pub fn orders(&mut self, asks: &[Ask], now: Timestamp) -> Vec<Order> {
         // Where one is not, each request asks the object anyway.
-        let all_lease = asks.iter().all(|ask| ask.leases);
+        let all_lease = asks.iter().all(|ask| ask.leases || ask.take.policy.algorithm.is_strikes());
         let order = |ask: &Ask| {
-            let mut order = Order::take(ask.take.policy.clone(), ask.take.cost);
-            if all_lease && let Some(known) = self.entry(&ask.object, &ask.take.policy, now) {
+            let mut order = Order::of(ask);
+            if all_lease
+                && ask.leases
+                && let Some(known) = self.entry(&ask.object, &ask.take.policy, now)
+            {
                 known.holding.seen(now);
                 known.prepare(&mut order, ask.take.cost.get(), now);
             }
@@ -199,6 +217,11 @@ impl Local {
     ) -> Verdict {
         let Reply { mut verdict, grant, early } = reply;
         let policy = &ask.take.policy;
+        if policy.algorithm.is_strikes()
+            && let Some(known) = self.entry(&ask.object, policy, now)
+        {
+            known.clear = verdict.admitted.then_some((verdict, now + CLEAR_FOR));
+        }
         if let Some(known) = self.get_mut(&ask.object, policy).filter(|_| ask.leases) {
             verdict = known.holding.learn(verdict, grant, order.want > 0, sent, now);
         }
@@ -211,6 +234,13 @@ impl Local {
             known.refused = Some(Refused { cost, verdict, early, at: now, until });
         }
         verdict
+    }
+
+    /// A strike is added to what an object knows: it has to be asked again.
+    pub fn struck(&mut self, ask: &Ask) {
+        if let Some(known) = self.get_mut(&ask.object, &ask.take.policy) {
+            known.clear = None;
+        }
     }
 
     /// A call came to nothing, or its answer to nobody.
