@@ -31,6 +31,66 @@ fn is_json(request: &RequestHead) -> bool {
     media == "application/json" || media.ends_with("+json")
 }
 
+/// The content with its text taken out, and the text: of JSON what these members hold, of what is nested in objects there
+/// their members `content` and `text`; of any other text all. `None` where it is neither.
+pub(super) fn split(request: &RequestHead, content: &str, members: &[Box<str>]) -> Option<(String, String)> {
+    if is_json(request) {
+        return Some(take_out(&canonical(content)?, members));
+    }
+    let media = request.fields.get("content-type").unwrap_or_default();
+    let is_text = media.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("text/"));
+    is_text.then(|| (String::new(), content.to_owned()))
+}
+
+/// An array or object that is open, and the name of its member that is being read; that of an array is the one it has.
+struct Open<'a> {
+    object: bool,
+    name: &'a str,
+}
+
+fn take_out(canonical: &str, members: &[Box<str>]) -> (String, String) {
+    let (mut rest, mut text) = (String::with_capacity(canonical.len()), String::new());
+    let mut open: Vec<Open<'_>> = Vec::new();
+    let mut reader = Reader { text: canonical };
+    while let Some(c) = reader.text.chars().next() {
+        if c == '"' {
+            let Some(string) = reader.string() else { break };
+            let inner = string.get(1..string.len() - 1).unwrap_or_default();
+            let is_name = reader.text.starts_with(':');
+            if is_name && let Some(innermost) = open.last_mut() {
+                innermost.name = inner;
+            }
+            if is_name || !is_text(&open, members) {
+                rest.push_str(string);
+            } else {
+                rest.push_str("\"\"");
+                text.push_str(&inner.replace("\\n", " ").replace("\\t", " ").replace("\\r", " "));
+                text.push('\n');
+            }
+            continue;
+        }
+        match c {
+            '{' => open.push(Open { object: true, name: "" }),
+            '[' => {
+                open.push(Open { object: false, name: open.last().map_or("", |innermost| innermost.name) })
+            }
+            '}' | ']' => drop(open.pop()),
+            _ => {}
+        }
+        rest.push(c);
+        reader.text = reader.text.get(c.len_utf8()..).unwrap_or_default();
+    }
+    (rest, text)
+}
+
+fn is_text(open: &[Open<'_>], members: &[Box<str>]) -> bool {
+    let [outermost, nested @ ..] = open else { return false };
+    let name = open.last().map_or("", |innermost| innermost.name);
+    outermost.object
+        && members.iter().any(|member| **member == *outermost.name)
+        && (!nested.iter().any(|one| one.object) || matches!(name, "content" | "text"))
+}
+
 /// JSON (RFC 8259) without white space, the members of objects sorted, numbers and texts as they were written: two ways
 /// to write one number may mean two things to an origin. `None` where it is not JSON, or where the order of members
 /// could mean something.

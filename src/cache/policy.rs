@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::purge::TAG_FIELDS;
 use super::rules::{FieldName, KeyRules, VaryRules};
+use super::similar::Similar;
 use crate::head::Fields;
 use crate::identity::Identity;
 use crate::list::Dict;
@@ -155,14 +157,14 @@ pub enum SetCookie {
     Store,
 }
 
-/// Among whom one request to the origin answers all that ask for the same at once.
+/// How far something reaches that one isolate knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Collapse {
-    /// Those of one isolate.
+pub enum Reach {
+    /// One isolate.
     #[default]
     Isolate,
-    /// All of them, by an object for each key.
+    /// All of them, by a Durable Object.
     Global,
 }
 
@@ -261,14 +263,21 @@ pub struct Policy {
     pub targets: Vec<FieldName>,
     /// Whether the targeted fields are handed on to the client; default true.
     pub targets_passed_on: bool,
+    /// Whether the fields that bear tags are handed on to the client; default true.
+    pub tags_passed_on: bool,
     /// The largest body kept in the isolate's memory; default 256KiB.
     pub memory_object_bytes_max: Size,
     /// The largest body kept in colo and KV; default 20MiB.
     pub object_bytes_max: Size,
     /// When a KV write pays; default `"second_request"`.
     pub kv_admission: KvAdmission,
+    /// Whether a POST whose text is similar to one already answered gets that answer; default absent: it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub similar: Option<Similar>,
     /// Among whom one request to the origin answers all; default `"isolate"`.
-    pub collapse: Collapse,
+    pub collapse: Reach,
+    /// Who hears of what a write makes invalid; default `"isolate"`.
+    pub invalidation: Reach,
     /// How long a request waits for another one's answer before it asks the origin itself; default 5s.
     pub collapse_wait: Span,
     /// Whether a part of a response (206) may be stored, for requests of what lies in it; default false.
@@ -301,10 +310,13 @@ impl Default for Policy {
             vary: VaryRules::default(),
             targets: vec![FieldName::cdn_cache_control()],
             targets_passed_on: true,
+            tags_passed_on: true,
             memory_object_bytes_max: Size::from_kib(256),
             object_bytes_max: Size::from_mib(20),
             kv_admission: KvAdmission::SecondRequest,
-            collapse: Collapse::Isolate,
+            similar: None,
+            collapse: Reach::Isolate,
+            invalidation: Reach::Isolate,
             collapse_wait: Span::from_secs(5),
             partial: false,
             slice: None,
@@ -334,11 +346,17 @@ impl Policy {
         self.enabled && self.layers.contains(&layer) && fits
     }
 
-    /// Takes the targeted fields out of what a client gets, where the route consumes them (RFC 9213, section 2.2).
-    pub fn consume_targets(&self, fields: &mut Fields) {
-        if !self.targets_passed_on {
-            fields.retain(|name, _| !self.targets.iter().any(|target| target.as_str() == name));
+    /// Takes out of what a client gets what is for this cache alone, where the route consumes it: the targeted fields
+    /// (RFC 9213, section 2.2) and those that bear tags.
+    pub fn consume(&self, fields: &mut Fields) {
+        if self.targets_passed_on && self.tags_passed_on {
+            return;
         }
+        let is_target = |name: &str| self.targets.iter().any(|target| target.as_str() == name);
+        fields.retain(|name, _| {
+            (self.targets_passed_on || !is_target(name))
+                && (self.tags_passed_on || !TAG_FIELDS.contains(&name))
+        });
     }
 
     /// Whether a response with this lifetime and a body of so many bytes, asked for so many times in its window, is worth
@@ -359,33 +377,6 @@ impl Policy {
     }
 }
 
-/// A policy with what only the compiled config says of it, which no file may.
-pub mod whole {
-    use std::rc::Rc;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    use super::{Classes, Policy};
-
-    /// Writes it.
-    ///
-    /// # Errors
-    /// Those of the serializer.
-    pub fn serialize<S: Serializer>(policy: &Rc<Policy>, serializer: S) -> Result<S::Ok, S::Error> {
-        (&**policy, &policy.classes, &policy.key.scope).serialize(serializer)
-    }
-
-    /// Reads it.
-    ///
-    /// # Errors
-    /// Those of the deserializer.
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Rc<Policy>, D::Error> {
-        let (mut policy, classes, scope) = <(Policy, Classes, Box<str>)>::deserialize(deserializer)?;
-        policy.classes = classes;
-        policy.key.scope = scope;
-        Ok(Rc::new(policy))
-    }
-}
-
 #[cfg(test)]
 mod tests;
+pub mod whole;

@@ -46,6 +46,8 @@ impl Fwd {
 pub enum Detail {
     /// The layer that answered.
     Layer(Layer),
+    /// The answer to a similar prompt.
+    Similar,
     /// Another isolate's answer, through the object of the key.
     Shield,
     /// Stale, being refreshed in the background.
@@ -121,6 +123,7 @@ impl CacheStatus {
                 out.push_str("; detail=");
                 out.push_str(layer.as_str());
             }
+            Some(Detail::Similar) => out.push_str("; detail=similar"),
             Some(Detail::Shield) => out.push_str("; detail=shield"),
             Some(Detail::Swr) => out.push_str("; detail=swr"),
             Some(Detail::Sie) => out.push_str("; detail=sie"),

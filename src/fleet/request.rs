@@ -1,10 +1,11 @@
 //! What a person asks to be purged, as JSON, and what becomes of it.
 
 use super::object::Purge;
+use crate::cache::groups::invalidated;
 use crate::cache::key::line;
 use crate::cache::purge::{Mode, Stamp, What, hash, host_hash, tag_hash};
 use crate::cache::rules::KeyRules;
-use crate::head::Target;
+use crate::head::{Fields, RequestHead, Target};
 use crate::json::Value;
 use crate::route::Table;
 use crate::time::Timestamp;
@@ -225,30 +226,43 @@ impl Operation {
             Kind::Route => vec![What::Route(hash([&*self.text]))],
             Kind::Tag => vec![What::Tag(tag_hash(&self.text))],
             Kind::Host => vec![What::Host(host_hash(&self.text))],
-            Kind::Url => self.forms(table, |target, rules| What::url(&line(target, rules))),
-            Kind::Prefix => self.forms(table, |target, rules| {
-                let rules = KeyRules { host: rules.host, scheme: rules.scheme, ..KeyRules::default() };
-                What::prefix(&line(target, &rules), target.host())
-            }),
+            Kind::Url | Kind::Prefix => {
+                let whole = self.kind == Kind::Url;
+                Target::parse(&self.text).map_or_else(|_| Vec::new(), |target| forms(&target, whole, table))
+            }
         };
         let stamp = |what| Stamp { number: 0, what, mode: self.mode, at: Timestamp::default() };
         hits.into_iter().map(stamp).collect()
     }
+}
 
-    fn forms(&self, table: &Table, form: impl Fn(&Target, &KeyRules) -> What) -> Vec<What> {
-        let Ok(target) = Target::parse(&self.text) else { return Vec::new() };
-        let mut found: Vec<What> = Vec::new();
-        for route in table.iter().filter(|route| route.cache.enabled) {
-            let form = form(&target, &route.cache.key);
-            if !found.contains(&form) {
-                found.push(form);
-            }
+/// A URL, or all that begin so, in each form in which the routes' keys have it.
+fn forms(target: &Target, whole: bool, table: &Table) -> Vec<What> {
+    let mut found: Vec<What> = Vec::new();
+    for route in table.iter().filter(|route| route.cache.enabled) {
+        let KeyRules { host, scheme, .. } = route.cache.key;
+        let form = if whole {
+            What::url(&line(target, &route.cache.key))
+        } else {
+            What::prefix(&line(target, &KeyRules { host, scheme, ..KeyRules::default() }), target.host())
+        };
+        if !found.contains(&form) {
+            found.push(form);
         }
-        if found.len() > FORMS_MAX {
-            found = vec![What::Host(host_hash(target.host()))];
-        }
-        found
     }
+    if found.len() > FORMS_MAX {
+        found = vec![What::Host(host_hash(target.host()))];
+    }
+    found
+}
+
+/// What a write makes invalid: whatever is stored for these targets, and for the groups of stored responses that its
+/// response names.
+pub fn written(table: &Table, request: &RequestHead, targets: &[Target], response: &Fields) -> Vec<Stamp> {
+    let groups = invalidated(request, response).into_iter().map(What::Group);
+    let urls = targets.iter().flat_map(|target| forms(target, true, table));
+    let stamp = |what| Stamp { number: 0, what, mode: Mode::Hard, at: Timestamp::default() };
+    urls.chain(groups).map(stamp).collect()
 }
 
 /// A text as JSON has it.

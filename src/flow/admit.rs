@@ -44,11 +44,18 @@ async fn decide<P: Ports>(visit: &Visit<P>, asks: Vec<Ask>) -> Option<Decision> 
             checked.extend(batch.asks.into_iter().map(|ask| Checked { ask, answer: Answer::NotAsked }));
             continue;
         }
+        if let Some(answers) = lease::first(visit, &batch, now) {
+            checked.extend(answers);
+            continue;
+        }
         let here = gate.local.borrow_mut().spend(&batch.asks, now);
         let answers = match here {
             Some(answers) => {
                 lease::count(gate, LimiterEvent::Saved, 1);
                 lease::renew(visit, &batch, now);
+                if gate.tended.get() <= now {
+                    lease::tend(gate, &visit.ports);
+                }
                 spent.push(batch);
                 answers
             }
@@ -104,8 +111,8 @@ fn count<P: Ports>(visit: &Visit<P>, decision: &Decision) {
             Answer::NotAsked => continue,
             Answer::Unreachable => LimitCount::Degraded,
             Answer::Counted(verdict) if !verdict.admitted => LimitCount::WouldRefuse,
-            Answer::Counted(_) if refused => continue,
-            Answer::Counted(_) => LimitCount::Admitted,
+            Answer::Counted(_) | Answer::Provisional if refused => continue,
+            Answer::Counted(_) | Answer::Provisional => LimitCount::Admitted,
         };
         outbox.add_check(ask.take.policy.name.as_str(), &decision.tier, what);
         if counted != Some(&ask.object) {

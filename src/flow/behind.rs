@@ -120,6 +120,7 @@ pub async fn deliver<P: Ports>(
         identity: gate.anonymous.clone(),
         arrived: ports.now(),
         content: OnceCell::new(),
+        prompt: OnceCell::new(),
         bookmark: None,
         unread: RefCell::default(),
         notes: RefCell::new(Notes::default()),

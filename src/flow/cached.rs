@@ -4,9 +4,7 @@ use std::rc::Rc;
 
 use crate::cache::reuse::{Forward, Revalidate, Serve};
 use crate::cache::validator::{self, remove_conditions};
-use crate::cache::{
-    CacheStatus, Collapse, Detail, Fwd, Layer, PrimaryKey, Reuse, StoredHead, content, reuse,
-};
+use crate::cache::{CacheStatus, Detail, Fwd, Layer, PrimaryKey, Reach, Reuse, StoredHead, content, reuse};
 use crate::head::Method;
 use crate::ports::Ports;
 use crate::record::{AnsweredBy, Staleness};
@@ -18,6 +16,7 @@ use super::flight::{self, Lead, Role};
 use super::lookup::{self, Candidate, Content, Found};
 use super::origin::Refusal;
 use super::shield::{self, Turn};
+use super::similar;
 use super::visit::Visit;
 use super::{Reply, store, unanswered};
 
@@ -176,7 +175,12 @@ async fn from_elsewhere<P: Ports>(
     }
     // What is stored from here on says how far purges were known.
     visit.caught_up().await;
-    if policy.collapse == Collapse::Global
+    if !matches!(decide(visit, &found), Reuse::OnlyIfCachedMiss)
+        && let Some(reply) = similar::answer(visit).await
+    {
+        return reply;
+    }
+    if policy.collapse == Reach::Global
         && !matches!(decide(visit, &found), Reuse::OnlyIfCachedMiss)
         && let Some(own) = lead.take()
     {
@@ -201,6 +205,26 @@ async fn from_elsewhere<P: Ports>(
         // Memory said no a moment ago, so this can't come; the origin is never wrong.
         Reuse::Serve(_) => fetch(visit, key, &found, Fwd::Miss, lead).await,
     }
+}
+
+/// What is stored under another key and answers this request.
+pub(super) async fn stored<P: Ports>(
+    visit: &Rc<Visit<P>>,
+    key: &PrimaryKey,
+) -> Option<(Candidate<P>, Serve)> {
+    let mut found = Found::in_memory(visit, key);
+    for layer in [Layer::Memory, Layer::Colo, Layer::Kv] {
+        if !visit.route.cache.layers.contains(&layer) {
+            continue;
+        }
+        if layer != Layer::Memory {
+            lookup::look(visit, layer, key, &mut found).await;
+        }
+        if let Reuse::Serve(serve) = decide(visit, &found) {
+            return Some((found.candidates.get(serve.which)?.again(), serve));
+        }
+    }
+    None
 }
 
 /// The answer out of what another isolate got; `Err` where that does not answer this request.
@@ -253,7 +277,7 @@ fn serve_stored<P: Ports>(
         Layer::Colo => AnsweredBy::Colo,
         Layer::Kv => AnsweredBy::Kv,
     };
-    if serve.refresh {
+    if serve.refresh && !visit.is_sparing() {
         refresh(visit, key, candidate);
     }
     let message = candidate.answer_with(visit, key, &serve.how);

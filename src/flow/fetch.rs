@@ -143,7 +143,9 @@ pub async fn revalidate<P: Ports>(
         Asked::Refused(why) => return unanswered::refused(visit, why),
     };
     let head = message.as_ref().map(|message| &message.head);
-    let settled = settled(visit, &asked, found, head, exchange);
+    // One that asks to come again is no answer where something else is at hand.
+    let answer = head.filter(|head| failed.is_none() || head.status >= 500);
+    let settled = settled(visit, &asked, found, answer, exchange);
     let (settled, loaded) = match settled {
         Settled::Load(variant) => load(visit, key, &asked, variant, head, exchange).await,
         settled => (settled, None),

@@ -7,8 +7,11 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use crate::cache::purge::Stamp;
 use crate::fleet::Document;
 use crate::fleet::object::{Outcome, Purge};
+use crate::fleet::request::written;
+use crate::head::{Fields, Target};
 use crate::ports::{PortError, Ports};
 use crate::record::Incident;
 use crate::time::{Span, Timestamp};
@@ -20,6 +23,15 @@ use super::visit::Visit;
 const READ_BUDGET: Span = Span::from_secs(5);
 /// How long a command to the object may take.
 const COMMAND_BUDGET: Span = Span::from_secs(10);
+
+/// How often a write is told to an object that fails, by the request that made it.
+const TOLD_TIMES_MAX: u32 = 3;
+/// How long after that it is told again.
+const TOLD_AGAIN_AFTER: Span = Span::from_secs(1);
+/// How many writes wait to be told at most; what is beyond is told to nobody, and that is counted.
+const UNTOLD_MAX: usize = 512;
+/// How many stamps one command has at most.
+const STAMPS_MAX: usize = 128;
 
 /// What an isolate knows of the fleet.
 pub struct Fleet<S> {
@@ -34,13 +46,27 @@ pub struct Fleet<S> {
     asked: Cell<Option<Timestamp>>,
     /// Raised when the read is over that is under way.
     reading: RefCell<Option<S>>,
+    /// What writes have made invalid, and the object has not heard of.
+    untold: RefCell<Vec<Stamp>>,
+    /// Until when somebody sees to that.
+    telling: Cell<Option<Timestamp>>,
 }
 
 impl<S> Default for Fleet<S> {
     fn default() -> Self {
         let (read, asked) = (Cell::new(None), Cell::new(None));
         let (version, newest) = (Cell::new(0), Cell::new(0));
-        Self { document: RefCell::default(), version, newest, read, asked, reading: RefCell::default() }
+        let (untold, telling) = (RefCell::default(), Cell::new(None));
+        Self {
+            document: RefCell::default(),
+            version,
+            newest,
+            read,
+            asked,
+            reading: RefCell::default(),
+            untold,
+            telling,
+        }
     }
 }
 
@@ -146,4 +172,53 @@ pub async fn purge<P: Ports>(gate: &Gate<P>, ports: &P, purge: &Purge) -> Result
         Outcome::read(&answer).ok_or_else(|| PortError::Failed("the fleet's answer can't be read".into()))?;
     gate.fleet.adopt(document, asked)?;
     Ok(outcome)
+}
+
+/// Has the fleet hear what a write made invalid, behind the answer. While one command is under way the next ones become
+/// one; what the object does not take, a later write brings it.
+pub fn tell<P: Ports>(visit: &Rc<Visit<P>>, targets: &[Target], response: &Fields) {
+    let (fleet, now) = (&visit.gate.fleet, visit.ports.now());
+    let mut untold = fleet.untold.borrow_mut();
+    for stamp in written(&visit.gate.site.table, &visit.request, targets, response) {
+        untold.retain(|known| known.what != stamp.what);
+        untold.push(stamp);
+    }
+    let surplus = untold.len().saturating_sub(UNTOLD_MAX);
+    if surplus > 0 {
+        untold.drain(..surplus);
+        visit.late_incident(Incident::FleetUnreachable, "too many writes wait to be told");
+    }
+    if untold.is_empty() || fleet.telling.get().is_some_and(|until| until > now) {
+        return;
+    }
+    drop(untold);
+    fleet.telling.set(Some(now + COMMAND_BUDGET));
+    let visit = visit.clone();
+    visit.clone().ports.defer(async move {
+        tell_all(&visit).await;
+        visit.gate.fleet.telling.set(None);
+    });
+}
+
+async fn tell_all<P: Ports>(visit: &Visit<P>) {
+    let (fleet, ports) = (&visit.gate.fleet, &visit.ports);
+    let mut failed = 0;
+    while failed < TOLD_TIMES_MAX {
+        let stamps: Vec<Stamp> = {
+            let mut untold = fleet.untold.borrow_mut();
+            let count = untold.len().min(STAMPS_MAX);
+            untold.drain(..count).collect()
+        };
+        if stamps.is_empty() {
+            return;
+        }
+        fleet.telling.set(Some(ports.now() + COMMAND_BUDGET + TOLD_AGAIN_AFTER));
+        let command = Purge { stamps, ..Purge::default() };
+        if let Err(error) = purge(&visit.gate, ports, &command).await {
+            failed += 1;
+            fleet.untold.borrow_mut().extend(command.stamps);
+            visit.late_incident(Incident::FleetUnreachable, &error.to_string());
+            ports.sleep(TOLD_AGAIN_AFTER).await;
+        }
+    }
 }

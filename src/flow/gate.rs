@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use crate::cache::similar::Prompts;
 use crate::cache::{Groups, Memory, PrimaryKey, Searches};
 use crate::config::Compiled;
 use crate::identity::Identity;
@@ -57,6 +58,8 @@ pub struct Gate<P: Ports> {
     pub groups: RefCell<Groups>,
     /// What bookmarks are signed with.
     pub bookmark_key: Key,
+    /// Prompts that were answered.
+    pub prompts: RefCell<Prompts>,
     /// What the fleet shares, as far as this isolate knows.
     pub fleet: Fleet<P::Signal>,
     /// Who is fetching what.
@@ -110,6 +113,7 @@ impl<P: Ports> Gate<P> {
             bookmark_key: Key::new(secret.map_or(text, String::as_str)),
             fleet: Fleet::default(),
             flights: RefCell::default(),
+            prompts: RefCell::default(),
             pools: RefCell::new(pools),
             local: RefCell::default(),
             tended: Cell::default(),

@@ -9,7 +9,7 @@ use crate::head::{Message, ResponseHead};
 use crate::origin::forward::NotForwarded;
 use crate::origin::{Attempts, FetchError, Outcome, Pool, Try};
 use crate::ports::Ports;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 use super::origin::{Payload, Way};
 
@@ -54,7 +54,8 @@ impl<P: Ports> Way<'_, P> {
         let after = hedge.and_then(|hedge| {
             visit.with_pool(index, |state, _| attempts.hedge_after(state, hedge)).flatten()
         });
-        let Some(after) = after.filter(|after| *after < step.timeout) else {
+        let is_worth_it = |after: &Span| *after < step.timeout && !visit.is_low(index);
+        let Some(after) = after.filter(is_worth_it) else {
             let sent = self.send(pool, step, body, false).await;
             return Made { by: step, request_time, sent };
         };
@@ -63,10 +64,12 @@ impl<P: Ports> Way<'_, P> {
             return Made { by: step, request_time, sent };
         }
         let hedged_at = ports.now();
-        let second = visit.with_pool(index, |state, rng| attempts.hedge(state, rng, hedged_at)).flatten();
-        let Some(second) = second else {
+        let second = (!visit.is_low(index))
+            .then(|| visit.with_pool(index, |state, rng| attempts.hedge(state, rng, hedged_at)).flatten());
+        let Some(second) = second.flatten() else {
             return Made { by: step, request_time, sent: first.await };
         };
+        self.spend(index, pool);
         visit.notes.borrow_mut().hedged = true;
         let mut other = pin!(self.send(pool, second, payload.take(ports), true));
         let (sent, is_second) = match race(first.as_mut(), other.as_mut()).await {

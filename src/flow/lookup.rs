@@ -234,7 +234,7 @@ pub async fn look<P: Ports>(visit: &Visit<P>, layer: Layer, key: &PrimaryKey, fo
                 add(visit, layer, (key, picked), head, body, found).await;
             }
         }
-        Some((Record::Freshened(..), body)) => visit.ports.discard(body),
+        Some((Record::Freshened(..) | Record::Prompt(_), body)) => visit.ports.discard(body),
     }
 }
 

@@ -30,9 +30,11 @@ mod own;
 mod precondition;
 mod purged;
 mod queue;
+mod quota;
 mod report;
 mod settle;
 mod shield;
+mod similar;
 mod slices;
 mod split;
 mod steer;
@@ -100,6 +102,7 @@ pub async fn serve<P: Ports>(
         ports,
         request,
         content: OnceCell::new(),
+        prompt: OnceCell::new(),
         route,
         identity,
         id,
@@ -174,7 +177,7 @@ fn finish<P: Ports>(
             Compression::Leave(_) => {}
         }
     }
-    visit.route.cache.consume_targets(&mut head.fields);
+    visit.route.cache.consume(&mut head.fields);
     if let Some(cache) = cache {
         let mut text = head.fields.combined("cache-status").unwrap_or_default();
         if !text.is_empty() {

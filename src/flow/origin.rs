@@ -7,9 +7,11 @@ use crate::origin::forward::{Hop, NotForwarded, Rewrite, forward};
 use crate::origin::lies::{LIE_BYTES_MAX, is_lie, needs_body};
 use crate::origin::probe::read_lag;
 use crate::origin::rewrite::Secret;
-use crate::origin::{Ask, Attempts, Cause, Failure, FetchError, Next, Pool, Stop, Try, response, trace};
+use crate::origin::upstream::Turn;
+use crate::origin::{
+    Ask, Attempts, Cause, Failure, FetchError, Next, Outcome, Pool, Stop, Try, response, trace,
+};
 use crate::ports::Ports;
-use crate::record::Incident;
 use crate::route::Panic;
 use crate::route::path::PathPrefix;
 use crate::time::{Span, Timestamp};
@@ -146,17 +148,19 @@ async fn ask_pools<P: Ports>(
             visit.ports.discard(message.body);
         }
         let is_last = nth + 1 == visit.route.pools.len();
-        if pool.config.secret.is_some() && way.secret(pool).is_none() {
-            visit.incident(Incident::SecretMissing, &pool.name);
-            let failure =
-                Failure { cause: Cause::NoEndpoint, stop: Stop::NoSecret, tries: 0, endpoint: None };
-            let now = visit.ports.now();
-            let exchange = Exchange::new(now, now);
-            asked = Asked::Failed(Failed { response: None, failure, pool: *index, exchange });
-            continue;
-        }
         let last_resort = is_last && !spare && visit.route.static_fallback.is_none();
-        asked = way.ask_pool(*index, pool, &mut payload, last_resort).await;
+        let leave = match way.leave(*index, pool, last_resort).await {
+            Ok(leave) => leave,
+            Err(stop) => {
+                let failure = Failure { cause: Cause::NoEndpoint, stop, tries: 0, endpoint: None };
+                let now = visit.ports.now();
+                let exchange = Exchange::new(now, now);
+                asked = Asked::Failed(Failed { response: None, failure, pool: *index, exchange });
+                continue;
+            }
+        };
+        asked = way.ask_pool(*index, pool, &mut payload, last_resort, leave.turn).await;
+        way.settle(pool, &leave);
         match &asked {
             Asked::Failed(failed) if failed.failure.may_fall_back() => {
                 visit.notes.borrow_mut().failover |= !is_last;
@@ -181,6 +185,7 @@ impl<P: Ports> Way<'_, P> {
         pool: &Pool,
         payload: &mut Payload<P>,
         last_resort: bool,
+        mut turn: Option<Turn>,
     ) -> Asked<P::Body> {
         let (visit, ports) = (self.visit, &self.visit.ports);
         let ask = Ask {
@@ -196,19 +201,18 @@ impl<P: Ports> Way<'_, P> {
         let mut step = match self.start(index, pool, &mut attempts, last_resort).await {
             Some(Ok(step)) => step,
             Some(Err(failure)) => {
+                self.end_turn(index, turn);
                 let exchange = Exchange::new(start, ports.now());
                 return Asked::Failed(Failed { response: None, failure, pool: index, exchange });
             }
             None => return Asked::Refused(Refusal::NoPool),
         };
         loop {
-            if step.wait > Span::ZERO {
-                ports.sleep(step.wait).await;
-            }
             let generation = visit.gate.fleet.generation();
             let made = self.attempt((index, pool), &mut attempts, step, payload).await;
             let response_time = ports.now();
             let outcome = made.outcome(response_time);
+            self.heed_quota(index, pool, turn, &made);
             self.heed_lag(index, pool, &made);
             let Made { by, request_time, sent } = made;
             let next =
@@ -224,6 +228,14 @@ impl<P: Ports> Way<'_, P> {
                     }
                     visit.notes.borrow_mut().failover |= again.endpoint != step.endpoint;
                     step = again;
+                    if step.wait > Span::ZERO {
+                        ports.sleep(step.wait).await;
+                    }
+                    let Ok(next) = self.another(index, pool) else {
+                        let failure = self.take_back(index, &mut attempts, step, &outcome);
+                        return Asked::Failed(Failed { response: None, failure, pool: index, exchange });
+                    };
+                    turn = next;
                 }
                 (Some(Next::GiveUp(failure)), Ok(sent)) => {
                     let response = sent.ok().map(|message| self.receive(pool, message));
@@ -264,6 +276,14 @@ impl<P: Ports> Way<'_, P> {
         }
         visit.with_pool(index, |state, _| state.dequeue());
         first
+    }
+
+    /// An attempt that was planned is not made, since its origin's quota is spent.
+    fn take_back(&self, index: usize, attempts: &mut Attempts<'_>, step: Try, last: &Outcome) -> Failure {
+        let now = self.visit.ports.now();
+        let outcome = Outcome::failed(FetchError::Aborted, Span::ZERO);
+        self.visit.with_pool(index, |state, _| attempts.note(state, step, &outcome, now));
+        attempts.failure(Cause::from(last.result), Stop::QuotaSpent)
     }
 
     /// A response may say how far its endpoint is behind.
@@ -317,7 +337,7 @@ impl<P: Ports> Way<'_, P> {
     }
 
     /// What the pool shows its endpoints. It is in nothing but the request to them.
-    fn secret<'a>(&'a self, pool: &'a Pool) -> Option<(&'a Secret, &'a str)> {
+    pub fn secret<'a>(&'a self, pool: &'a Pool) -> Option<(&'a Secret, &'a str)> {
         let secret = pool.config.secret.as_ref()?;
         let value = self.visit.gate.vars.all.get(&secret.name)?.trim();
         (!value.is_empty()).then_some((secret, value))

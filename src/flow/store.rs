@@ -6,7 +6,7 @@ use crate::cache::policy::KvAdmission;
 use crate::cache::range::How;
 use crate::cache::stored::Exchange;
 use crate::cache::{
-    CacheStatus, Collapse, Detail, Fwd, Layer, NotStored, PrimaryKey, Record, StoredHead, VariantIndex,
+    CacheStatus, Detail, Fwd, Layer, NotStored, PrimaryKey, Reach, Record, StoredHead, VariantIndex,
     invalidates, storable,
 };
 use crate::head::{Message, ResponseHead};
@@ -18,11 +18,12 @@ use super::Reply;
 use super::beside;
 use super::complete;
 use super::fetch;
+use super::fleet;
 use super::flight::Lead;
 use super::keep;
 use super::lookup::{Candidate, Content, Found};
 use super::visit::Visit;
-use super::{shield, slices};
+use super::{shield, similar, slices};
 
 /// A response of the origin's own to a request that the cache took part in.
 pub struct Received<B> {
@@ -175,6 +176,7 @@ impl<P: Ports> Filling<P> {
         if let Some(lead) = self.lead.take() {
             lead.share(&head, &bytes);
         }
+        similar::learn(&visit, &self.key, &head, &bytes);
         self.save(Layer::Colo, &head, visit.ports.body(&bytes), length).await;
         if self.pays(&head, length) {
             self.save(Layer::Kv, &head, visit.ports.body(&bytes), length).await;
@@ -308,7 +310,7 @@ pub fn freshen<P: Ports>(
 }
 
 /// Removes what a response to an unsafe method makes invalid (RFC 9111, section 4.4), from every layer that is asked
-/// by this worker. Other colos learn of it when what they hold is stale. `own` is what this response itself replaces.
+/// by this worker. Others learn of it when what they hold is stale, or where the route says so from the fleet. `own` is what this response itself replaces.
 pub fn invalidate<P: Ports>(visit: &Rc<Visit<P>>, response: &ResponseHead, own: Option<&PrimaryKey>) {
     let policy = &visit.route.cache;
     // Where the content is in the key, it only reads.
@@ -317,7 +319,11 @@ pub fn invalidate<P: Ports>(visit: &Rc<Visit<P>>, response: &ResponseHead, own: 
     }
     let now = visit.ports.now();
     visit.gate.groups.borrow_mut().heed(&visit.request, &response.fields, now);
-    for target in invalidates(&visit.request, response) {
+    let targets = invalidates(&visit.request, response);
+    if policy.invalidation == Reach::Global {
+        fleet::tell(visit, &targets, &response.fields);
+    }
+    for target in targets {
         if !policy.key.body.is_empty() {
             visit.gate.groups.borrow_mut().write(&target, now);
         }
@@ -334,7 +340,7 @@ const REMOVE_AGAIN_AFTER: Span = Span::from_millis(1100);
 /// Removes every stored response of this key.
 pub fn forget<P: Ports>(visit: &Rc<Visit<P>>, key: PrimaryKey) {
     visit.gate.forget(&key, visit.ports.now());
-    if visit.route.cache.collapse == Collapse::Global {
+    if visit.route.cache.collapse == Reach::Global {
         shield::forget(visit, &key);
     }
     let visit = visit.clone();

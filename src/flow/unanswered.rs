@@ -51,7 +51,9 @@ pub async fn failed<P: Ports>(
         return Reply { message, cache };
     }
     visit.notes.borrow_mut().answered_by = match failure.stop {
-        Stop::QueueFull | Stop::QueueSlow => AnsweredBy::Limiter(record::Refusal::Capacity),
+        Stop::QueueFull | Stop::QueueSlow | Stop::QuotaSpent => {
+            AnsweredBy::Limiter(record::Refusal::Capacity)
+        }
         Stop::QueueUnreachable => AnsweredBy::Limiter(record::Refusal::LimiterUnreachable),
         _ => AnsweredBy::Error,
     };
@@ -63,7 +65,9 @@ pub async fn failed<P: Ports>(
     let mut message = problem.into_message();
     if status == 503 {
         let queued = visit.notes.borrow().queued.filter(|_| failure.stop.is_capacity());
-        let wait = queued.map(|queued| queued.wait.as_secs_ceil().max(1).to_string());
+        let spent = || visit.quota_wait(pool).filter(|_| failure.stop == Stop::QuotaSpent);
+        let wait = queued.map(|queued| queued.wait).or_else(spent);
+        let wait = wait.map(|wait| wait.as_secs_ceil().max(1).to_string());
         message.head.fields.append("retry-after", wait.as_deref().unwrap_or(RETRY_AFTER_SECS));
     }
     message.head.fields.append("proxy-status", proxy_status.as_deref().unwrap_or_default());

@@ -17,6 +17,7 @@ use crate::time::Timestamp;
 use super::fleet::Wait;
 use super::gate::Gate;
 use super::queue::Queued;
+use super::similar::Asked;
 
 /// How many subrequests are kept for what follows an answer: storing it in the colo, and letting go of what it changes.
 const SUBREQUESTS_KEPT: u32 = 8;
@@ -31,6 +32,8 @@ pub struct Visit<P: Ports> {
     pub request: RequestHead,
     /// Its content, where that is part of the key.
     pub content: OnceCell<P::Bytes>,
+    /// Its text, where a similar one may have been answered.
+    pub prompt: OnceCell<Asked<P>>,
     /// The route that took it.
     pub route: Rc<Route>,
     /// Who asks.
@@ -110,13 +113,18 @@ impl<P: Ports> Visit<P> {
         Wish { affinity, near: pool.near(self.request.client()), barred: barred.unwrap_or_default() }
     }
 
-    fn affinity(&self, pool: &Pool) -> u64 {
-        let client = || match (&self.identity.subject, self.request.client().address) {
+    /// The verified subject, else the address.
+    pub fn client_hash(&self) -> u64 {
+        match (&self.identity.subject, self.request.client().address) {
             (Some(subject), _) => hash(subject.as_bytes()),
             (None, Some(std::net::IpAddr::V4(address))) => hash(&address.octets()),
             (None, Some(std::net::IpAddr::V6(address))) => hash(&address.octets()),
             (None, None) => 0,
-        };
+        }
+    }
+
+    fn affinity(&self, pool: &Pool) -> u64 {
+        let client = || self.client_hash();
         match &pool.config.affinity {
             Affinity::Client => client(),
             Affinity::User => hash(self.identity.subject.as_deref().unwrap_or(&self.id).as_bytes()),
@@ -150,6 +158,7 @@ impl<P: Ports> Visit<P> {
             ports: self.ports.clone(),
             request,
             content: self.content.clone(),
+            prompt: OnceCell::new(),
             route: self.route.clone(),
             identity: self.identity.clone(),
             id: self.id.clone(),

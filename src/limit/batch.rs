@@ -219,6 +219,7 @@ mod tests {
             on_error: OnError::Admit,
             budget: Span::from_millis(budget),
             leases: false,
+            provisional: false,
         }
     }
 

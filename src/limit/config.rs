@@ -34,6 +34,17 @@ pub enum OnError {
     Refuse,
 }
 
+/// What happens to the first request of a client that an isolate knows nothing of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FirstRequest {
+    /// It waits until it is counted.
+    #[default]
+    Counted,
+    /// It is let through, and counted meanwhile.
+    Provisional,
+}
+
 /// How `X-RateLimit-Reset` tells the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -138,6 +149,8 @@ pub struct PolicyConfig {
     /// Whether a busy isolate may take units on lease, where the quota is [`LEASED_FROM`] or more and answers do not
     /// change what requests cost. Default true.
     pub leases: bool,
+    /// Default `"counted"`.
+    pub first_request: FirstRequest,
 }
 
 impl Default for PolicyConfig {
@@ -156,6 +169,7 @@ impl Default for PolicyConfig {
             budget: Span::from_millis(50),
             shadow: false,
             leases: true,
+            first_request: FirstRequest::default(),
         }
     }
 }
@@ -223,6 +237,7 @@ impl PolicyConfig {
             on_error: self.on_error,
             budget: self.budget,
             leases: self.leases && quota.amount() >= LEASED_FROM && !self.settles(),
+            provisional: self.first_request == FirstRequest::Provisional && !self.settles(),
         })
     }
 

@@ -12,6 +12,8 @@ pub enum Answer {
     Counted(Verdict),
     /// The limiter did not answer in time.
     Unreachable,
+    /// It is let through, and counted meanwhile: nobody knows yet what is left.
+    Provisional,
     /// It was not asked, since another policy was known to refuse.
     NotAsked,
 }
@@ -115,7 +117,7 @@ impl Checked {
             Answer::Unreachable if self.ask.on_error == OnError::Refuse => {
                 Some((Reason::LimiterUnreachable, UNREACHABLE_RETRY))
             }
-            Answer::Unreachable | Answer::NotAsked => None,
+            Answer::Unreachable | Answer::Provisional | Answer::NotAsked => None,
         }
     }
 }
@@ -148,7 +150,7 @@ impl Decision {
             let wait = checked.refuses().map(|(_, wait)| wait);
             let (remaining, reset) = match checked.answer {
                 Answer::Counted(verdict) => (verdict.remaining / checked.ask.take.cost, verdict.reset),
-                Answer::Unreachable | Answer::NotAsked => (u32::MAX, Span::ZERO),
+                Answer::Unreachable | Answer::Provisional | Answer::NotAsked => (u32::MAX, Span::ZERO),
             };
             (std::cmp::Reverse(wait), remaining, std::cmp::Reverse(reset))
         })
@@ -172,7 +174,17 @@ mod tests {
             shadow: name == "shadow",
         };
         let take = Take { policy, cost: NonZeroU32::MIN };
-        Checked { ask: Ask { object: "o".into(), take, on_error, budget: Span::ZERO, leases: false }, answer }
+        Checked {
+            ask: Ask {
+                object: "o".into(),
+                take,
+                on_error,
+                budget: Span::ZERO,
+                leases: false,
+                provisional: false,
+            },
+            answer,
+        }
     }
 
     fn refused(retry_after: Option<u64>) -> Answer {

@@ -107,7 +107,14 @@ mod tests {
         let take = Take { policy, cost: NonZeroU32::MIN };
         let object = "00112233445566778899aabbccddeeff".into();
         Checked {
-            ask: Ask { object, take, on_error: OnError::Admit, budget: Span::from_millis(50), leases: false },
+            ask: Ask {
+                object,
+                take,
+                on_error: OnError::Admit,
+                budget: Span::from_millis(50),
+                leases: false,
+                provisional: false,
+            },
             answer,
         }
     }

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use super::decision::{Answer, Checked, Decision};
 use super::holding::Holding;
-use super::object::{Order, Reply};
+use super::object::{Order, Reply, Settle};
 use super::policy::{Ask, QuotaPolicy, Verdict};
 use crate::identity::Tier;
 use crate::time::{Span, Timestamp};
@@ -22,6 +22,8 @@ pub const MAX_PARTITIONS: usize = 4096;
 pub const REMEMBERED_AT_MOST: Span = Span::from_secs(60);
 /// How long a client is taken to have no penalty, if no strike is added here.
 const CLEAR_FOR: Span = Span::from_secs(5);
+/// How long a client counts as known at most after its last request, where its first one does not wait.
+const MET_AT_MOST: Span = Span::from_secs(3600);
 /// How long one that is due to leases is remembered: what is left of them comes back.
 const EARLY_REMEMBERED: Span = Span::from_secs(2);
 
@@ -37,6 +39,8 @@ struct Known {
     /// How strikes stood, and until when that is taken to be so.
     clear: Option<(Verdict, Timestamp)>,
     holding: Holding,
+    /// Until then the client counts as known here, where its first request does not wait.
+    met: Timestamp,
 }
 
 #[derive(Debug)]
@@ -57,7 +61,8 @@ struct Refusal {
 
 impl Known {
     fn new(policy: &QuotaPolicy) -> Self {
-        Self { policy: policy.clone(), refused: None, clear: None, holding: Holding::default() }
+        let (policy, met) = (policy.clone(), Timestamp::default());
+        Self { policy, refused: None, clear: None, holding: Holding::default(), met }
     }
 
     fn refusal(&self, cost: u32, now: Timestamp) -> Option<Refusal> {
@@ -77,7 +82,12 @@ impl Known {
     /// Adds to an order what became of leases, and the wish for one.
     fn prepare(&mut self, order: &mut Order, cost: u32, now: Timestamp) {
         order.reports = self.holding.reports(now);
-        order.want = self.holding.want(cost, now);
+        order.want = self.holding.want(&self.policy, cost, now);
+    }
+
+    /// A request came of a client whose first one does not wait.
+    fn meet(&mut self, now: Timestamp) {
+        self.met = now + self.policy.quota.window().min(MET_AT_MOST);
     }
 
     fn clear(&self, now: Timestamp) -> Option<Verdict> {
@@ -88,6 +98,7 @@ impl Known {
         self.refused.as_ref().is_some_and(|refused| refused.until > now)
             || self.clear(now).is_some()
             || self.holding.is_of_use(now)
+            || self.met > now
     }
 }
 
@@ -164,6 +175,27 @@ impl Local {
         Some(checked)
     }
 
+    /// Lets a request through before it is counted, where it is the first of clients that nothing is known of here and all of
+    /// its policies in this object allow that. The orders count it, whatever is left then.
+    pub fn first(&mut self, asks: &[Ask], now: Timestamp) -> Option<(Vec<Checked>, Vec<Order>)> {
+        let is_first =
+            |ask: &Ask| ask.provisional && !self.get(ask).is_some_and(|known| known.is_of_use(now));
+        if !asks.iter().all(is_first) {
+            return None;
+        }
+        let count = |ask: &Ask| {
+            let settle = i32::try_from(ask.take.cost.get()).ok().map(|units| Settle { units, at: now });
+            if let Some(known) = self.entry(&ask.object, &ask.take.policy, now) {
+                known.meet(now);
+                known.holding.seen(now);
+            }
+            Order { cost: None, settle, ..Order::take(ask.take.policy.clone(), ask.take.cost) }
+        };
+        let orders = asks.iter().map(count).collect();
+        let checked = asks.iter().map(|ask| Checked { ask: ask.clone(), answer: Answer::Provisional });
+        Some((checked.collect(), orders))
+    }
+
     /// Takes back what was spent for a request that another policy then refused.
     pub fn unspend(&mut self, ask: &Ask) {
         if let Some(known) = self.get_mut(&ask.object, &ask.take.policy) {
@@ -178,6 +210,11 @@ impl Local {
         let all_lease = asks.iter().all(|ask| ask.leases || ask.take.policy.algorithm.is_strikes());
         let order = |ask: &Ask| {
             let mut order = Order::of(ask);
+            if ask.provisional
+                && let Some(known) = self.get_mut(&ask.object, &ask.take.policy)
+            {
+                known.meet(now);
+            }
             if all_lease
                 && ask.leases
                 && let Some(known) = self.entry(&ask.object, &ask.take.policy, now)
@@ -215,15 +252,15 @@ impl Local {
         sent: Timestamp,
         now: Timestamp,
     ) -> Verdict {
-        let Reply { mut verdict, grant, early } = reply;
+        let Reply { mut verdict, early, .. } = reply;
         let policy = &ask.take.policy;
         if policy.algorithm.is_strikes()
             && let Some(known) = self.entry(&ask.object, policy, now)
         {
             known.clear = verdict.admitted.then_some((verdict, now + CLEAR_FOR));
         }
-        if let Some(known) = self.get_mut(&ask.object, policy).filter(|_| ask.leases) {
-            verdict = known.holding.learn(verdict, grant, order.want > 0, sent, now);
+        if ask.leases {
+            verdict = self.hold(&ask.object, order, reply, sent, now);
         }
         if let Verdict { admitted: false, retry_after: Some(wait), .. } = verdict
             && !policy.shadow
@@ -240,6 +277,22 @@ impl Local {
     pub fn struck(&mut self, ask: &Ask) {
         if let Some(known) = self.get_mut(&ask.object, &ask.take.policy) {
             known.clear = None;
+        }
+    }
+
+    /// Takes note of what came of an order that no request waits for.
+    pub fn hold(
+        &mut self,
+        object: &str,
+        order: &Order,
+        reply: Reply,
+        sent: Timestamp,
+        now: Timestamp,
+    ) -> Verdict {
+        let Reply { verdict, grant, .. } = reply;
+        match self.get_mut(object, &order.policy) {
+            Some(known) => known.holding.learn(verdict, grant, order.want > 0, sent, now),
+            None => verdict,
         }
     }
 
@@ -263,9 +316,9 @@ impl Local {
         for (object, of_object) in &mut self.0 {
             let mut orders = Vec::new();
             for Known { policy, holding, .. } in of_object.iter_mut() {
-                let reports = holding.over(now);
+                let (reports, want) = holding.over(policy, now);
                 if !reports.is_empty() {
-                    orders.push(Order { policy: policy.clone(), cost: None, want: 0, settle: None, reports });
+                    orders.push(Order { policy: policy.clone(), cost: None, want, settle: None, reports });
                 }
             }
             if !orders.is_empty() {

@@ -90,6 +90,8 @@ pub struct Ask {
     pub budget: Span,
     /// Whether units of it may be leased.
     pub leases: bool,
+    /// Whether the first request of a client is let through before it is counted.
+    pub provisional: bool,
 }
 
 /// What counting said.

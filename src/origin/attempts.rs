@@ -281,7 +281,8 @@ impl<'p> Attempts<'p> {
         })
     }
 
-    fn failure(&self, cause: Cause, stop: Stop) -> Failure {
+    /// They end here.
+    pub fn failure(&self, cause: Cause, stop: Stop) -> Failure {
         Failure { cause, stop, tries: self.tries, endpoint: self.last }
     }
 }

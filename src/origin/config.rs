@@ -14,6 +14,7 @@ use super::quantile::TooSlow;
 use super::rewrite::{PathRewrite, Secret};
 use super::score::ScoreConfig;
 use super::split::SplitConfig;
+use super::upstream::Budget;
 use super::url::{OriginUrl, is_host_name};
 use crate::head::Method;
 use crate::list::Dict;
@@ -84,6 +85,11 @@ pub struct PoolConfig {
     /// The field in which an endpoint says how far it is behind its primary; nothing is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lag_header: Option<Box<str>>,
+    /// Whether what its origin says of its own quota is heeded.
+    pub upstream_quota: bool,
+    /// How many requests it may be sent in how long, by the whole fleet; nothing is no bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
     /// The Host that the origin sees.
     pub host: HostMode,
     /// The pools that are asked when this one gives up: this one and they by `priority`, then by `cost`, then in the
@@ -127,6 +133,8 @@ impl Default for PoolConfig {
             breaker: BreakerConfig::default(),
             health: None,
             lag_header: None,
+            upstream_quota: false,
+            budget: None,
             host: HostMode::Origin,
             fallback: Vec::new(),
             priority: 0,

@@ -42,6 +42,7 @@ mod simulation;
 pub mod split;
 pub mod status;
 pub mod trace;
+pub mod upstream;
 pub mod url;
 
 pub use affinity::{Affinity, Wish};

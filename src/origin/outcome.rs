@@ -104,6 +104,8 @@ pub enum Stop {
     BudgetSpent,
     /// The endpoints that are left asked for a longer wait than this request makes.
     RetryAfter,
+    /// The origin's own quota is spent, or what is left of it is for others.
+    QuotaSpent,
     /// The deployment lacks the secret that the pool shows its endpoints.
     NoSecret,
     /// Every endpoint has as many requests as it may have at once.
@@ -136,6 +138,7 @@ impl Stop {
             Self::DeadlineSpent => "deadline spent",
             Self::BudgetSpent => "budget spent",
             Self::RetryAfter => "asked to wait",
+            Self::QuotaSpent => "the origin's quota is spent",
             Self::NoSecret => "no secret",
             Self::Full => "all busy",
             Self::BreakerOpen => "breaker open",
@@ -195,6 +198,7 @@ impl Failure {
             Cause::Fetch(error) | Cause::Unconfirmed(error) => (Some(error.as_str()), None),
             Cause::NoEndpoint if self.stop.is_capacity() => (Some("connection_limit_reached"), None),
             Cause::NoEndpoint if self.stop == Stop::NoSecret => (Some("proxy_configuration_error"), None),
+            Cause::NoEndpoint if self.stop == Stop::QuotaSpent => (Some("http_request_denied"), None),
             Cause::NoEndpoint => (Some("destination_unavailable"), None),
         };
         let next_hop = self.endpoint.and_then(|at| pool.endpoint(at)).map(|endpoint| &*endpoint.name);

@@ -11,6 +11,7 @@ use super::quantile::Samples;
 use super::retry::{Class, RetryBudget};
 use super::select::Set;
 use super::split::{Seen, Split};
+use super::upstream::Upstream;
 use super::url::OriginUrl;
 use crate::head::{Client, RequestHead};
 use crate::time::{Span, Timestamp};
@@ -66,7 +67,11 @@ impl Endpoint {
 
 impl Pool {
     /// From a checked config.
-    pub fn new(name: &str, config: PoolConfig) -> Self {
+    pub fn new(name: &str, mut config: PoolConfig) -> Self {
+        if config.upstream_quota && !config.retry.statuses.contains(&429) {
+            // It is for tidegate, not for its client.
+            config.retry.statuses.push(429);
+        }
         let single = config.url.iter().cloned().map(EndpointConfig::of);
         let named = single.chain(config.endpoints.iter().cloned());
         let mut endpoints: Vec<Endpoint> = named.chain(config.split_endpoints()).map(Endpoint::new).collect();
@@ -114,6 +119,8 @@ pub struct PoolState {
     queued: u32,
     /// Until when what the fleet said of the endpoints holds.
     pub(super) told_until: Timestamp,
+    /// What its origin said of its own quota.
+    pub(super) upstream: Upstream,
     /// When its replicas were asked for their lag.
     pub(super) probed: Timestamp,
 }
@@ -234,6 +241,7 @@ impl PoolState {
             samples: Samples::default(),
             queued: 0,
             told_until: now,
+            upstream: Upstream::default(),
             probed: Timestamp::default(),
         }
     }

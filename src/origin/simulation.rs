@@ -299,7 +299,12 @@ impl<'p> World<'p> {
             Stop::RetryAfter => assert!(!ask.last_resort),
             Stop::Full => assert!(self.pool.config.concurrency.is_some()),
             Stop::NotRetried => assert!(self.pool.config.retry.on.len() < 2),
-            Stop::OverCap | Stop::NoSecret | Stop::QueueFull | Stop::QueueSlow | Stop::QueueUnreachable => {
+            Stop::OverCap
+            | Stop::NoSecret
+            | Stop::QuotaSpent
+            | Stop::QueueFull
+            | Stop::QueueSlow
+            | Stop::QueueUnreachable => {
                 panic!("that is for the flow to see")
             }
             Stop::Aborted | Stop::NotIdempotent | Stop::DeadlineSpent | Stop::BudgetSpent => {}

@@ -35,6 +35,9 @@ pub struct Counters {
     /// By the reason for which the cache forwarded (RFC 9211): requests.
     #[serde(rename = "f", skip_serializing_if = "Named::is_empty")]
     pub forwards: Named<u64>,
+    /// By what came of it: prompts that were similar to one already answered.
+    #[serde(rename = "s", skip_serializing_if = "Named::is_empty")]
+    pub similar: Named<u64>,
     /// By what came of them: changes that were accepted for delivery, and attempts to deliver them.
     #[serde(rename = "d", skip_serializing_if = "Named::is_empty")]
     pub deliveries: Named<u64>,
@@ -143,6 +146,7 @@ impl Counters {
         self.busiest.merge(&other.busiest);
         self.endpoints.merge(&other.endpoints);
         self.forwards.merge(&other.forwards);
+        self.similar.merge(&other.similar);
         self.deliveries.merge(&other.deliveries);
         self.answers.merge(&other.answers);
         self.incidents.merge(&other.incidents);

@@ -78,6 +78,11 @@ impl Outbox {
         self.counters.add_incident(incident);
     }
 
+    /// Counts what came of a similar prompt.
+    pub fn add_similar(&mut self, outcome: &'static str) {
+        self.counters.similar.add(outcome, &1);
+    }
+
     /// Counts what the limiter did.
     pub fn add_limiter(&mut self, what: LimiterEvent, times: u64) {
         self.counters.add_limiter(what, times);

@@ -43,6 +43,8 @@ metrics! {
     LIMITER: "tidegate_limiter" "counter" "" "What was done to count requests: calls of limiter objects, leases.";
     FORWARDS: "tidegate_cache_forwards" "counter" ""
         "Requests that the cache forwarded, by reason (fwd of RFC 9211).";
+    SIMILAR: "tidegate_similar_prompts" "counter" ""
+        "Prompts similar to one already answered, by what came of it.";
     DELIVERIES: "tidegate_deliveries" "counter" ""
         "Changes accepted for later delivery, and attempts to deliver them, by result.";
     COLLAPSED: "tidegate_collapsed_requests" "counter" ""
@@ -188,6 +190,8 @@ pub(super) fn families(live: &Live, now: Timestamp) -> Vec<Family> {
     totals.answers.iter().for_each(|(who, histogram)| duration.add_histogram(who, histogram));
     let mut forwards = Family::new(FORWARDS);
     totals.forwards.iter().for_each(|(reason, n)| forwards.add(&[("reason", reason)], Value::Count(*n)));
+    let mut similar = Family::new(SIMILAR);
+    totals.similar.iter().for_each(|(outcome, n)| similar.add(&[("outcome", outcome)], Value::Count(*n)));
     let mut deliveries = Family::new(DELIVERIES);
     totals.deliveries.iter().for_each(|(result, n)| deliveries.add(&[("result", result)], Value::Count(*n)));
     let mut incidents = Family::new(INCIDENTS);
@@ -212,6 +216,7 @@ pub(super) fn families(live: &Live, now: Timestamp) -> Vec<Family> {
         checks(&totals.checks),
         limiter,
         forwards,
+        similar,
         deliveries,
         Family::count(COLLAPSED, totals.collapsed),
         Family::count(ATTEMPTS, totals.origin_attempts),

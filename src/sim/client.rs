@@ -21,6 +21,7 @@ pub struct Request<'w> {
 }
 
 impl<'w> Request<'w> {
+    /// A request of this method for this path, at the first isolate.
     pub fn new(world: &'w World, method: Method, path: &str) -> Self {
         let url = if path.starts_with('/') { format!("https://edge.example{path}") } else { path.to_owned() };
         let mut head = RequestHead::new(method, &url).unwrap();

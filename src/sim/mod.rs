@@ -36,7 +36,7 @@ mod stores;
 pub mod workload;
 mod world;
 
-pub use client::{Answer, Pending};
+pub use client::{Answer, Pending, Request};
 pub use counts::Counts;
 pub use fault::{Fault, Helper};
 pub use origin::{Asked, Reply};

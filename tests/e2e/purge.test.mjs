@@ -1,7 +1,7 @@
 // What a purge puts an end to, in every layer, and what the fleet's object keeps.
 import assert from "node:assert/strict";
 import { before as beforeAll, beforeEach, test } from "node:test";
-import { before, eventually, pause, startGate } from "./harness.mjs";
+import { before, eventually, pause, send, startGate } from "./harness.mjs";
 import { startOrigin } from "./origins.mjs";
 
 const TOKEN = "the test's own admin token";
@@ -204,4 +204,51 @@ test("the audit trail tells who purged what, the latest first, and survives a re
     assert.deepEqual(first.operations, [{ tag: "first", mode: "hard" }]);
     assert.equal(second.by.address, "127.0.0.1");
     assert.ok(second.number > first.number && !answer.text.includes(TOKEN));
+});
+
+test("what a write makes invalid is so in another isolate too, where the route says so", async () => {
+    const config = `${CONFIG(origin.url)}cache = { invalidation = "global", tags_passed_on = false }\n`;
+    const two = await startGate({ config, env: { TIDEGATE_ADMIN_TOKEN: TOKEN }, twin: true });
+    const at = (base, { path }, more = {}) => send(base + path, { headers: { Host: "both.example" }, ...more });
+    const written = fresh();
+    const grouped = fresh({ "Cache-Groups": '"scripts"' });
+    const other = fresh({ "Cache-Groups": '"styles"' });
+    const all = [written, grouped, other];
+    const firsts = [];
+    for (const page of all) {
+        const answer = await at(two.twin, page);
+        assert.ok(!("cache-tag" in answer.headers) && !("cache-groups" in answer.headers));
+        firsts.push(answer.text);
+        await eventually(async () => assert.match((await at(two.twin, page)).headers["cache-status"], /detail=memory/));
+    }
+    origin.on(written.path, { status: 204, headers: { "Cache-Group-Invalidation": '"scripts"' } });
+    assert.equal((await at(two.url, written, { method: "POST", body: "new" })).status, 204);
+    origin.on(written.path, { headers: { "Cache-Control": "max-age=600" }, body: "new" });
+    await eventually(async () => assert.equal((await at(two.twin, written)).text, "new"));
+    assert.notEqual((await at(two.twin, grouped)).text, firsts[1]);
+    assert.equal((await at(two.twin, other)).text, firsts[2]);
+    assert.deepEqual((await send(`${two.url}/_tidegate/admin/audit`, { headers: { Authorization: `Bearer ${TOKEN}` } })).json(), []);
+    await two.stop();
+});
+
+test("a deploy keeps what is stored, except where the rules of its key have changed", async () => {
+    const [kept, changed] = [fresh(), fresh({}, "/blog")];
+    const firsts = [];
+    for (const { path } of [kept, changed]) {
+        firsts.push((await gate.get(path)).text);
+        await hit(path);
+    }
+    await pause(300);
+    const next = CONFIG(origin.url)
+        .replace("[fleet]", '[limits.policies.much]\ntiers = { anonymous = "9000/1m" }\n[fleet]')
+        .replace('name = "blog"', 'name = "log"\ncache = { key = { drop = ["utm_*"] } }')
+        .replace('name = "all"', 'name = "rest"\nlimits = ["much"]\ncache = { ttl = "1h", stale_if_error = "1d", layers = ["memory", "kv"] }');
+    await gate.restart({ config: next });
+    const answer = await gate.get(kept.path);
+    assert.match(answer.headers["cache-status"], /^tidegate; hit; ttl=\d+; detail=kv$/);
+    assert.match(answer.headers.ratelimit, /^"much"/, "it runs the new config");
+    assert.equal(answer.text, firsts[0]);
+    const anew = await gate.get(changed.path);
+    assert.match(anew.headers["cache-status"], /fwd=uri-miss/);
+    assert.notEqual(anew.text, firsts[1]);
 });

@@ -9,6 +9,7 @@ mod costs;
 mod guarding;
 mod health;
 mod identity;
+mod invalidation;
 mod keys;
 mod large;
 mod layers;
@@ -26,8 +27,10 @@ mod record;
 mod saas;
 mod semantics;
 mod shield;
+mod similar;
 mod slices;
 mod stale;
+mod upstream;
 
 use crate::sim::{Reply, World};
 

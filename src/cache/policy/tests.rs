@@ -87,11 +87,17 @@ fn a_kv_write_pays_for_what_is_asked_for_again_or_lives_long_and_is_not_tiny() {
 }
 
 #[test]
-fn targeted_fields_are_consumed_where_the_route_says_so_rfc9213_2_2() {
-    let all = Fields::from_pairs([("cdn-cache-control", "max-age=1"), ("cache-control", "max-age=2")]);
-    for (json, left) in [("{}", 2), (r#"{"targets_passed_on":false}"#, 1)] {
+fn what_is_for_caches_alone_is_consumed_where_the_route_says_so_rfc9213_2_2() {
+    let names = ["cdn-cache-control", "cache-control", "cache-tag", "surrogate-key", "cache-groups"];
+    let all = Fields::from_pairs(names.map(|name| (name, "a")));
+    for (json, left) in [
+        ("{}", &names[..]),
+        (r#"{"targets_passed_on":false}"#, &names[1..]),
+        (r#"{"tags_passed_on":false}"#, &names[..2]),
+        (r#"{"tags_passed_on":false,"targets_passed_on":false}"#, &names[1..2]),
+    ] {
         let mut fields = all.clone();
-        policy(json).consume_targets(&mut fields);
-        assert_eq!(fields.len(), left);
+        policy(json).consume(&mut fields);
+        assert!(fields.iter().map(|(name, _)| name).eq(left.iter().copied()), "{json}");
     }
 }

@@ -97,7 +97,10 @@ pub fn tag_hash(tag: &str) -> u64 {
     hash([&*tag.to_ascii_lowercase()])
 }
 
-/// The tags that a response bears, in whichever of the three fields.
+/// The fields in which a response bears tags.
+pub const TAG_FIELDS: [&str; 3] = ["cache-tag", "surrogate-key", "cache-groups"];
+
+/// The tags that a response bears, in whichever of the [`TAG_FIELDS`].
 pub fn tags(fields: &Fields) -> Vec<u64> {
     let mut found = Vec::new();
     let words = |text: &str, by: fn(char) -> bool, found: &mut Vec<u64>| {

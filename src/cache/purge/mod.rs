@@ -13,7 +13,7 @@ mod stamp;
 
 use crate::time::Timestamp;
 use cells::Cells;
-pub use marks::{Marks, host_hash, tag_hash, tags};
+pub use marks::{Marks, TAG_FIELDS, host_hash, tag_hash, tags};
 pub use stamp::{Mode, Stamp, What, hash};
 
 /// How many narrow stamps are kept as they are: of URLs, prefixes, tags and groups.

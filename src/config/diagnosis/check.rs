@@ -11,6 +11,7 @@ use super::problem::{KeyPath, Problem};
 use crate::cache::slice::{SLICE_BYTES_MAX, SLICE_BYTES_MIN};
 use crate::cache::{self, Classes};
 use crate::config::sections::Config;
+use crate::head::Method;
 use crate::limit::builtin;
 use crate::route::asset::CLASSES;
 use crate::route::{CacheSetting, FALLBACK_BYTES_MAX, RouteConfig, StaticFallback, WriteBehind};
@@ -265,6 +266,10 @@ impl<'c> Check<'c> {
         {
             let form = format!("\"{SLICE_BYTES_MIN}\" to \"{SLICE_BYTES_MAX}\"");
             found.push((path.key("slice"), format!("{slice} is no size of a slice; allowed: {form}")));
+        }
+        if policy.similar.is_some() && !policy.key.has_body(&Method::Post) {
+            let message = "it needs responses to POST; allowed: with key.body = [\"POST\"]";
+            found.push((path.key("similar"), message.into()));
         }
         found
     }

@@ -47,6 +47,14 @@ fn rfc9213_3_it_is_passed_on_or_consumed_as_configured() {
 }
 
 #[test]
+fn tags_are_passed_on_or_consumed_as_configured() {
+    let said = "cache-control: max-age=60\ncache-tag: a, b\nsurrogate-key: c d\ncache-groups: \"e\"";
+    rule([get().reply(said).says(said), get().hit(0).says(said)]);
+    let lacks = |step: super::Step| step.lacks("cache-tag").lacks("surrogate-key").lacks("cache-groups");
+    with("tags_passed_on = false", [lacks(get().reply(said)), lacks(get().hit(0))]);
+}
+
+#[test]
 fn rfc9213_2_2_the_first_of_the_configured_list_counts() {
     let said = "tidegate-cache-control: max-age=60\ncdn-cache-control: no-store";
     let keys = "targets = [\"tidegate-cache-control\", \"cdn-cache-control\"]";
