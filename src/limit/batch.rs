@@ -293,25 +293,25 @@ mod tests {
         let mut ask = ask("a", "scan", "3/1m", 50);
         ask.take.policy.algorithm = Algorithm::Strikes("1m to 1h".parse().unwrap());
         let mut table = StateTable::default();
-        let mut run = |orders: &[Order], secs: u64| {
-            let orders = read_orders(&orders_text(orders)).unwrap();
+        let mut run = |order: &Order, secs: u64| {
+            let orders = read_orders(&orders_text(std::slice::from_ref(order))).unwrap();
             object::step(&mut table, &orders, Timestamp::from_secs(1_789_000_000 + secs)).replies[0].verdict
         };
         let asked = Order::of(&ask);
-        assert_eq!(orders_text(&[asked.clone()]), "scan 3 60 strikes:60000:3600000 3 0 0\n");
+        assert_eq!(orders_text(std::slice::from_ref(&asked)), "scan 3 60 strikes:60000:3600000 3 0 0\n");
         for _ in 0..9 {
-            let verdict = run(&[asked.clone()], 0);
+            let verdict = run(&asked, 0);
             assert_eq!((verdict.admitted, verdict.remaining), (true, 3));
         }
         let settle = Some(Settle { units: 1, at: Timestamp::default() });
         let strike = Order { settle, ..asked.clone() };
         for left in [2, 1] {
-            assert_eq!(run(&[strike.clone()], 1).remaining, left);
+            assert_eq!(run(&strike, 1).remaining, left);
         }
-        let verdict = run(&[strike], 1);
+        let verdict = run(&strike, 1);
         assert_eq!((verdict.admitted, verdict.retry_after), (false, Some(Span::from_secs(60))));
-        assert_eq!(run(&[asked.clone()], 2).retry_after, Some(Span::from_secs(59)));
-        assert!(run(&[asked], 61).admitted);
+        assert_eq!(run(&asked, 2).retry_after, Some(Span::from_secs(59)));
+        assert!(run(&asked, 61).admitted);
     }
 
     #[test]
