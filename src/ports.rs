@@ -240,8 +240,8 @@ pub trait Ports: Clone + 'static {
     /// The audit trail, as a JSON list with the latest first.
     fn audit(&self, budget: Span) -> impl Future<Output = Result<String, PortError>>;
 
-    /// Hands counters over.
-    fn report(&self, delta: &str) -> impl Future<Output = Result<(), PortError>>;
+    /// Hands counters over. Tells whether a page watches them.
+    fn report(&self, delta: &str) -> impl Future<Output = Result<bool, PortError>>;
     /// Asks for the fleet's counters.
     fn observe(&self, what: Observed, budget: Span) -> impl Future<Output = Result<String, PortError>>;
     /// Connects this request, an upgrade, to the live stream.

@@ -12,6 +12,7 @@ use super::validator;
 use super::variants::VariantIndex;
 use crate::head::{Fields, Method, RequestHead};
 use crate::identity::Identity;
+use crate::list::sort_texts;
 use crate::time::{DeltaSeconds, Span, Timestamp};
 
 /// What to do with a request.
@@ -240,10 +241,11 @@ fn other_tags<S: AsRef<StoredHead>>(
     }
     let held = candidates.iter().filter_map(|head| validator::etag(&head.as_ref().fields));
     let known = index.into_iter().flat_map(|index| &index.variants).filter_map(|one| one.etag.as_deref());
-    let mut tags: Vec<&str> = held.chain(known).collect();
-    tags.sort_unstable();
+    let mut tags: Vec<(&str, usize)> = held.chain(known).map(|tag| (tag, 0)).collect();
+    sort_texts(&mut tags);
     tags.dedup();
-    (!tags.is_empty()).then(|| Fields::from_pairs([("if-none-match", tags.join(", ").as_str())]))
+    let list = tags.into_iter().map(|(tag, _)| tag).collect::<Vec<_>>().join(", ");
+    (!list.is_empty()).then(|| Fields::from_pairs([("if-none-match", list.as_str())]))
 }
 
 #[cfg(test)]

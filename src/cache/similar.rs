@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::content;
 use super::key::{PrimaryKey, StorageKey};
 use crate::head::RequestHead;
+use crate::list::sort;
 use crate::time::Timestamp;
 
 /// How similar two texts have to be: their Jaccard similarity, from 0.5 to 1.
@@ -162,7 +163,7 @@ fn shingles(text: &str, rest: &mut String) -> Vec<u32> {
     // The ends of the last one are no pieces of their own.
     let many = plain.chars().count().saturating_sub(SHINGLE_CHARS - 1).max(1);
     let mut all: Vec<u32> = pieces.take(many).map(hashed).collect();
-    all.sort_unstable();
+    sort(&mut all);
     all.dedup();
     all
 }

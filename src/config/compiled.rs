@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::sections::{Config, FleetSection, ServerConfig};
 use crate::cache::Policy;
 use crate::identity::{IdentityConfig, hex};
+use crate::json;
 use crate::limit::LimitConfig;
 use crate::list::sort_short;
 use crate::origin::Pool;
@@ -121,11 +122,11 @@ impl Config {
             route.cache.as_ref().map_or_else(|| default.clone(), |setting| setting.policy(default));
         policy.classes = self.cache.classes;
         let asked = (&route.origin, &route.strip_prefix, &route.add_prefix, &policy.key);
-        let mut text = serde_json::to_vec(&asked).unwrap_or_default();
+        let mut text = json::write(&asked);
         for pool in self.chain(route).into_iter().filter_map(|name| self.origins.get(name)) {
             if pool.path.is_some() || !pool.headers.is_empty() || pool.secret.is_some() {
                 let asked = (&pool.path, &pool.headers, &pool.secret);
-                text.extend(serde_json::to_vec(&asked).unwrap_or_default());
+                text.push_str(&json::write(&asked));
             }
         }
         let hash = Sha256::digest(&text);

@@ -6,7 +6,7 @@ use crate::cache::key::line;
 use crate::cache::purge::{Mode, Stamp, What, hash, host_hash, tag_hash};
 use crate::cache::rules::KeyRules;
 use crate::head::{Fields, RequestHead, Target};
-use crate::json::Value;
+use crate::json::{self, Value};
 use crate::route::Table;
 use crate::time::Timestamp;
 
@@ -107,7 +107,7 @@ impl Batch {
 
     /// What the object is told. `by` says who asks, as a JSON value.
     pub fn purge(&self, table: &Table, by: &str) -> Purge {
-        let mut entry = ["\"by\":", by, ",\"id\":", &quoted(&self.id), ",\"operations\":["].concat();
+        let mut entry = ["\"by\":", by, ",\"id\":", &json::write(&self.id), ",\"operations\":["].concat();
         let mut left_out = self.operations.len();
         for operation in &self.operations {
             let text = operation.to_json("");
@@ -214,7 +214,7 @@ fn are_escapes_whole(text: &str) -> bool {
 impl Operation {
     /// As a JSON object, with these further members.
     pub fn to_json(&self, more: &str) -> String {
-        let text = if self.kind == Kind::Everything { "true".to_owned() } else { quoted(&self.text) };
+        let text = if self.kind == Kind::Everything { "true".to_owned() } else { json::write(&self.text) };
         let mode = if self.mode == Mode::Hard { "hard" } else { "soft" };
         ["{\"", self.kind.as_str(), "\":", &text, ",\"mode\":\"", mode, "\"", more, "}"].concat()
     }
@@ -263,11 +263,6 @@ pub fn written(table: &Table, request: &RequestHead, targets: &[Target], respons
     let urls = targets.iter().flat_map(|target| forms(target, true, table));
     let stamp = |what| Stamp { number: 0, what, mode: Mode::Hard, at: Timestamp::default() };
     urls.chain(groups).map(stamp).collect()
-}
-
-/// A text as JSON has it.
-pub fn quoted(text: &str) -> String {
-    serde_json::to_string(text).unwrap_or_default()
 }
 
 #[cfg(test)]

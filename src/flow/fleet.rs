@@ -12,6 +12,7 @@ use crate::fleet::Document;
 use crate::fleet::object::{Outcome, Purge};
 use crate::fleet::request::written;
 use crate::head::{Fields, Target};
+use crate::json;
 use crate::ports::{PortError, Ports};
 use crate::record::Incident;
 use crate::time::{Span, Timestamp};
@@ -137,7 +138,7 @@ fn read<P: Ports>(gate: &Rc<Gate<P>>, ports: &P, now: Timestamp) {
             later.log(
                 &[
                     "{\"level\":\"warn\",\"incident\":\"fleet-unreachable\",\"detail\":",
-                    &crate::fleet::request::quoted(&error.to_string()),
+                    &json::write(&error.to_string()),
                     "}",
                 ]
                 .concat(),

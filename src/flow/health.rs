@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use crate::head::{Message, Method, RequestHead};
+use crate::json;
 use crate::origin::config::HostMode;
 use crate::origin::forward::{Hop, Rewrite, forward};
 use crate::origin::monitor::{Monitor, Probed};
@@ -182,12 +183,11 @@ pub async fn probed<P: Ports>(gate: &Gate<P>, ports: &P, budget: Span) -> Option
 }
 
 fn unreachable<P: Ports>(ports: &P, error: &PortError) {
-    let line = serde_json::json!({
-        "level": "warn",
-        "incident": Incident::HealthUnreachable.as_str(),
-        "detail": error.to_string(),
-    });
-    ports.log(&line.to_string());
+    ports.log(&json::object(&[
+        ("level", "warn"),
+        ("incident", Incident::HealthUnreachable.as_str()),
+        ("detail", &error.to_string()),
+    ]));
 }
 
 /// What an isolate said comes in, what is known goes out, and when the object's alarm should ring.

@@ -89,25 +89,38 @@ fn learn<P: Ports>(
 ) -> Vec<crate::limit::Verdict> {
     let now = ports.now();
     let mut verdicts = Vec::with_capacity(replies.len());
-    let mut leased = 0;
+    let mut is_leased = false;
     for ((ask, order), reply) in batch.asks.iter().zip(orders).zip(replies) {
-        if let Some(grant) = reply.grant {
-            leased += u64::from(grant.units);
-            count(gate, LimiterEvent::Lease, 1);
+        if reply.grant.is_some() {
+            is_leased = true;
             check(gate, std::slice::from_ref(ask), tier, LimitCount::Leased);
         }
+        granted(gate, reply);
         verdicts.push(gate.local.borrow_mut().learn(ask, order, reply, sent, now));
     }
-    if leased > 0 {
-        count(gate, LimiterEvent::Leased, leased);
+    if is_leased {
         tend(gate, ports);
     }
     verdicts
 }
 
+/// Lets the first request of a client through, where its policies allow it, and counts it in the background.
+pub fn first<P: Ports>(visit: &Visit<P>, batch: &Batch, now: Timestamp) -> Option<Vec<Checked>> {
+    let (checked, orders) = visit.gate.local.borrow_mut().first(&batch.asks, now)?;
+    count(&visit.gate, LimiterEvent::Provisional, 1);
+    in_background(visit, batch, orders, now);
+    Some(checked)
+}
+
 /// Asks for the next lease in the background, where little is left.
 pub fn renew<P: Ports>(visit: &Visit<P>, batch: &Batch, now: Timestamp) {
-    let Some(orders) = visit.gate.local.borrow_mut().renewal(&batch.asks, now) else { return };
+    let orders = visit.gate.local.borrow_mut().renewal(&batch.asks, now);
+    if let Some(orders) = orders {
+        in_background(visit, batch, orders, now);
+    }
+}
+
+fn in_background<P: Ports>(visit: &Visit<P>, batch: &Batch, orders: Vec<Order>, now: Timestamp) {
     let (gate, ports, batch) = (visit.gate.clone(), visit.ports.clone(), batch.clone());
     let tier = visit.identity.tier.clone();
     visit.ports.defer(async move {
@@ -124,7 +137,7 @@ pub fn renew<P: Ports>(visit: &Visit<P>, batch: &Batch, now: Timestamp) {
 
 /// Gives back what is left of leases when they end: by this request's deferred work, unless another one's is at it for
 /// long enough.
-fn tend<P: Ports>(gate: &Rc<Gate<P>>, ports: &P) {
+pub fn tend<P: Ports>(gate: &Rc<Gate<P>>, ports: &P) {
     let begin = ports.now();
     if gate.tended.get() >= begin + MAX_LIFETIME {
         return;
@@ -146,14 +159,29 @@ fn next<P: Ports>(gate: &Gate<P>, now: Timestamp, until: Timestamp) -> Option<Sp
     Some(ends.since(now).max(TENDED_EVERY))
 }
 
-async fn give_back<P: Ports>(gate: &Gate<P>, ports: &P) {
-    let calls = gate.local.borrow_mut().over(ports.now(), GIVEN_BACK_MAX);
+async fn give_back<P: Ports>(gate: &Rc<Gate<P>>, ports: &P) {
+    let sent = ports.now();
+    let calls = gate.local.borrow_mut().over(sent, GIVEN_BACK_MAX);
     for (object, orders) in calls {
         let back = orders.iter().flat_map(|order| &order.reports).map(|report| u64::from(report.back)).sum();
         count(gate, LimiterEvent::GivenBack, back);
-        if let Err(error) = call(gate, ports, &object, &orders, BACKGROUND_BUDGET).await {
-            late(gate, ports, &error);
+        match call(gate, ports, &object, &orders, BACKGROUND_BUDGET).await {
+            Ok(replies) => {
+                for (order, reply) in orders.iter().zip(replies) {
+                    gate.local.borrow_mut().hold(&object, order, reply, sent, ports.now());
+                    granted(gate, reply);
+                }
+            }
+            Err(error) => late(gate, ports, &error),
         }
+    }
+}
+
+/// Counts a lease, where there is one.
+fn granted<P: Ports>(gate: &Gate<P>, reply: Reply) {
+    if let Some(grant) = reply.grant {
+        count(gate, LimiterEvent::Lease, 1);
+        count(gate, LimiterEvent::Leased, grant.units.into());
     }
 }
 

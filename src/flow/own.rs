@@ -11,6 +11,7 @@ use super::gate::Gate;
 use super::health;
 use super::keys;
 use super::limits;
+use super::report;
 use super::steer;
 
 /// How long to wait for the metrics object.
@@ -26,7 +27,7 @@ pub async fn answer<P: Ports>(
     id: &str,
 ) -> Message<ResponseHead, P::Body> {
     let message = match action {
-        Action::Live => return live(ports, id).await,
+        Action::Live => return live(gate, ports, id).await,
         Action::Asset(path) => return page(ports, path, id).await,
         Action::Observe(what) => observe(gate, ports, what, id).await,
         Action::Config => respond::text(200, "application/json", &*gate.text),
@@ -68,6 +69,7 @@ async fn observe<P: Ports>(
     what: Observed,
     id: &str,
 ) -> Message<ResponseHead, String> {
+    report::flush(gate, ports).await;
     let text = match ports.observe(what, OBSERVE_BUDGET).await {
         Ok(text) => text,
         Err(error) => return unavailable(&error.to_string(), id),
@@ -108,7 +110,9 @@ async fn page<P: Ports>(ports: &P, path: &str, id: &str) -> Message<ResponseHead
     }
 }
 
-async fn live<P: Ports>(ports: &P, id: &str) -> Message<ResponseHead, P::Body> {
+async fn live<P: Ports>(gate: &Gate<P>, ports: &P, id: &str) -> Message<ResponseHead, P::Body> {
+    report::flush(gate, ports).await;
+    gate.outbox.borrow_mut().watch(true);
     match ports.live().await {
         Ok(message) => message,
         Err(error) => failed(ports, &error.to_string(), id),

@@ -1,4 +1,4 @@
-//! Record: counters leave the isolate at most once a second, after an answer.
+//! Record: counters leave the isolate after an answer, at most once a second where a page watches, else every ten.
 
 use std::rc::Rc;
 
@@ -15,10 +15,11 @@ const GIVEN_UP_AFTER: Span = Span::from_secs(5);
 pub fn schedule<P: Ports>(gate: &Rc<Gate<P>>, ports: &P) {
     let now = ports.now();
     let Some(wait) = gate.outbox.borrow().due_in(now) else { return };
-    if gate.reporting.get().is_some_and(|until| until > now) {
+    // One that waits longer than this one would has gone to sleep before it became urgent.
+    if gate.reporting.get().is_some_and(|due| due <= now + wait && due + GIVEN_UP_AFTER > now) {
         return;
     }
-    gate.reporting.set(Some(now + wait + GIVEN_UP_AFTER));
+    gate.reporting.set(Some(now + wait));
     let (gate, ports_later) = (gate.clone(), ports.clone());
     ports.defer(async move {
         if wait > Span::ZERO {
@@ -38,11 +39,24 @@ async fn send<P: Ports>(gate: &Gate<P>, ports: &P) {
 }
 
 async fn deliver<P: Ports>(gate: &Gate<P>, ports: &P, delta: Delta) {
-    if let Err(error) = ports.report(&delta.encode()).await {
+    let answer = ports.report(&delta.encode()).await;
+    if let Ok(watched) = answer {
+        gate.outbox.borrow_mut().watch(watched);
+    }
+    if let Err(error) = answer {
         gate.outbox.borrow_mut().give_back(&delta);
         ports.log(&format!(
             "{{\"level\":\"warn\",\"incident\":\"metrics-unreachable\",\"detail\":\"{error}\"}}"
         ));
+    }
+}
+
+/// Hands over what was counted, so that who asks the metrics object next sees it.
+pub async fn flush<P: Ports>(gate: &Gate<P>, ports: &P) {
+    let now = ports.now();
+    if gate.outbox.borrow().due_in(now).is_some() {
+        let delta = gate.outbox.borrow_mut().take_now(gate.endpoint_reports(now), now);
+        deliver(gate, ports, delta).await;
     }
 }
 

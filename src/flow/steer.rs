@@ -4,9 +4,10 @@ use crate::admin::Steer;
 use crate::cache::purge::Mode;
 use crate::fleet::holds_within;
 use crate::fleet::object::Outcome;
-use crate::fleet::request::{Batch, Operation, quoted};
+use crate::fleet::request::{Batch, Operation};
 use crate::head::{Message, RequestHead, ResponseHead};
 use crate::identity;
+use crate::json;
 use crate::ports::{PortError, Ports};
 use crate::respond::{self, Problem};
 use crate::time::{Span, Timestamp};
@@ -87,7 +88,7 @@ fn who<P: Ports>(gate: &Gate<P>, ports: &P, request: &RequestHead) -> String {
     let token = identity::hex(digest.get(..TOKEN_NAME_BYTES).unwrap_or_default());
     let client = request.client.get_or_init(|| ports.client());
     let address = client.address.map(|address| address.to_string()).unwrap_or_default();
-    ["{\"token\":\"", &token, "\",\"address\":", &quoted(&address), "}"].concat()
+    ["{\"token\":\"", &token, "\",\"address\":", &json::write(&address), "}"].concat()
 }
 
 /// What was done, and when it holds where.
@@ -107,7 +108,7 @@ fn report(batch: &Batch, number: u64, at: Timestamp, within: Span) -> String {
     let secs = within.as_secs_ceil().to_string();
     [
         "{\"id\":",
-        &quoted(&batch.id),
+        &json::write(&batch.id),
         ",\"number\":",
         &number,
         ",\"at\":\"",

@@ -21,11 +21,11 @@ pub const MAX_LEASES: usize = 64;
 /// How far the clock of an isolate may be off, and may stand still while code runs.
 pub const SLACK: Span = Span::from_millis(500);
 /// The longest life of a lease.
-pub const MAX_LIFETIME: Span = Span::from_secs(25);
+pub const MAX_LIFETIME: Span = Span::from_secs(27);
 /// The shortest life for which a lease is worth its call.
 pub const MIN_LIFETIME: Span = Span::from_secs(1);
-/// A lease lives at most this part of its policy's window, in twelfths.
-const TWELFTHS_OF_WINDOW: u64 = 5;
+/// A lease lives at most this part of its policy's window.
+const LIVES_IN_WINDOW: u64 = 2;
 /// A lease takes at most this part of what remains.
 const LEASES_IN_REMAINING: u32 = 4;
 /// The fewest units that are leased.
@@ -112,11 +112,12 @@ impl Account {
         self.leases.len() != before
     }
 
-    /// How things stand for a request of this cost; without one, nothing is refused.
+    /// How things stand for a request of this cost; without one, nothing is refused but for strikes.
     pub fn peek(&self, policy: &QuotaPolicy, cost: Option<NonZeroU32>, now: Timestamp) -> Verdict {
         let verdict = policy.peek(&self.state(policy), cost.unwrap_or(NonZeroU32::MIN), now);
         match cost {
             Some(_) => verdict,
+            None if policy.algorithm.is_strikes() => verdict,
             None => Verdict { admitted: true, retry_after: None, ..verdict },
         }
     }
@@ -208,14 +209,14 @@ impl Account {
 /// before the window does.
 fn lifetime(policy: &QuotaPolicy, now: Timestamp) -> Option<Span> {
     let window = policy.quota.window();
-    let longest = Span::from_millis(window.as_millis() * TWELFTHS_OF_WINDOW / 12).min(MAX_LIFETIME);
+    let longest = Span::from_millis(window.as_millis() / LIVES_IN_WINDOW).min(MAX_LIFETIME);
     let lifetime = match policy.algorithm {
         Algorithm::SlidingWindow => longest,
         Algorithm::FixedWindow => {
             let left = fixed_window::end(policy.quota, now).since(now);
             longest.min(left.saturating_sub(SLACK).saturating_sub(SLACK))
         }
-        Algorithm::Gcra => return None,
+        Algorithm::Gcra | Algorithm::Strikes(_) => return None,
     };
     Some(lifetime).filter(|lifetime| *lifetime >= MIN_LIFETIME)
 }

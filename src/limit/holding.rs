@@ -5,15 +5,21 @@ use super::policy::{QuotaPolicy, Verdict};
 use crate::time::{Span, Timestamp};
 
 /// How soon one request has to follow another so that the client counts as busy here.
-const BUSY_GAP: Span = Span::from_secs(3);
+const BUSY_GAP: Span = Span::from_secs(10);
 /// How many requests have to be that close for a lease.
-const BUSY_FROM: u32 = 3;
-/// The first lease, in requests.
-const FIRST: u32 = 4;
-/// How much larger than the last one a lease may be.
+const BUSY_FROM: u32 = 2;
+/// The smallest lease, in requests.
+const LEAST: u32 = 4;
+/// How much larger than the last one a lease may be, and the first one than [`LEAST`].
 const GROWS_BY: u32 = 4;
+/// A lease is meant to last for so much of its life, in percent.
+const LASTS_PERCENT: u64 = 85;
+/// The same where a quarter of the quota remains besides: so it is seldom used up before its end, when one call gives the rest
+/// back and asks for the next.
+const AMPLE_PERCENT: u64 = 115;
+const AMPLE_IN: u32 = 4;
 /// A lease is renewed when this part of it is left, if any.
-const LOW_PART: u32 = 4;
+const LOW_PART: u32 = 8;
 /// Where less remains, another lease is not asked for in the background.
 const RENEWED_FROM: u32 = 8;
 /// How long nobody else asks for a lease while one is being asked for.
@@ -22,6 +28,13 @@ const ASKING_FOR: Span = Span::from_secs(2);
 const MAX_HELD: usize = 4;
 /// So long before its end a lease is given back that is hardly used.
 const GIVEN_BACK_BEFORE: Span = Span::from_secs(1);
+/// Another lease is asked for with what is given back where the client was seen within so long.
+const STILL_BUSY: Span = Span::from_secs(3);
+/// What is left of a lease is not worth a call where so many times as much remains besides, and where it counts as spent for
+/// no longer than [`LET_GO_WINDOW`].
+const LET_GO_IN: u32 = 256;
+/// The longest such window.
+const LET_GO_WINDOW: Span = Span::from_secs(60);
 
 /// What is spent within so long of each other is reported as one.
 const SPENT_TOGETHER: Span = Span::from_secs(1);
@@ -93,8 +106,9 @@ pub(super) struct Holding {
     granted_at: Timestamp,
     lifetime: Span,
     spent: u32,
-    /// How many requests came close one after another, and when the last of them did.
+    /// How many requests came close one after another, since when, and when the last of them did.
     streak: u32,
+    since: Timestamp,
     seen: Timestamp,
     /// Until when somebody waits for a lease.
     asking: Timestamp,
@@ -116,8 +130,11 @@ impl Holding {
 
     /// A request came.
     pub(super) fn seen(&mut self, now: Timestamp) {
-        let is_close = self.seen + BUSY_GAP >= now;
-        self.streak = if is_close { self.streak.saturating_add(1) } else { 1 };
+        if self.seen + BUSY_GAP >= now {
+            self.streak = self.streak.saturating_add(1);
+        } else {
+            (self.streak, self.since) = (1, now);
+        }
         self.seen = now;
     }
 
@@ -174,20 +191,22 @@ impl Holding {
 
     /// How many units to lease for requests of this cost; zero where the client is not busy here, or somebody is
     /// asking already.
-    pub(super) fn want(&mut self, cost: u32, now: Timestamp) -> u32 {
+    pub(super) fn want(&mut self, policy: &QuotaPolicy, cost: u32, now: Timestamp) -> u32 {
         if self.streak < BUSY_FROM || self.asking > now || self.leases.len() >= MAX_HELD {
             return 0;
         }
         self.asking = now + ASKING_FOR;
-        let first = FIRST.saturating_mul(cost);
-        if self.granted == 0 {
-            return first;
-        }
-        // So much that at the pace since the last one it lasts for three quarters of its life.
-        let lasts = u64::from(self.spent) * self.lifetime.as_millis() * 3 / 4;
-        let paced = lasts / now.since(self.granted_at).as_millis().max(1);
-        let most = self.granted.max(first).saturating_mul(GROWS_BY);
-        u32::try_from(paced).unwrap_or(u32::MAX).clamp(first, most)
+        let least = LEAST.saturating_mul(cost);
+        // At the pace since the last one, or where there is none since the client is busy here.
+        let (last, spent, since, lifetime) = match self.granted {
+            0 => (least, (self.streak - 1).saturating_mul(cost), self.since, MAX_LIFETIME),
+            granted => (granted.max(least), self.spent, self.granted_at, self.lifetime),
+        };
+        let is_ample = self.remaining >= policy.quota.amount() / AMPLE_IN;
+        let percent = if is_ample { AMPLE_PERCENT } else { LASTS_PERCENT };
+        let lasts = u64::from(spent) * lifetime.as_millis() * percent / 100;
+        let paced = lasts / now.since(since).as_millis().max(1);
+        u32::try_from(paced).unwrap_or(u32::MAX).clamp(least, last.saturating_mul(GROWS_BY))
     }
 
     /// Whether so little is left that the next lease should be asked for.
@@ -233,16 +252,20 @@ impl Holding {
         unspent.map(|lease| lease.until.before(GIVEN_BACK_BEFORE)).min()
     }
 
-    /// Lets go of leases that are about to end: what is given back. What is used up ends by itself.
-    pub(super) fn over(&mut self, now: Timestamp) -> Vec<Report> {
+    /// Lets go of leases that are about to end: what is given back, and how many units are wanted instead. What is used up ends
+    /// by itself, and so does what nobody will miss.
+    pub(super) fn over(&mut self, policy: &QuotaPolicy, now: Timestamp) -> (Vec<Report>, u32) {
         let mut reports = Vec::new();
+        let spare = if policy.quota.window() <= LET_GO_WINDOW { self.remaining / LET_GO_IN } else { 0 };
         self.leases.retain_mut(|lease| {
             let ends = lease.until.before(GIVEN_BACK_BEFORE) <= now;
-            if ends && lease.unspent > 0 {
+            if ends && lease.unspent > spare {
                 reports.extend(lease.report(0, now));
             }
             !ends
         });
-        reports
+        let is_last = self.leases.is_empty() && !reports.is_empty();
+        let want = if is_last && self.seen + STILL_BUSY > now { self.want(policy, 1, now) } else { 0 };
+        (reports, want)
     }
 }

@@ -218,7 +218,7 @@ fn a_lease_of_a_fixed_window_ends_before_it() {
     let ends = super::fixed_window::end(partition.policy.quota, START);
     let want = Order { want: 20, ..partition.order() };
     for (before, lifetime) in
-        [(40_000, Some(25_000)), (20_000, Some(19_000)), (5000, Some(4000)), (1500, None)]
+        [(40_000, Some(27_000)), (20_000, Some(19_000)), (5000, Some(4000)), (1500, None)]
     {
         partition.now = ends.before(Span::from_millis(before));
         let grant = partition.step(want.clone()).grant;

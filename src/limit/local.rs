@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use super::decision::{Answer, Checked, Decision};
 use super::holding::Holding;
-use super::object::{Order, Reply};
+use super::object::{Order, Reply, Settle};
 use super::policy::{Ask, QuotaPolicy, Verdict};
 use crate::identity::Tier;
 use crate::time::{Span, Timestamp};
@@ -20,6 +20,10 @@ use crate::time::{Span, Timestamp};
 pub const MAX_PARTITIONS: usize = 4096;
 /// How long a refusal is remembered at most, so that a partition that a person resets is soon free everywhere.
 pub const REMEMBERED_AT_MOST: Span = Span::from_secs(60);
+/// How long a client is taken to have no penalty, if no strike is added here.
+const CLEAR_FOR: Span = Span::from_secs(5);
+/// How long a client counts as known at most after its last request, where its first one does not wait.
+const MET_AT_MOST: Span = Span::from_secs(3600);
 /// How long one that is due to leases is remembered: what is left of them comes back.
 const EARLY_REMEMBERED: Span = Span::from_secs(2);
 
@@ -32,7 +36,11 @@ pub struct Local(HashMap<Box<str>, Vec<Known>>);
 struct Known {
     policy: QuotaPolicy,
     refused: Option<Refused>,
+    /// How strikes stood, and until when that is taken to be so.
+    clear: Option<(Verdict, Timestamp)>,
     holding: Holding,
+    /// Until then the client counts as known here, where its first request does not wait.
+    met: Timestamp,
 }
 
 #[derive(Debug)]
@@ -53,7 +61,8 @@ struct Refusal {
 
 impl Known {
     fn new(policy: &QuotaPolicy) -> Self {
-        Self { policy: policy.clone(), refused: None, holding: Holding::default() }
+        let (policy, met) = (policy.clone(), Timestamp::default());
+        Self { policy, refused: None, clear: None, holding: Holding::default(), met }
     }
 
     fn refusal(&self, cost: u32, now: Timestamp) -> Option<Refusal> {
@@ -73,11 +82,23 @@ impl Known {
     /// Adds to an order what became of leases, and the wish for one.
     fn prepare(&mut self, order: &mut Order, cost: u32, now: Timestamp) {
         order.reports = self.holding.reports(now);
-        order.want = self.holding.want(cost, now);
+        order.want = self.holding.want(&self.policy, cost, now);
+    }
+
+    /// A request came of a client whose first one does not wait.
+    fn meet(&mut self, now: Timestamp) {
+        self.met = now + self.policy.quota.window().min(MET_AT_MOST);
+    }
+
+    fn clear(&self, now: Timestamp) -> Option<Verdict> {
+        self.clear.filter(|(_, until)| *until > now).map(|(verdict, _)| verdict)
     }
 
     fn is_of_use(&self, now: Timestamp) -> bool {
-        self.refused.as_ref().is_some_and(|refused| refused.until > now) || self.holding.is_of_use(now)
+        self.refused.as_ref().is_some_and(|refused| refused.until > now)
+            || self.clear(now).is_some()
+            || self.holding.is_of_use(now)
+            || self.met > now
     }
 }
 
@@ -132,10 +153,12 @@ impl Local {
         Some((Decision { tier: tier.clone(), checked: checked.collect() }, first.early))
     }
 
-    /// Spends what the asks of one object cost from leases: all of it, or nothing.
+    /// Spends what the asks of one object cost from leases: all of it, or nothing. Strikes cost nothing.
     pub fn spend(&mut self, asks: &[Ask], now: Timestamp) -> Option<Vec<Checked>> {
-        let fits = |ask: &Ask| {
-            ask.leases && self.get(ask).is_some_and(|known| known.holding.has(ask.take.cost.get(), now))
+        let fits = |ask: &Ask| match self.get(ask) {
+            None => false,
+            Some(known) if ask.take.policy.algorithm.is_strikes() => known.clear(now).is_some(),
+            Some(known) => ask.leases && known.holding.has(ask.take.cost.get(), now),
         };
         if !asks.iter().all(fits) {
             return None;
@@ -143,10 +166,34 @@ impl Local {
         let mut checked = Vec::with_capacity(asks.len());
         for ask in asks {
             let known = self.get_mut(&ask.object, &ask.take.policy)?;
-            let verdict = known.holding.spend(&ask.take.policy, ask.take.cost.get(), now);
+            let verdict = match known.clear(now) {
+                Some(clear) => clear,
+                None => known.holding.spend(&ask.take.policy, ask.take.cost.get(), now),
+            };
             checked.push(Checked { ask: ask.clone(), answer: Answer::Counted(verdict) });
         }
         Some(checked)
+    }
+
+    /// Lets a request through before it is counted, where it is the first of clients that nothing is known of here and all of
+    /// its policies in this object allow that. The orders count it, whatever is left then.
+    pub fn first(&mut self, asks: &[Ask], now: Timestamp) -> Option<(Vec<Checked>, Vec<Order>)> {
+        let is_first =
+            |ask: &Ask| ask.provisional && !self.get(ask).is_some_and(|known| known.is_of_use(now));
+        if !asks.iter().all(is_first) {
+            return None;
+        }
+        let count = |ask: &Ask| {
+            let settle = i32::try_from(ask.take.cost.get()).ok().map(|units| Settle { units, at: now });
+            if let Some(known) = self.entry(&ask.object, &ask.take.policy, now) {
+                known.meet(now);
+                known.holding.seen(now);
+            }
+            Order { cost: None, settle, ..Order::take(ask.take.policy.clone(), ask.take.cost) }
+        };
+        let orders = asks.iter().map(count).collect();
+        let checked = asks.iter().map(|ask| Checked { ask: ask.clone(), answer: Answer::Provisional });
+        Some((checked.collect(), orders))
     }
 
     /// Takes back what was spent for a request that another policy then refused.
@@ -160,10 +207,18 @@ impl Local {
     /// may be leased and the client is busy here, a lease.
     pub fn orders(&mut self, asks: &[Ask], now: Timestamp) -> Vec<Order> {
         // Where one is not, each request asks the object anyway.
-        let all_lease = asks.iter().all(|ask| ask.leases);
+        let all_lease = asks.iter().all(|ask| ask.leases || ask.take.policy.algorithm.is_strikes());
         let order = |ask: &Ask| {
-            let mut order = Order::take(ask.take.policy.clone(), ask.take.cost);
-            if all_lease && let Some(known) = self.entry(&ask.object, &ask.take.policy, now) {
+            let mut order = Order::of(ask);
+            if ask.provisional
+                && let Some(known) = self.get_mut(&ask.object, &ask.take.policy)
+            {
+                known.meet(now);
+            }
+            if all_lease
+                && ask.leases
+                && let Some(known) = self.entry(&ask.object, &ask.take.policy, now)
+            {
                 known.holding.seen(now);
                 known.prepare(&mut order, ask.take.cost.get(), now);
             }
@@ -197,10 +252,15 @@ impl Local {
         sent: Timestamp,
         now: Timestamp,
     ) -> Verdict {
-        let Reply { mut verdict, grant, early } = reply;
+        let Reply { mut verdict, early, .. } = reply;
         let policy = &ask.take.policy;
-        if let Some(known) = self.get_mut(&ask.object, policy).filter(|_| ask.leases) {
-            verdict = known.holding.learn(verdict, grant, order.want > 0, sent, now);
+        if policy.algorithm.is_strikes()
+            && let Some(known) = self.entry(&ask.object, policy, now)
+        {
+            known.clear = verdict.admitted.then_some((verdict, now + CLEAR_FOR));
+        }
+        if ask.leases {
+            verdict = self.hold(&ask.object, order, reply, sent, now);
         }
         if let Verdict { admitted: false, retry_after: Some(wait), .. } = verdict
             && !policy.shadow
@@ -211,6 +271,29 @@ impl Local {
             known.refused = Some(Refused { cost, verdict, early, at: now, until });
         }
         verdict
+    }
+
+    /// A strike is added to what an object knows: it has to be asked again.
+    pub fn struck(&mut self, ask: &Ask) {
+        if let Some(known) = self.get_mut(&ask.object, &ask.take.policy) {
+            known.clear = None;
+        }
+    }
+
+    /// Takes note of what came of an order that no request waits for.
+    pub fn hold(
+        &mut self,
+        object: &str,
+        order: &Order,
+        reply: Reply,
+        sent: Timestamp,
+        now: Timestamp,
+    ) -> Verdict {
+        let Reply { verdict, grant, .. } = reply;
+        match self.get_mut(object, &order.policy) {
+            Some(known) => known.holding.learn(verdict, grant, order.want > 0, sent, now),
+            None => verdict,
+        }
     }
 
     /// A call came to nothing, or its answer to nobody.
@@ -233,9 +316,9 @@ impl Local {
         for (object, of_object) in &mut self.0 {
             let mut orders = Vec::new();
             for Known { policy, holding, .. } in of_object.iter_mut() {
-                let reports = holding.over(now);
+                let (reports, want) = holding.over(policy, now);
                 if !reports.is_empty() {
-                    orders.push(Order { policy: policy.clone(), cost: None, want: 0, settle: None, reports });
+                    orders.push(Order { policy: policy.clone(), cost: None, want, settle: None, reports });
                 }
             }
             if !orders.is_empty() {

@@ -498,7 +498,7 @@ export class Call {
 
   /** Hands counters over. */
   report(op, delta) {
-    this.settle(op, this.env.METRICS.getByName("metrics").ingest(delta).then(() => []));
+    this.settle(op, this.env.METRICS.getByName("metrics").ingest(delta).then((told) => [told]));
   }
 
   /** What the metrics object says: `what` is health, metrics, metrics.json or limits. */

@@ -503,8 +503,11 @@ impl Ports for Edge {
         Ok(settled(operation).await?.text.unwrap_or_default())
     }
 
-    async fn report(&self, delta: &str) -> Result<(), PortError> {
-        settled(Operation::new(|op| self.call.report(op, delta))).await.map(drop)
+    async fn report(&self, delta: &str) -> Result<bool, PortError> {
+        Ok(settled(Operation::new(|op| self.call.report(op, delta)))
+            .await?
+            .text
+            .is_some_and(|told| told == "watched"))
     }
 
     async fn observe(&self, what: Observed, budget: Span) -> Result<String, PortError> {

@@ -10,8 +10,10 @@ use super::{of_stamped, stamped};
 use crate::packed::Unreadable;
 use crate::time::{Span, Timestamp};
 
-/// An isolate sends at most one delta in this time.
+/// An isolate sends at most one delta in this time: where a page watches, and where something went wrong.
 const SEND_EVERY: Span = Span::from_secs(1);
+/// The same where nobody looks.
+const SEND_UNWATCHED_EVERY: Span = Span::from_secs(10);
 
 /// What an isolate counted since its last delta, and what it thinks of the endpoints now.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -45,12 +47,16 @@ pub struct Outbox {
     isolate: u64,
     counters: Counters,
     sent: Option<Timestamp>,
+    /// Whether a page watches, as far as is known here.
+    watched: bool,
+    /// Whether something went wrong since the last delta.
+    is_urgent: bool,
 }
 
 impl Outbox {
     /// An empty one for the isolate with this number.
     pub fn new(isolate: u64) -> Self {
-        Self { isolate, counters: Counters::default(), sent: None }
+        Self { isolate, counters: Counters::default(), sent: None, watched: false, is_urgent: false }
     }
 
     /// The isolate's number.
@@ -60,6 +66,7 @@ impl Outbox {
 
     /// Counts one request.
     pub fn add(&mut self, event: &Event) {
+        self.is_urgent |= event.failover || event.status >= 500 || event.incidents.iter().next().is_some();
         self.counters.add(event);
     }
 
@@ -75,6 +82,7 @@ impl Outbox {
 
     /// Counts what went wrong outside a request.
     pub fn add_incident(&mut self, incident: Incident) {
+        self.is_urgent = true;
         self.counters.add_incident(incident);
     }
 
@@ -98,7 +106,8 @@ impl Outbox {
         if self.counters.is_empty() {
             return None;
         }
-        Some(self.sent.map_or(Span::ZERO, |sent| SEND_EVERY.saturating_sub(now.since(sent))))
+        let every = if self.watched || self.is_urgent { SEND_EVERY } else { SEND_UNWATCHED_EVERY };
+        Some(self.sent.map_or(Span::ZERO, |sent| every.saturating_sub(now.since(sent))))
     }
 
     /// Takes out what is to be sent, when it is due.
@@ -112,13 +121,19 @@ impl Outbox {
     /// Takes out what there is, due or not, and be it only what is thought of the endpoints.
     pub fn take_now(&mut self, endpoints: Vec<EndpointReport>, now: Timestamp) -> Delta {
         self.sent = Some(now);
+        self.is_urgent = false;
         Delta { isolate: self.isolate, counters: std::mem::take(&mut self.counters), endpoints }
+    }
+
+    /// Takes note of whether a page watches.
+    pub fn watch(&mut self, watched: bool) {
+        self.watched = watched;
     }
 
     /// Takes back a delta that could not be delivered.
     pub fn give_back(&mut self, delta: &Delta) {
         self.counters.merge(&delta.counters);
-        self.counters.add_incident(Incident::MetricsUnreachable);
+        self.add_incident(Incident::MetricsUnreachable);
     }
 }
 
@@ -136,6 +151,8 @@ mod tests {
         outbox.add(&event());
         assert_eq!(outbox.take(Vec::new(), START).unwrap().counters.requests(), 1);
         outbox.add(&event());
+        assert_eq!(outbox.due_in(START), Some(SEND_UNWATCHED_EVERY), "nobody looks");
+        outbox.watch(true);
         let soon = START + Span::from_millis(400);
         assert_eq!(
             (outbox.due_in(soon), outbox.take(Vec::new(), soon)),
@@ -145,6 +162,11 @@ mod tests {
         let later = START + SEND_EVERY;
         assert_eq!(outbox.take(Vec::new(), later).unwrap().counters.requests(), 2);
         assert_eq!(outbox.due_in(later), None);
+        outbox.watch(false);
+        outbox.add(&event());
+        assert_eq!(outbox.due_in(later), Some(SEND_UNWATCHED_EVERY));
+        outbox.add_incident(Incident::Trap);
+        assert_eq!(outbox.due_in(later), Some(SEND_EVERY), "what went wrong is told soon");
     }
 
     #[test]

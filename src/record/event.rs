@@ -204,12 +204,14 @@ pub enum LimiterEvent {
     GivenBack,
     /// A request was refused that there was room for, since isolates hold it on lease.
     Early,
+    /// The first request of a client was let through, and counted meanwhile.
+    Provisional,
 }
 
 impl LimiterEvent {
     /// In the order of their index. A new one goes to the end: counters on their way hold the index.
-    pub const ALL: [Self; 6] =
-        [Self::Call, Self::Saved, Self::Lease, Self::Leased, Self::GivenBack, Self::Early];
+    pub const ALL: [Self; 7] =
+        [Self::Call, Self::Saved, Self::Lease, Self::Leased, Self::GivenBack, Self::Early, Self::Provisional];
 
     /// As a label.
     pub const fn as_str(self) -> &'static str {
@@ -220,6 +222,7 @@ impl LimiterEvent {
             Self::Leased => "unit-leased",
             Self::GivenBack => "unit-given-back",
             Self::Early => "refused-early",
+            Self::Provisional => "provisional",
         }
     }
 }

@@ -125,7 +125,7 @@ impl Health {
         let begins = |status: &&Status| text.starts_with(&["{\"status\":\"", status.as_str(), "\""].concat());
         let status = Status::ALL.iter().find(begins).copied().unwrap_or(Status::Degraded).max(self.status);
         let theirs = text.split_once("\"reasons\":[").map_or("]}", |(_, reasons)| reasons);
-        let ours = serde_json::to_string(&self.reasons).unwrap_or_default();
+        let ours = json::write(&self.reasons);
         let ours = ours.strip_suffix(']').unwrap_or("[");
         let comma = if theirs.starts_with(']') || self.reasons.is_empty() { "" } else { "," };
         ["{\"status\":\"", status.as_str(), "\",\"reasons\":", ours, comma, theirs].concat()

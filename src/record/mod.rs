@@ -1,6 +1,6 @@
 //! One [`Event`] a request; everything else is a fold of events.
 //!
-//! An isolate folds events into [`Counters`] and hands them on as a [`Delta`], at most once a second, through
+//! An isolate folds events into [`Counters`] and hands them on as a [`Delta`], at most once a second where a page watches, through
 //! its [`Outbox`]. The metrics object keeps them in [`Live`], which the page's snapshot, the
 //! [`exposition`] and [`Health`] are pure functions of.
 

@@ -479,14 +479,14 @@ impl Ports for Edge {
         self.ask(Helper::Deliveries, budget, || deliveries::ask(&self.shared, pool, ask, change)).await
     }
 
-    async fn report(&self, delta: &str) -> Result<(), PortError> {
+    async fn report(&self, delta: &str) -> Result<bool, PortError> {
         let shared = &self.shared;
         shared.counts.borrow_mut().metrics += 1;
         let ingest = || {
             let delta = Delta::decode(delta).map_err(|error| PortError::Failed(error.to_string()))?;
             shared.metrics.borrow_mut().ingest(&delta, self.shared.clock.now());
             shared.ledger.borrow_mut().ingested(self.shared.clock.now());
-            Ok(())
+            Ok(shared.watched.get())
         };
         self.ask(Helper::Metrics, HANGS_FOR, ingest).await
     }

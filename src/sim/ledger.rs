@@ -7,6 +7,9 @@ use crate::time::{Span, Timestamp};
 /// As `platform/objects/metrics.mjs` has it.
 const METRICS_WRITTEN_EVERY: Span = Span::from_secs(5);
 
+/// As `platform/objects/limiter.mjs` has it.
+const LIMITER_LINGERS: Span = Span::from_secs(300);
+
 /// The alarm of an object that holds quotas, and when what it stores is over.
 #[derive(Debug, Clone, Copy)]
 struct Kept {
@@ -28,7 +31,7 @@ impl Ledger {
     pub fn kept(&mut self, object: &str, expires: Option<Timestamp>, now: Timestamp) {
         self.ring(object, now);
         self.rows += 1;
-        let Some(expires) = expires else { return };
+        let Some(expires) = expires.map(|expires| expires + LIMITER_LINGERS) else { return };
         match self.limiters.get_mut(object) {
             Some(kept) => kept.expires = expires,
             None => {
@@ -38,13 +41,13 @@ impl Ledger {
         }
     }
 
-    /// Its alarms that rang until now: it stores what is left of its state and sets the next, or deletes everything.
+    /// Its alarms that rang until now: it sets the next, or deletes everything.
     fn ring(&mut self, object: &str, now: Timestamp) {
         while let Some(kept) = self.limiters.get_mut(object).filter(|kept| kept.alarm <= now) {
             self.alarms += 1;
             if kept.expires > kept.alarm {
                 kept.alarm = kept.expires;
-                self.rows += 2;
+                self.rows += 1;
             } else {
                 self.limiters.remove(object);
                 self.rows += 1;

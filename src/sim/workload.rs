@@ -187,6 +187,7 @@ struct Run<'w> {
 /// Sends a workload through a fleet with this config.
 pub fn run(config: &Config, workload: &Workload) -> Outcome {
     let world = World::fleet(workload.seed, workload.colos.max(1)).with(config);
+    world.watch(false);
     for (helper, takes) in [
         (Helper::Colo, COLO_TAKES),
         (Helper::Kv, KV_TAKES),

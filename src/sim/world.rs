@@ -69,6 +69,8 @@ pub struct Shared {
     faults: RefCell<Vec<(Helper, Fault)>>,
     /// How far clocks of isolates may be off, and by how much each one is behind the most that it could be ahead.
     skew: Cell<Span>,
+    /// Whether a page watches the counters.
+    pub(super) watched: Cell<bool>,
     skews: RefCell<HashMap<u64, Span>>,
     vars: RefCell<HashMap<String, String>>,
     site: RefCell<Option<Site>>,
@@ -165,6 +167,7 @@ impl World {
             revoked: Cell::default(),
             faults: RefCell::default(),
             skew: Cell::default(),
+            watched: Cell::new(true),
             skews: RefCell::default(),
             vars: RefCell::default(),
             site: RefCell::default(),
@@ -208,6 +211,11 @@ impl World {
             let last = if replies.len() > 1 { replies.pop() } else { replies.last().cloned() };
             last.expect("at least one reply")
         });
+    }
+
+    /// Whether a page watches the counters from now on. In the beginning one does.
+    pub fn watch(&self, watched: bool) {
+        self.0.watched.set(watched);
     }
 
     /// From now on the clock of each isolate is off, by up to so much in either direction.

@@ -20,6 +20,14 @@ partition = "global"
 quota = "1000/1h"
 partition = "global"
 leases = false
+[limits.policies.at-once]
+quota = "20/1h"
+first_request = "provisional"
+[[routes]]
+name = "at-once"
+match = { path = "/at-once" }
+limits = ["at-once"]
+cache = "off"
 [[routes]]
 name = "counted"
 match = { path = "/counted" }
@@ -122,6 +130,16 @@ test("a busy partition costs one call in twenty requests or more", async () => {
     const calls = now.call - earlier.call;
     console.log(`leases: 300 requests of one partition, ${calls} calls, ${(300 / calls).toFixed(1)} requests a call`);
     assert.ok(calls <= 20, `${calls} calls`);
+});
+
+test("the first request of a client may be let through before it is counted, and is counted", async () => {
+    const fields = async () => {
+        const { status, headers } = await get("/at-once");
+        return [status, headers["ratelimit-policy"], headers.ratelimit, headers["x-ratelimit-limit"], headers["x-ratelimit-remaining"]];
+    };
+    assert.deepEqual(await fields(), [200, '"at-once";q=20;w=3600', undefined, "20", undefined]);
+    await pause(300);
+    for (const left of ["18", "17"]) assert.equal((await fields())[4], left);
 });
 
 test("an object that is evicted has lost nothing", async () => {

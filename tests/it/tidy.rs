@@ -113,6 +113,23 @@ fn the_platform_alone_names_javascript() {
     }
 }
 
+/// `json` says why. What people write is read by native code.
+#[test]
+fn what_goes_into_the_wasm_reads_and_writes_json_by_our_own_code() {
+    const NATIVE: [&str; 4] = ["config/diagnosis", "sim", "origin/simulation.rs", "cache/testing.rs"];
+    for (_, path) in sources() {
+        let inside = path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
+        if NATIVE.iter().any(|native| inside.starts_with(native)) || inside.ends_with("tests.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let text = text.split("#[cfg(test)]").next().unwrap();
+        for name in ["serde_json::to_", "serde_json::json!", "serde_json::from_"] {
+            assert!(!text.contains(name), "{}: names {name}", path.display());
+        }
+    }
+}
+
 #[test]
 fn no_file_is_too_long_to_be_read() {
     for (_, path) in sources() {

@@ -16,7 +16,14 @@ fn ask(object: &str, quota: &str, cost: u32) -> Ask {
     };
     let leases = policy.quota.amount() >= 100;
     let take = Take { policy, cost: NonZeroU32::new(cost).unwrap() };
-    Ask { object: object.into(), take, on_error: OnError::Admit, budget: Span::ZERO, leases }
+    Ask {
+        object: object.into(),
+        take,
+        on_error: OnError::Admit,
+        budget: Span::ZERO,
+        leases,
+        provisional: false,
+    }
 }
 
 fn learn(local: &mut Local, ask: &Ask, admitted: bool, wait: u64) {
@@ -130,7 +137,7 @@ fn a_busy_client_costs_few_calls_and_gets_all_of_its_quota_and_no_more() {
 
 #[test]
 fn who_asks_seldom_and_small_quotas_are_counted_one_by_one() {
-    for (quota, gap) in [("1000/1m", 3500), ("99/1m", 10)] {
+    for (quota, gap) in [("1000/1m", 10_500), ("99/1m", 10)] {
         let (mut pair, asks) = (Pair::new(), [ask("a", quota, 1)]);
         for nth in 0..30 {
             pair.request(&asks, NOW + Span::from_millis(nth * gap));

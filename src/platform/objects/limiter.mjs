@@ -2,6 +2,9 @@
 import * as wasm from "../../../build/wasm/tidegate.js";
 import { Stateful, step } from "./stateful.mjs";
 
+/** So long after its windows an object goes, so that one that is in use seldom sets its alarm. In milliseconds. */
+const LINGERS_MS = 5 * 60_000;
+
 /** The state of the quota policies of one partition. */
 export class Limiter extends Stateful {
   static EMPTY = new Uint8Array();
@@ -13,7 +16,7 @@ export class Limiter extends Stateful {
       if (trap === "limiter") wasm.trap();
       return wasm.limiter_take(this.state, asks, Date.now());
     });
-    if (state !== undefined) await this.keep(state, expires);
+    if (state !== undefined) await this.keep(state, expires > 0 ? expires + LINGERS_MS : 0);
     return verdicts;
   }
 
@@ -25,11 +28,11 @@ export class Limiter extends Stateful {
     await this.ctx.storage.deleteAll();
   }
 
-  /** Nothing lives on after its windows. */
+  /** Nothing lives on long after its windows. */
   async alarm() {
     await this.load();
-    const [state, expires] = step(() => wasm.limiter_expire(this.state, Date.now()));
-    if (expires > 0) return this.keep(state, expires);
+    const [, expires] = step(() => wasm.limiter_expire(this.state, Date.now()));
+    if (expires > 0) return this.ctx.storage.setAlarm(expires + LINGERS_MS);
     this.state = Limiter.EMPTY;
     await this.ctx.storage.deleteAll();
   }

@@ -102,3 +102,19 @@ fn what_goes_wrong_after_an_answer_is_handed_over_without_another_request() {
     world.tick(0, 0);
     assert_eq!(world.metric("tidegate_incidents_total", &[("incident", "store-failed")]), 1);
 }
+
+#[test]
+fn where_no_page_watches_counters_leave_seldom_and_what_went_wrong_leaves_soon() {
+    let world = World::new(1).config(PLAIN);
+    world.watch(false);
+    for _ in 0..300 {
+        world.get("/x").run();
+        world.pass(ms(100));
+    }
+    assert!((3..=5).contains(&world.counts().metrics), "{}", world.counts().metrics);
+    let before = world.counts().metrics;
+    world.replies([Reply::new(503, "down")]);
+    world.get("/x").run();
+    world.pass(secs(2));
+    assert_eq!(world.counts().metrics, before + 1);
+}
