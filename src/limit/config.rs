@@ -4,13 +4,14 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-use super::cost::{Cost, Uncounted};
+use super::cost::{AnswerKind, Cost};
 use super::name::PolicyName;
 use super::partition::Partition;
 use super::policy::{Algorithm, Ask, QuotaPolicy, Take};
 use super::prefix::Prefixes;
 use super::queue::QueueConfig;
 use super::quota::{Allowance, MAX_AMOUNT, Quota};
+use super::strikes::Penalty;
 use crate::head::RequestHead;
 use crate::identity::{Identity, Tier};
 use crate::list::Dict;
@@ -132,7 +133,13 @@ pub struct PolicyConfig {
     pub cost: Cost,
     /// Answers that do not count. Default: all do.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub refund: Vec<Uncounted>,
+    pub refund: Vec<AnswerKind>,
+    /// Answers that count instead of requests: who has a quota of them is refused for a time, the `penalty`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub strikes: Vec<AnswerKind>,
+    /// Default `"1m to 1h"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub penalty: Option<Penalty>,
     /// Default `"admit"`.
     pub on_error: OnError,
     /// How long to wait for the limiter. Default 50 ms.
@@ -156,6 +163,8 @@ impl Default for PolicyConfig {
             partition: Partition::default(),
             cost: Cost::default(),
             refund: Vec::new(),
+            strikes: Vec::new(),
+            penalty: None,
             on_error: OnError::default(),
             budget: Span::from_millis(50),
             shadow: false,
@@ -177,7 +186,16 @@ impl PolicyConfig {
 
     /// Whether an answer may change what its request cost.
     fn settles(&self) -> bool {
-        !self.refund.is_empty() || matches!(self.cost, Cost::Header { .. })
+        !self.refund.is_empty() || !self.strikes.is_empty() || matches!(self.cost, Cost::Header { .. })
+    }
+
+    /// How it counts: by its algorithm, or strikes.
+    pub fn counts_by(&self) -> Algorithm {
+        if self.strikes.is_empty() {
+            self.algorithm
+        } else {
+            Algorithm::Strikes(self.penalty.unwrap_or_default())
+        }
     }
 
     /// What this client may take; `None` where it is not limited.
@@ -209,7 +227,7 @@ impl PolicyConfig {
         let policy = QuotaPolicy {
             name: name.clone(),
             quota,
-            algorithm: self.algorithm,
+            algorithm: self.counts_by(),
             burst: self.burst.unwrap_or(NonZeroU32::MIN),
             shadow: self.shadow,
         };
@@ -244,6 +262,7 @@ impl PolicyConfig {
         if self.burst.is_some() && self.algorithm != Algorithm::Gcra {
             found.push(("burst", "is of no use here; allowed: only with algorithm = \"gcra\"".to_owned()));
         }
+        found.extend(self.strike_problems());
         if self.budget == Span::ZERO || self.budget > MAX_BUDGET {
             found.push((
                 "budget",
@@ -267,126 +286,32 @@ impl PolicyConfig {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::super::builtin;
-    use super::*;
-    use crate::head::Method;
-
-    fn tiers() -> Vec<Tier> {
-        ["anonymous", "free", "pro", "enterprise"].map(Tier::from).to_vec()
-    }
-
-    #[test]
-    fn the_builtin_policy_limits_by_tier() {
-        let (_, tier) = builtin::tier();
-        for (name, quota) in
-            [("anonymous", "20/1m"), ("free", "100/1m"), ("pro", "1000/1m"), ("enterprise", "10000/1m")]
-        {
-            assert_eq!(tier.quota_of(name), quota.parse().ok(), "{name}");
-        }
-        assert_eq!(
-            (tier.budget, tier.on_error, tier.cost.least().get()),
-            (Span::from_millis(50), OnError::Admit, 1)
-        );
-    }
-
-    #[test]
-    fn the_builtin_policies_are_right_and_read_back() {
-        let all = builtin::all();
-        for (name, quota) in [
-            ("api", "100/1m"),
-            ("strict", "20/1m"),
-            ("login", "5/15m"),
-            ("ai", "30/1m"),
-            ("payment", "10/1m"),
-        ] {
-            assert_eq!(all.get(name).unwrap().quota_of("pro"), quota.parse().ok(), "{name}");
-        }
-        for (name, policy) in all.iter() {
-            assert_eq!(policy.problems(&tiers()), [], "{name}");
-            let text = serde_json::to_string(policy).unwrap();
-            assert_eq!(&serde_json::from_str::<PolicyConfig>(&text).unwrap(), policy, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_request_is_asked_for_under_every_policy_that_limits_it() {
-        let text = r#"{"policies":{
-            "tier":{"tiers":{"anonymous":"20/1m","pro":"1000/1m","enterprise":"unlimited"}},
-            "burst":{"quota":"10/1s","algorithm":"gcra","burst":5,"partition":"global","cost":2,"on_error":"refuse"}}}"#;
-        let config: LimitConfig = serde_json::from_str(text).unwrap();
-        let head = RequestHead::new(Method::Get, "https://a.example/api").unwrap();
-        let asks = |tier: &str| {
-            let identity = Identity { tier: tier.into(), ..Identity::anonymous() };
-            let ask = |name: &str| {
-                config.policies.get(name).unwrap().ask(
-                    &name.parse().unwrap(),
-                    "api",
-                    &head,
-                    &identity,
-                    config.prefixes,
-                )
-            };
-            ["tier", "burst"].into_iter().filter_map(ask).collect::<Vec<Ask>>()
+impl PolicyConfig {
+    fn strike_problems(&self) -> Vec<(&'static str, String)> {
+        let mut found = Vec::new();
+        let mut wrong = |key, is_wrong: bool, what: &str| {
+            if is_wrong {
+                found.push((key, what.to_owned()));
+            }
         };
-        let quotas =
-            |tier: &str| asks(tier).iter().map(|ask| ask.take.policy.quota.to_string()).collect::<Vec<_>>();
-        assert_eq!(quotas("anonymous"), ["20/1m", "10/1s"]);
-        assert_eq!(quotas("pro"), ["1000/1m", "10/1s"]);
-        assert_eq!(quotas("enterprise"), ["10/1s"], "unlimited");
-        assert_eq!(quotas("free"), ["10/1s"], "not named, and no quota for all");
-        let burst = asks("pro").pop().unwrap();
-        assert_eq!(
-            (burst.take.cost.get(), burst.take.policy.capacity(), burst.on_error),
-            (2, 5, OnError::Refuse)
+        let is_strikes = !self.strikes.is_empty();
+        let useless = "is of no use here; allowed: only without `strikes`";
+        wrong(
+            "penalty",
+            !is_strikes && self.penalty.is_some(),
+            "is of no use here; allowed: only with `strikes`",
         );
-    }
-
-    #[test]
-    fn a_tier_may_have_a_multiple_of_the_quota() {
-        let text = r#"{"quota":"10/1h","tiers":{"free":"2x","pro":"5x","enterprise":"unlimited"}}"#;
-        let policy: PolicyConfig = serde_json::from_str(text).unwrap();
-        assert_eq!(policy.problems(&tiers()), []);
-        let quota = |tier: &str| policy.quota_of(tier).map(|quota| quota.to_string());
-        assert_eq!(quota("anonymous").as_deref(), Some("10/1h"));
-        assert_eq!(quota("free").as_deref(), Some("20/1h"));
-        assert_eq!(quota("pro").as_deref(), Some("50/1h"));
-        assert_eq!(quota("enterprise"), None);
-        assert_eq!(
-            serde_json::from_str::<PolicyConfig>(&serde_json::to_string(&policy).unwrap()).unwrap(),
-            policy
-        );
-    }
-
-    #[test]
-    fn what_does_not_go_together_is_said_with_what_is_allowed() {
-        for (text, key) in [
-            ("{}", "quota"),
-            (r#"{"tiers":{"gold":"1/1m"}}"#, "tiers"),
-            (r#"{"tiers":{"pro":"5x"}}"#, "tiers"),
-            (r#"{"quota":"30000000/1m","tiers":{"pro":"5x"}}"#, "tiers"),
-            (r#"{"quota":"10/1m","burst":5}"#, "burst"),
-            (r#"{"quota":"10/1m","algorithm":"gcra","burst":11}"#, "burst"),
-            (r#"{"quota":"10/1m","cost":11}"#, "cost"),
-            (r#"{"quota":"10/1m","algorithm":"gcra","cost":2}"#, "cost"),
-            (r#"{"quota":"10/1m","tiers":{"free":"5/1m"},"cost":6}"#, "cost"),
-            (r#"{"quota":"10/1m","budget":"0s"}"#, "budget"),
-            (r#"{"quota":"10/1m","budget":"11s"}"#, "budget"),
-        ] {
-            let policy: PolicyConfig = serde_json::from_str(text).unwrap();
-            let problems = policy.problems(&tiers());
-            assert_eq!(problems.iter().map(|(key, _)| *key).collect::<Vec<_>>(), [key], "{text}");
-            assert!(problems[0].1.contains("; allowed: "), "{problems:?}");
-        }
-        for text in [
-            r#"{"qouta":"1/1m"}"#,
-            r#"{"quota":"1"}"#,
-            r#"{"quota":"1/1m","cost":0}"#,
-            r#"{"algorithm":"x"}"#,
-        ] {
-            assert!(serde_json::from_str::<PolicyConfig>(text).is_err(), "{text}");
-        }
-        assert!(serde_json::from_str::<LimitConfig>(r#"{"policies":{"a b":{"quota":"1/1m"}}}"#).is_err());
+        wrong("algorithm", is_strikes && self.algorithm != Algorithm::default(), useless);
+        wrong("cost", is_strikes && self.cost != Cost::default(), useless);
+        wrong("refund", is_strikes && !self.refund.is_empty(), useless);
+        let kinds = "a class of statuses such as \"4xx\", or a status such as \"404\"";
+        let hit = format!("`hit` is no strike; allowed: \"refused\", {kinds}");
+        wrong("strikes", self.strikes.contains(&AnswerKind::Hit), &hit);
+        let refused = format!("`refused` is never counted; allowed: \"hit\", {kinds}");
+        wrong("refund", self.refund.contains(&AnswerKind::Refused), &refused);
+        found
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,11 +39,12 @@ pub mod queue;
 pub mod quota;
 mod sliding_window;
 pub mod state;
+pub mod strikes;
 
 pub use account::{Grant, Report};
 pub use batch::Batch;
 pub use config::{LimitConfig, OnError, PolicyConfig};
-pub use cost::{Cost, Uncounted};
+pub use cost::{AnswerKind, Cost};
 pub use decision::{Answer, Checked, Decision, Refusal};
 pub use name::PolicyName;
 pub use object::{Order, Reply, Settle};
@@ -51,3 +52,4 @@ pub use partition::Partition;
 pub use policy::{Algorithm, Ask, QuotaPolicy, Take, Verdict};
 pub use quota::{Allowance, Quota};
 pub use state::State;
+pub use strikes::Penalty;

@@ -8,6 +8,7 @@ use super::config::OnError;
 use super::name::PolicyName;
 use super::quota::Quota;
 use super::state::State;
+use super::strikes::Penalty;
 use crate::time::{Span, Timestamp};
 
 /// How a policy counts. In a config `"sliding-window"`, `"fixed-window"` or `"gcra"`.
@@ -23,6 +24,9 @@ pub enum Algorithm {
     /// The quota evenly spread over its window, and up to `burst` units at once (ITU-T I.371); never more than
     /// quota + burst - 1 units in any window.
     Gcra,
+    /// Not requests but strikes, which come afterwards; in a config by `strikes`.
+    #[serde(skip)]
+    Strikes(Penalty),
 }
 
 impl Algorithm {
@@ -32,14 +36,20 @@ impl Algorithm {
             Self::SlidingWindow => "sliding-window",
             Self::FixedWindow => "fixed-window",
             Self::Gcra => "gcra",
+            Self::Strikes(_) => "strikes",
         }
     }
 
-    /// Reads what [`Self::as_str`] writes.
+    /// Reads what [`Self::as_str`] writes, but of strikes.
     pub fn read(text: &str) -> Option<Self> {
         [Self::SlidingWindow, Self::FixedWindow, Self::Gcra]
             .into_iter()
             .find(|algorithm| algorithm.as_str() == text)
+    }
+
+    /// Whether answers are counted, not requests.
+    pub fn is_strikes(self) -> bool {
+        matches!(self, Self::Strikes(_))
     }
 }
 
@@ -134,7 +144,7 @@ impl QuotaPolicy {
     /// The most that is ever let through at once: the quota, or the burst where that is less.
     pub fn capacity(&self) -> u32 {
         match self.algorithm {
-            Algorithm::SlidingWindow | Algorithm::FixedWindow => self.quota.amount(),
+            Algorithm::SlidingWindow | Algorithm::FixedWindow | Algorithm::Strikes(_) => self.quota.amount(),
             Algorithm::Gcra => self.burst.get().min(self.quota.amount()),
         }
     }

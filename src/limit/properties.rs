@@ -89,7 +89,7 @@ proptest! {
         let window = policy.quota.window().as_millis();
         let most = u64::from(policy.quota.amount()) + match policy.algorithm {
             Algorithm::Gcra => u64::from(policy.burst.get()) - 1,
-            Algorithm::SlidingWindow | Algorithm::FixedWindow => 0,
+            Algorithm::SlidingWindow | Algorithm::FixedWindow | Algorithm::Strikes(_) => 0,
         };
         let admitted = admitted(&history);
         for (at, _) in &admitted {

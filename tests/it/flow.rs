@@ -17,6 +17,7 @@ mod limits;
 mod limits_admin;
 mod origins;
 mod own;
+mod penalties;
 mod poisoning;
 mod preconditions;
 mod providers;
@@ -28,6 +29,7 @@ mod semantics;
 mod shield;
 mod similar;
 mod slices;
+mod sockets;
 mod stale;
 mod upstream;
 
