@@ -80,6 +80,11 @@ pub fn step(document: &str, state: &str, command: &str, now: Timestamp) -> Optio
         PURGE => Purge::read(lines)?,
         _ => return None,
     };
+    if purge.stamps.is_empty() {
+        // Whoever has nothing to purge wants to know what is.
+        let answer = Outcome::Done { version: known.version, at: now }.write(document);
+        return Some(Step { answer, kept: None, entry: None });
+    }
     let mut batches = Batches::read(state);
     // Not who sends it: whoever tries again may come from elsewhere.
     let content = hash([&*purge.words()]);

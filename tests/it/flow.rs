@@ -32,6 +32,7 @@ mod slices;
 mod sockets;
 mod stale;
 mod upstream;
+mod warming;
 
 use crate::sim::{Reply, World};
 
