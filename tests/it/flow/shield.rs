@@ -189,7 +189,9 @@ fn an_object_that_is_lost_while_many_wait_costs_no_answer_and_no_isolate_more_th
 #[test]
 fn those_who_wait_for_one_that_waits_have_patience_with_the_origin_too_but_no_more() {
     let world = global(11, ", collapse_wait = \"2s\"");
-    [0, 1].map(|colo| world.get("/before").at(colo, 0).run());
+    for colo in [0, 1] {
+        world.get("/before").at(colo, 0).run();
+    }
     let before = world.counts().origin;
     world.replies([
         Reply::cached("lost", "max-age=60").after(secs(30)),
