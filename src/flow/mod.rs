@@ -37,6 +37,7 @@ mod settle;
 mod shield;
 mod similar;
 mod slices;
+mod socket;
 mod split;
 mod steer;
 mod store;
@@ -153,6 +154,7 @@ pub async fn serve<P: Ports>(
             Some(refusal) => refusal,
             None => match behind::wish(&visit) {
                 Some(wish) => behind::accept(&visit, &wish, body).await,
+                None if socket::is_upgrade(&visit) => socket::answer(&visit, body).await,
                 None => cached::answer(&visit, body).await,
             },
         },

@@ -30,6 +30,7 @@ mod semantics;
 mod shield;
 mod similar;
 mod slices;
+mod sockets;
 mod stale;
 mod upstream;
 
