@@ -235,8 +235,9 @@ export async function runGate({ config, port: wantedPort = 0, state, env = {}, e
         scheduled: () => worker.scheduled({ cron: CRON }),
         async stop() {
             if (timer) clearInterval(timer);
-            // Open sockets that the gate holds itself are closed as a deploy should; a hung gate does not hold this up.
-            if (tidegate) await withDeadline(worker.scheduled({ cron: "drain" }), DRAIN_TIMEOUT_MS, "").catch(() => {});
+            // Open sockets that the gate holds itself are closed as on a deploy; a gate that hangs or is gone holds nothing up.
+            const drained = tidegate && (async () => worker.scheduled({ cron: "drain" }))();
+            if (drained) await withDeadline(drained, DRAIN_TIMEOUT_MS, "").catch(() => {});
             await dispose(miniflare, [pid]);
         },
     };
