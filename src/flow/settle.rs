@@ -22,7 +22,7 @@ pub fn settle<P: Ports>(visit: &Visit<P>, decision: &mut Decision, head: &Respon
         return;
     }
     let by = visit.notes.borrow().answered_by;
-    let mut calls: Vec<(Box<str>, Vec<Order>)> = Vec::new();
+    let mut calls: Vec<Call> = Vec::new();
     for Checked { ask, answer } in &mut decision.checked {
         let Answer::Counted(verdict) = answer else { continue };
         let name = &ask.take.policy.name;
@@ -34,15 +34,34 @@ pub fn settle<P: Ports>(visit: &Visit<P>, decision: &mut Decision, head: &Respon
         verdict.remaining = verdict.remaining.saturating_add_signed(-units).min(verdict.limit);
         let settle = Some(Settle { units, at: verdict.at });
         let order = Order { cost: None, settle, ..Order::take(ask.take.policy.clone(), ask.take.cost) };
-        match calls.iter_mut().find(|(object, _)| *object == ask.object) {
-            Some((_, orders)) => orders.push(order),
-            None => calls.push((ask.object.clone(), vec![order])),
-        }
+        add(&mut calls, &ask.object, order);
     }
+    send(visit, calls, None);
+}
+
+/// What one object is told.
+pub type Call = (Box<str>, Vec<Order>);
+
+/// Adds an order for an object.
+pub fn add(calls: &mut Vec<Call>, object: &str, order: Order) {
+    match calls.iter_mut().find(|(known, _)| **known == *object) {
+        Some((_, orders)) => orders.push(order),
+        None => calls.push((object.into(), vec![order])),
+    }
+}
+
+/// Tells objects, after the answer; where there is a signal, when it is raised. What is not given back in its policy's window
+/// counts no longer anyway.
+pub fn send<P: Ports>(visit: &Visit<P>, calls: Vec<Call>, signal: Option<P::Signal>) {
     for (object, orders) in calls {
+        let signal = signal.clone();
         let (gate, ports, later) = (visit.gate.clone(), &visit.ports, visit.ports.clone());
         lease::count(&gate, LimiterEvent::Call, 1);
         ports.defer(async move {
+            if let Some(signal) = signal {
+                let counts = orders.iter().map(|order| order.policy.quota.window()).max().unwrap_or_default();
+                later.raised(&signal, counts).await;
+            }
             if let Err(error) = later.limit(&object, &orders_text(&orders), BUDGET).await {
                 gate.outbox.borrow_mut().add_incident(Incident::LimiterUnreachable);
                 let detail = ["not settled: ", &error.to_string()].concat();

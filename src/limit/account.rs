@@ -211,11 +211,11 @@ fn lifetime(policy: &QuotaPolicy, now: Timestamp) -> Option<Span> {
     let longest = Span::from_millis(window.as_millis() / LIVES_IN_WINDOW).min(MAX_LIFETIME);
     let lifetime = match policy.algorithm {
         Algorithm::SlidingWindow => longest,
-        Algorithm::FixedWindow => {
-            let left = fixed_window::end(policy.quota, now).since(now);
+        Algorithm::FixedWindow | Algorithm::Daily | Algorithm::Monthly => {
+            let left = fixed_window::end(policy, now).since(now);
             longest.min(left.saturating_sub(SLACK).saturating_sub(SLACK))
         }
-        Algorithm::Gcra => return None,
+        Algorithm::Gcra | Algorithm::Concurrency => return None,
     };
     Some(lifetime).filter(|lifetime| *lifetime >= MIN_LIFETIME)
 }

@@ -10,7 +10,8 @@ use super::partition::Partition;
 use super::policy::{Algorithm, Ask, QuotaPolicy, Take};
 use super::prefix::Prefixes;
 use super::queue::QueueConfig;
-use super::quota::{Allowance, MAX_AMOUNT, Quota};
+use super::quota::{Allowance, DAY_SECS, MAX_AMOUNT, MONTH_SECS, Quota};
+use super::time_of_day::TimeOfDay;
 use crate::head::RequestHead;
 use crate::identity::{Identity, Tier};
 use crate::list::Dict;
@@ -123,6 +124,8 @@ pub struct PolicyConfig {
     pub tiers: Dict<Tier, Allowance>,
     /// Default `"sliding-window"`.
     pub algorithm: Algorithm,
+    /// When a day begins for `"daily"` and `"monthly"`, in UTC. Default `"00:00"`.
+    pub resets_at: TimeOfDay,
     /// Units that GCRA lets through at once, at most the quota. Default 1: evenly spread.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub burst: Option<NonZeroU32>,
@@ -152,6 +155,7 @@ impl Default for PolicyConfig {
             quota: None,
             tiers: Dict::default(),
             algorithm: Algorithm::default(),
+            resets_at: TimeOfDay::default(),
             burst: None,
             partition: Partition::default(),
             cost: Cost::default(),
@@ -178,6 +182,10 @@ impl PolicyConfig {
     /// Whether an answer may change what its request cost.
     fn settles(&self) -> bool {
         !self.refund.is_empty() || matches!(self.cost, Cost::Header { .. })
+    }
+
+    fn is_concurrency(&self) -> bool {
+        self.algorithm == Algorithm::Concurrency
     }
 
     /// What this client may take; `None` where it is not limited.
@@ -211,6 +219,7 @@ impl PolicyConfig {
             quota,
             algorithm: self.algorithm,
             burst: self.burst.unwrap_or(NonZeroU32::MIN),
+            resets_minute: self.resets_at.minute(),
             shadow: self.shadow,
         };
         Some(Ask {
@@ -218,8 +227,10 @@ impl PolicyConfig {
             take: Take { policy, cost: self.cost.taken(head).unwrap_or(NonZeroU32::MIN) },
             on_error: self.on_error,
             budget: self.budget,
-            leases: self.leases && quota.amount() >= LEASED_FROM && !self.settles(),
-            provisional: self.first_request == FirstRequest::Provisional && !self.settles(),
+            leases: self.leases && quota.amount() >= LEASED_FROM && !self.settles() && !self.is_concurrency(),
+            provisional: self.first_request == FirstRequest::Provisional
+                && !self.settles()
+                && !self.is_concurrency(),
         })
     }
 
@@ -243,6 +254,28 @@ impl PolicyConfig {
         }
         if self.burst.is_some() && self.algorithm != Algorithm::Gcra {
             found.push(("burst", "is of no use here; allowed: only with algorithm = \"gcra\"".to_owned()));
+        }
+        if self.resets_at != TimeOfDay::default()
+            && !matches!(self.algorithm, Algorithm::Daily | Algorithm::Monthly)
+        {
+            let allowed = "only with algorithm = \"daily\" or \"monthly\"";
+            found.push(("resets_at", format!("is of no use here; allowed: {allowed}")));
+        }
+        let all = self.tiers.values().filter_map(|allowance| self.quota_under(*allowance)).chain(self.quota);
+        for quota in all {
+            let (period, secs) = match self.algorithm {
+                Algorithm::Daily => ("day", DAY_SECS),
+                Algorithm::Monthly => ("month", MONTH_SECS),
+                _ => continue,
+            };
+            if quota.window_secs() != secs {
+                let form = format!("a quota such as \"1000/{period}\"");
+                found.push(("quota", format!("`{quota}` is not for a {period}; allowed: {form}")));
+            }
+        }
+        if self.algorithm == Algorithm::Concurrency && self.settles() {
+            let message = "what is in flight costs what it costs; allowed: no refund and no cost by header";
+            found.push(("algorithm", message.to_owned()));
         }
         if self.budget == Span::ZERO || self.budget > MAX_BUDGET {
             found.push((
@@ -268,125 +301,4 @@ impl PolicyConfig {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::builtin;
-    use super::*;
-    use crate::head::Method;
-
-    fn tiers() -> Vec<Tier> {
-        ["anonymous", "free", "pro", "enterprise"].map(Tier::from).to_vec()
-    }
-
-    #[test]
-    fn the_builtin_policy_limits_by_tier() {
-        let (_, tier) = builtin::tier();
-        for (name, quota) in
-            [("anonymous", "20/1m"), ("free", "100/1m"), ("pro", "1000/1m"), ("enterprise", "10000/1m")]
-        {
-            assert_eq!(tier.quota_of(name), quota.parse().ok(), "{name}");
-        }
-        assert_eq!(
-            (tier.budget, tier.on_error, tier.cost.least().get()),
-            (Span::from_millis(50), OnError::Admit, 1)
-        );
-    }
-
-    #[test]
-    fn the_builtin_policies_are_right_and_read_back() {
-        let all = builtin::all();
-        for (name, quota) in [
-            ("api", "100/1m"),
-            ("strict", "20/1m"),
-            ("login", "5/15m"),
-            ("ai", "30/1m"),
-            ("payment", "10/1m"),
-        ] {
-            assert_eq!(all.get(name).unwrap().quota_of("pro"), quota.parse().ok(), "{name}");
-        }
-        for (name, policy) in all.iter() {
-            assert_eq!(policy.problems(&tiers()), [], "{name}");
-            let text = serde_json::to_string(policy).unwrap();
-            assert_eq!(&serde_json::from_str::<PolicyConfig>(&text).unwrap(), policy, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_request_is_asked_for_under_every_policy_that_limits_it() {
-        let text = r#"{"policies":{
-            "tier":{"tiers":{"anonymous":"20/1m","pro":"1000/1m","enterprise":"unlimited"}},
-            "burst":{"quota":"10/1s","algorithm":"gcra","burst":5,"partition":"global","cost":2,"on_error":"refuse"}}}"#;
-        let config: LimitConfig = serde_json::from_str(text).unwrap();
-        let head = RequestHead::new(Method::Get, "https://a.example/api").unwrap();
-        let asks = |tier: &str| {
-            let identity = Identity { tier: tier.into(), ..Identity::anonymous() };
-            let ask = |name: &str| {
-                config.policies.get(name).unwrap().ask(
-                    &name.parse().unwrap(),
-                    "api",
-                    &head,
-                    &identity,
-                    config.prefixes,
-                )
-            };
-            ["tier", "burst"].into_iter().filter_map(ask).collect::<Vec<Ask>>()
-        };
-        let quotas =
-            |tier: &str| asks(tier).iter().map(|ask| ask.take.policy.quota.to_string()).collect::<Vec<_>>();
-        assert_eq!(quotas("anonymous"), ["20/1m", "10/1s"]);
-        assert_eq!(quotas("pro"), ["1000/1m", "10/1s"]);
-        assert_eq!(quotas("enterprise"), ["10/1s"], "unlimited");
-        assert_eq!(quotas("free"), ["10/1s"], "not named, and no quota for all");
-        let burst = asks("pro").pop().unwrap();
-        assert_eq!(
-            (burst.take.cost.get(), burst.take.policy.capacity(), burst.on_error),
-            (2, 5, OnError::Refuse)
-        );
-    }
-
-    #[test]
-    fn a_tier_may_have_a_multiple_of_the_quota() {
-        let text = r#"{"quota":"10/1h","tiers":{"free":"2x","pro":"5x","enterprise":"unlimited"}}"#;
-        let policy: PolicyConfig = serde_json::from_str(text).unwrap();
-        assert_eq!(policy.problems(&tiers()), []);
-        let quota = |tier: &str| policy.quota_of(tier).map(|quota| quota.to_string());
-        assert_eq!(quota("anonymous").as_deref(), Some("10/1h"));
-        assert_eq!(quota("free").as_deref(), Some("20/1h"));
-        assert_eq!(quota("pro").as_deref(), Some("50/1h"));
-        assert_eq!(quota("enterprise"), None);
-        assert_eq!(
-            serde_json::from_str::<PolicyConfig>(&serde_json::to_string(&policy).unwrap()).unwrap(),
-            policy
-        );
-    }
-
-    #[test]
-    fn what_does_not_go_together_is_said_with_what_is_allowed() {
-        for (text, key) in [
-            ("{}", "quota"),
-            (r#"{"tiers":{"gold":"1/1m"}}"#, "tiers"),
-            (r#"{"tiers":{"pro":"5x"}}"#, "tiers"),
-            (r#"{"quota":"30000000/1m","tiers":{"pro":"5x"}}"#, "tiers"),
-            (r#"{"quota":"10/1m","burst":5}"#, "burst"),
-            (r#"{"quota":"10/1m","algorithm":"gcra","burst":11}"#, "burst"),
-            (r#"{"quota":"10/1m","cost":11}"#, "cost"),
-            (r#"{"quota":"10/1m","algorithm":"gcra","cost":2}"#, "cost"),
-            (r#"{"quota":"10/1m","tiers":{"free":"5/1m"},"cost":6}"#, "cost"),
-            (r#"{"quota":"10/1m","budget":"0s"}"#, "budget"),
-            (r#"{"quota":"10/1m","budget":"11s"}"#, "budget"),
-        ] {
-            let policy: PolicyConfig = serde_json::from_str(text).unwrap();
-            let problems = policy.problems(&tiers());
-            assert_eq!(problems.iter().map(|(key, _)| *key).collect::<Vec<_>>(), [key], "{text}");
-            assert!(problems[0].1.contains("; allowed: "), "{problems:?}");
-        }
-        for text in [
-            r#"{"qouta":"1/1m"}"#,
-            r#"{"quota":"1"}"#,
-            r#"{"quota":"1/1m","cost":0}"#,
-            r#"{"algorithm":"x"}"#,
-        ] {
-            assert!(serde_json::from_str::<PolicyConfig>(text).is_err(), "{text}");
-        }
-        assert!(serde_json::from_str::<LimitConfig>(r#"{"policies":{"a b":{"quota":"1/1m"}}}"#).is_err());
-    }
-}
+mod tests;

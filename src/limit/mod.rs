@@ -39,6 +39,7 @@ pub mod queue;
 pub mod quota;
 mod sliding_window;
 pub mod state;
+pub mod time_of_day;
 
 pub use account::{Grant, Report};
 pub use batch::Batch;
@@ -51,3 +52,4 @@ pub use partition::Partition;
 pub use policy::{Algorithm, Ask, QuotaPolicy, Take, Verdict};
 pub use quota::{Allowance, Quota};
 pub use state::State;
+pub use time_of_day::TimeOfDay;

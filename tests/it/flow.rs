@@ -17,6 +17,7 @@ mod limits;
 mod limits_admin;
 mod origins;
 mod own;
+mod periods;
 mod poisoning;
 mod preconditions;
 mod providers;
