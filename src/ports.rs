@@ -215,6 +215,12 @@ pub trait Ports: Clone + 'static {
         signature: &[u8],
     ) -> impl Future<Output = Result<bool, PortError>>;
 
+    /// Takes a place among the `most` open connections that `place` may have, for as long as the socket of this request is
+    /// open; `false` where there is none.
+    fn connect(&self, place: &str, most: u32, budget: Span) -> impl Future<Output = Result<bool, PortError>>;
+    /// The socket of an upgrade, tied to the client's: so many messages in so long may come from there, and both ends are
+    /// told when the isolate goes.
+    fn relay(&self, socket: Self::Body, messages: Option<(u32, Span)>) -> Self::Body;
     /// Tells the object that probes endpoints what was seen of them, and learns what is known (`origin::monitor` has both
     /// texts).
     fn health(&self, seen: &str, budget: Span) -> impl Future<Output = Result<String, PortError>>;

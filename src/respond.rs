@@ -20,7 +20,7 @@ pub struct Problem {
     pub detail: String,
     /// Which request it was: `/requests/<id>`.
     pub instance: String,
-    /// The quota policies that refused, for [`Problem::quota_exceeded`].
+    /// The quota policies that refused, for [`Problem::quota_exceeded`] and [`Problem::abnormal_usage`].
     #[serde(rename = "violated-policies", skip_serializing_if = "Vec::is_empty")]
     pub violated: Vec<String>,
 }
@@ -43,6 +43,13 @@ impl Problem {
     pub fn quota_exceeded(detail: impl Into<String>, violated: Vec<String>, id: &str) -> Self {
         let kind = "https://iana.org/assignments/http-problem-types#quota-exceeded";
         let title = "Request cannot be satisfied as assigned quota has been exceeded";
+        Self { violated, ..Self::new(kind, title, 429, detail, id) }
+    }
+
+    /// 429: a client is refused for what it did before.
+    pub fn abnormal_usage(detail: impl Into<String>, violated: Vec<String>, id: &str) -> Self {
+        let kind = "https://iana.org/assignments/http-problem-types#abnormal-usage-detected";
+        let title = "Request not satisfied due to detection of abnormal request pattern";
         Self { violated, ..Self::new(kind, title, 429, detail, id) }
     }
 

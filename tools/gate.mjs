@@ -17,6 +17,7 @@ const COMPATIBILITY_DATE = /^compatibility_date = "(.*)"/m.exec(readFileSync(joi
 const CRON = "* * * * *";
 const START_TIMEOUT_MS = 20_000;
 const STOP_TIMEOUT_MS = 3_000;
+const DRAIN_TIMEOUT_MS = 500;
 
 /** A configuration that `tidegate check` refuses; `message` is its whole list of problems. */
 export class BadConfig extends Error {}
@@ -156,6 +157,7 @@ export async function runGate({ config, port: wantedPort = 0, state, env = {}, e
             DELIVERIES: { className: "Deliveries", useSQLite: true },
             LIMITER: { className: "Limiter", useSQLite: true },
             HEALTH: { className: "Health", useSQLite: true },
+            SOCKETS: { className: "Sockets", useSQLite: true },
             METRICS: { className: "Metrics", useSQLite: true },
             SHIELD: { className: "Shield", useSQLite: true },
             QUEUE: { className: "Queue", useSQLite: true },
@@ -232,6 +234,9 @@ export async function runGate({ config, port: wantedPort = 0, state, env = {}, e
         scheduled: () => worker.scheduled({ cron: CRON }),
         async stop() {
             if (timer) clearInterval(timer);
+            // Open sockets that the gate holds itself are closed as on a deploy; a gate that hangs or is gone holds nothing up.
+            const drained = tidegate && (async () => worker.scheduled({ cron: "drain" }))();
+            if (drained) await withDeadline(drained, DRAIN_TIMEOUT_MS, "").catch(() => {});
             await dispose(miniflare, [pid]);
         },
     };

@@ -186,7 +186,7 @@ pub fn list(limits: &LimitConfig, tiers: &[Tier], table: &Table, stats: &str) ->
         push_name(&mut out, "policy");
         push_text(&mut out, name.as_str());
         push_name(&mut out, "algorithm");
-        push_text(&mut out, policy.algorithm.as_str());
+        push_text(&mut out, policy.counts_by().as_str());
         push_name(&mut out, "shadow");
         out.push_str(if policy.shadow { "true" } else { "false" });
         push_name(&mut out, "quotas");

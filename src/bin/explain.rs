@@ -6,7 +6,7 @@ use tidegate::cache::PrimaryKey;
 use tidegate::config::{Compiled, Config};
 use tidegate::head::{Fields, Method, RequestHead};
 use tidegate::identity::Identity;
-use tidegate::limit::PolicyConfig;
+use tidegate::limit::{Algorithm, PolicyConfig};
 use tidegate::origin::Pool;
 use tidegate::origin::forward::{Hop, Rewrite, forward};
 use tidegate::route::{Route, asset};
@@ -157,7 +157,14 @@ fn quotas(policy: &PolicyConfig, config: &Config) -> String {
         policy.quota.map(|quota| format!("{} {quota}", if parts.is_empty() { "all" } else { "others" })),
     );
     let partition = serde_json::to_string(&policy.partition).unwrap_or_default();
-    format!("{} ({}, per {partition})", parts.join(", "), policy.algorithm.as_str())
+    let how = match policy.counts_by() {
+        Algorithm::Strikes(penalty) => {
+            let kinds: Vec<String> = policy.strikes.iter().map(ToString::to_string).collect();
+            format!("strikes for {}, then refused for {penalty}", kinds.join(", "))
+        }
+        algorithm => algorithm.as_str().to_owned(),
+    };
+    format!("{} ({how}, per {partition})", parts.join(", "))
 }
 
 fn assets(out: &mut String, compiled: &Compiled, request: &RequestHead, route: &Route) {

@@ -1,5 +1,7 @@
 //! What a route says about storing and reusing responses. Every default is the safe one.
 
+pub mod whole;
+
 use serde::{Deserialize, Serialize};
 
 use super::purge::TAG_FIELDS;
@@ -379,4 +381,3 @@ impl Policy {
 
 #[cfg(test)]
 mod tests;
-pub mod whole;

@@ -13,7 +13,17 @@ use super::visit::Visit;
 
 /// What the route's policies say; `None` where none holds for this request.
 pub async fn admit<P: Ports>(visit: &Visit<P>) -> Option<Decision> {
-    let asks = asks(visit);
+    decide(visit, asks(visit)).await
+}
+
+/// What those of them say that count strikes, for a request that goes nowhere in any case.
+pub async fn admit_stranger<P: Ports>(visit: &Visit<P>) -> Option<Decision> {
+    let mut asks = asks(visit);
+    asks.retain(|ask| ask.take.policy.algorithm.is_strikes());
+    decide(visit, asks).await
+}
+
+async fn decide<P: Ports>(visit: &Visit<P>, asks: Vec<Ask>) -> Option<Decision> {
     if asks.is_empty() {
         return None;
     }
@@ -90,7 +100,7 @@ pub fn lacks_length<P: Ports>(visit: &Visit<P>) -> bool {
 }
 
 /// Counts what became of each policy. Where the request is refused, those that would have let it through do not count.
-pub fn count<P: Ports>(visit: &Visit<P>, decision: &Decision) {
+fn count<P: Ports>(visit: &Visit<P>, decision: &Decision) {
     let mut outbox = visit.gate.outbox.borrow_mut();
     let refused = decision.refusal().is_some();
     let mut counted: Option<&str> = None;
@@ -112,29 +122,33 @@ pub fn count<P: Ports>(visit: &Visit<P>, decision: &Decision) {
     }
 }
 
-/// What the record says of a decision.
-pub fn verdict(decision: Option<&Decision>) -> Verdict {
-    match decision {
-        None => Verdict::None,
-        Some(decision) => match decision.refusal() {
-            Some(refusal) => Verdict::Refused { policy: refusal.by.ask.take.policy.name.as_str().into() },
-            None if decision.is_degraded() => Verdict::Degraded,
-            None => Verdict::Admitted,
-        },
-    }
+/// Takes a decision down for the record. `Some` where the request is refused.
+pub fn note<P: Ports>(visit: &Visit<P>, decision: &Decision) -> Option<Message<ResponseHead, String>> {
+    visit.notes.borrow_mut().verdict = match decision.refusal() {
+        Some(refusal) => Verdict::Refused { policy: refusal.by.ask.take.policy.name.as_str().into() },
+        None if decision.is_degraded() => Verdict::Degraded,
+        None => Verdict::Admitted,
+    };
+    count(visit, decision);
+    refuse(visit, decision)
 }
 
 /// The refusal of a request, where the decision is one.
-pub fn refuse<P: Ports>(visit: &Visit<P>, decision: &Decision) -> Option<Message<ResponseHead, String>> {
+fn refuse<P: Ports>(visit: &Visit<P>, decision: &Decision) -> Option<Message<ResponseHead, String>> {
     let refusal = decision.refusal()?;
     let by = match refusal.reason {
         Reason::LimiterUnreachable => Refusal::LimiterUnreachable,
         Reason::OverQuota | Reason::AboveQuota => Refusal::Quota,
+        Reason::Penalty => Refusal::Abuse,
     };
     visit.notes.borrow_mut().answered_by = AnsweredBy::Limiter(by);
     let policy = &refusal.by.ask.take.policy.name;
     let is_bytes = visit.gate.site.limits.counts_bytes(policy.as_str());
-    let unit = if is_bytes { "content bytes" } else { "requests" };
+    let unit = match refusal.reason {
+        Reason::Penalty => "strikes",
+        _ if is_bytes => "content bytes",
+        _ => "requests",
+    };
     let detail = refusal.detail(unit, &decision.tier);
     let problem = match refusal.reason {
         Reason::LimiterUnreachable => {
@@ -142,6 +156,9 @@ pub fn refuse<P: Ports>(visit: &Visit<P>, decision: &Decision) -> Option<Message
         }
         Reason::OverQuota | Reason::AboveQuota => {
             Problem::quota_exceeded(detail, decision.violated().map(str::to_owned).collect(), &visit.id)
+        }
+        Reason::Penalty => {
+            Problem::abnormal_usage(detail, decision.violated().map(str::to_owned).collect(), &visit.id)
         }
     };
     let mut message = problem.into_message();

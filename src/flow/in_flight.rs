@@ -21,7 +21,7 @@ pub fn give_back<P: Ports>(
         let units = i32::try_from(ask.take.cost.get()).unwrap_or(i32::MAX);
         let settle = Some(Settle { units: -units, at });
         let order = Order { cost: None, settle, ..Order::take(ask.take.policy.clone(), ask.take.cost) };
-        settle::add(&mut calls, &ask.object, order);
+        settle::add(&mut calls, ask, order);
     }
     if calls.is_empty() {
         return body;
@@ -31,12 +31,12 @@ pub fn give_back<P: Ports>(
         || head.status == 101
         || head.is_bodiless();
     if is_whole {
-        settle::send(visit, calls, None);
+        calls.into_iter().for_each(|call| settle::tell(visit, call, None));
         return body;
     }
     let signal = visit.ports.signal();
     // What a store takes of it is another branch, so this one is wanted by the client alone.
     let body = visit.ports.ending(body, &signal, head.content_length(), true);
-    settle::send(visit, calls, Some(signal));
+    calls.into_iter().for_each(|call| settle::tell(visit, call, Some(signal.clone())));
     body
 }

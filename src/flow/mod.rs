@@ -37,6 +37,7 @@ mod settle;
 mod shield;
 mod similar;
 mod slices;
+mod socket;
 mod split;
 mod steer;
 mod store;
@@ -126,7 +127,9 @@ pub async fn serve<P: Ports>(
         let mut message =
             Problem::plain(401, ["the credential is not believed: ", why].concat(), &visit.id).into_message();
         message.head.fields.append("www-authenticate", "Bearer error=\"invalid_token\"");
-        return finish(&visit, visit.own(message, None), None);
+        let decision = admit::admit_stranger(&visit).await;
+        let penalty = decision.as_ref().and_then(|decision| admit::note(&visit, decision));
+        return finish(&visit, visit.own(penalty.unwrap_or(message), None), decision);
     }
     let server = &visit.gate.site.server;
     if is_loop(&visit.request, &server.id, server.loops_max) {
@@ -138,16 +141,13 @@ pub async fn serve<P: Ports>(
         return finish(&visit, visit.own(problem.into_message(), None), None);
     }
     let decision = admit::admit(&visit).await;
-    visit.notes.borrow_mut().verdict = admit::verdict(decision.as_ref());
-    if let Some(decision) = &decision {
-        admit::count(&visit, decision);
-    }
-    let reply = match decision.as_ref().and_then(|decision| admit::refuse(&visit, decision)) {
+    let reply = match decision.as_ref().and_then(|decision| admit::note(&visit, decision)) {
         Some(refusal) => visit.own(refusal, None),
         None => match precondition::refuse(&visit).await {
             Some(refusal) => refusal,
             None => match behind::wish(&visit) {
                 Some(wish) => behind::accept(&visit, &wish, body).await,
+                None if socket::is_upgrade(&visit) => socket::answer(&visit, body).await,
                 None => cached::answer(&visit, body).await,
             },
         },

@@ -1,11 +1,12 @@
-//! Settle: what a request cost in the end, and what is not counted after all, by its answer.
+//! Settle: what a request cost in the end, what is not counted after all, and what is a strike, by its answer.
 
 use std::num::NonZeroU32;
 
 use crate::head::ResponseHead;
 use crate::json;
-use crate::limit::batch::orders_text;
-use crate::limit::{Answer, Checked, Decision, Order, PolicyConfig, Settle};
+use crate::limit::batch::{orders_text, read_replies};
+use crate::limit::decision::Reason;
+use crate::limit::{Answer, AnswerKind, Ask, Checked, Decision, Order, PolicyConfig, Settle};
 use crate::ports::Ports;
 use crate::record::{AnsweredBy, Incident, LimiterEvent, Staleness};
 use crate::time::Span;
@@ -16,53 +17,63 @@ use super::visit::Visit;
 /// How long a limiter may take that nobody waits for.
 const BUDGET: Span = Span::from_secs(5);
 
+/// What is to be told to one object.
+pub type Call = (Box<str>, Vec<(Ask, Order)>);
+
 /// Has the limiter settle what differs from what was taken, after the answer. The decision is as if it had been done.
 pub fn settle<P: Ports>(visit: &Visit<P>, decision: &mut Decision, head: &ResponseHead) {
-    if decision.refusal().is_some() {
-        return;
-    }
-    let by = visit.notes.borrow().answered_by;
+    let Some(outcome) = Outcome::of(visit, decision, head) else { return };
+    let now = visit.ports.now();
     let mut calls: Vec<Call> = Vec::new();
     for Checked { ask, answer } in &mut decision.checked {
-        let Answer::Counted(verdict) = answer else { continue };
         let name = &ask.take.policy.name;
         let Some((_, policy)) = visit.route.limits.iter().find(|(known, _)| known == name) else { continue };
-        let units = difference(policy, ask.take.cost, by, head);
-        if units == 0 || !verdict.admitted {
+        let settle = if ask.take.policy.algorithm.is_strikes() {
+            policy.strikes.iter().any(|kind| outcome.is(*kind)).then_some(Settle { units: 1, at: now })
+        } else {
+            outcome.correct(policy, ask.take.cost, answer)
+        };
+        if settle.is_none() {
             continue;
         }
-        verdict.remaining = verdict.remaining.saturating_add_signed(-units).min(verdict.limit);
-        let settle = Some(Settle { units, at: verdict.at });
         let order = Order { cost: None, settle, ..Order::take(ask.take.policy.clone(), ask.take.cost) };
-        add(&mut calls, &ask.object, order);
+        add(&mut calls, ask, order);
     }
-    send(visit, calls, None);
+    calls.into_iter().for_each(|call| tell(visit, call, None));
 }
 
-/// What one object is told.
-pub type Call = (Box<str>, Vec<Order>);
-
-/// Adds an order for an object.
-pub fn add(calls: &mut Vec<Call>, object: &str, order: Order) {
-    match calls.iter_mut().find(|(known, _)| **known == *object) {
-        Some((_, orders)) => orders.push(order),
-        None => calls.push((object.into(), vec![order])),
+/// Adds what is to be told to an ask's object.
+pub fn add(calls: &mut Vec<Call>, ask: &Ask, order: Order) {
+    match calls.iter_mut().find(|(object, _)| *object == ask.object) {
+        Some((_, orders)) => orders.push((ask.clone(), order)),
+        None => calls.push((ask.object.clone(), vec![(ask.clone(), order)])),
     }
 }
 
-/// Tells objects, after the answer; where there is a signal, when it is raised. What is not given back in its policy's window
-/// counts no longer anyway.
-pub fn send<P: Ports>(visit: &Visit<P>, calls: Vec<Call>, signal: Option<P::Signal>) {
-    for (object, orders) in calls {
-        let signal = signal.clone();
-        let (gate, ports, later) = (visit.gate.clone(), &visit.ports, visit.ports.clone());
-        lease::count(&gate, LimiterEvent::Call, 1);
-        ports.defer(async move {
-            if let Some(signal) = signal {
-                let counts = orders.iter().map(|order| order.policy.quota.window()).max().unwrap_or_default();
-                later.raised(&signal, counts).await;
+/// Tells one object; where there is a signal, when it is raised, or where nothing of it counts any more. What it says of strikes
+/// holds here at once.
+pub fn tell<P: Ports>(visit: &Visit<P>, (object, settled): Call, signal: Option<P::Signal>) {
+    let (gate, ports, later) = (visit.gate.clone(), &visit.ports, visit.ports.clone());
+    let strikes = |ask: &&Ask| ask.take.policy.algorithm.is_strikes();
+    settled.iter().map(|(ask, _)| ask).filter(strikes).for_each(|ask| gate.local.borrow_mut().struck(ask));
+    lease::count(&gate, LimiterEvent::Call, 1);
+    ports.defer(async move {
+        let sent = later.now();
+        let orders: Vec<Order> = settled.iter().map(|(_, order)| order.clone()).collect();
+        if let Some(signal) = signal {
+            let counts = orders.iter().map(|order| order.policy.quota.window()).max().unwrap_or_default();
+            later.raised(&signal, counts).await;
+        }
+        match later.limit(&object, &orders_text(&orders), BUDGET).await {
+            Ok(text) => {
+                let replies = read_replies(&text).unwrap_or_default();
+                for ((ask, order), reply) in settled.iter().zip(replies) {
+                    if strikes(&ask) {
+                        gate.local.borrow_mut().learn(ask, order, reply, sent, later.now());
+                    }
+                }
             }
-            if let Err(error) = later.limit(&object, &orders_text(&orders), BUDGET).await {
+            Err(error) => {
                 gate.outbox.borrow_mut().add_incident(Incident::LimiterUnreachable);
                 let detail = ["not settled: ", &error.to_string()].concat();
                 later.log(&json::object(&[
@@ -71,25 +82,60 @@ pub fn send<P: Ports>(visit: &Visit<P>, calls: Vec<Call>, signal: Option<P::Sign
                     ("detail", &detail),
                 ]));
             }
-        });
-    }
+        }
+    });
 }
 
-/// How many units more than what was taken the request cost; below zero, how many less.
-fn difference(policy: &PolicyConfig, taken: NonZeroU32, by: AnsweredBy, head: &ResponseHead) -> i32 {
-    let is_hit = matches!(
-        by,
-        AnsweredBy::Memory
-            | AnsweredBy::Colo
-            | AnsweredBy::Kv
-            | AnsweredBy::Stale(Staleness::WhileRevalidate)
-    );
-    let is_uncounted = policy.refund.iter().any(|kind| kind.is(head.status, is_hit));
-    let settled = match by {
-        _ if is_uncounted => 0,
-        AnsweredBy::Origin => policy.cost.settled(taken, head),
-        _ => taken.get(),
-    };
-    let signed = |units: u32| i32::try_from(units).unwrap_or(i32::MAX);
-    signed(settled).saturating_sub(signed(taken.get()))
+/// What became of a request, as far as limits go by it.
+struct Outcome<'h> {
+    head: &'h ResponseHead,
+    by: AnsweredBy,
+    is_hit: bool,
+    is_refused: bool,
+}
+
+impl<'h> Outcome<'h> {
+    /// `None` where nothing counts: the client is refused for its strikes already, or because nobody could count.
+    fn of<P: Ports>(visit: &Visit<P>, decision: &Decision, head: &'h ResponseHead) -> Option<Self> {
+        let is_refused = match decision.refusal().map(|refusal| refusal.reason) {
+            None => false,
+            Some(Reason::OverQuota | Reason::AboveQuota) => true,
+            Some(Reason::Penalty | Reason::LimiterUnreachable) => return None,
+        };
+        let by = visit.notes.borrow().answered_by;
+        let is_hit = matches!(
+            by,
+            AnsweredBy::Memory
+                | AnsweredBy::Colo
+                | AnsweredBy::Kv
+                | AnsweredBy::Stale(Staleness::WhileRevalidate)
+        );
+        Some(Self { head, by, is_hit, is_refused })
+    }
+
+    fn is(&self, kind: AnswerKind) -> bool {
+        kind.is(self.head.status, self.is_hit, self.is_refused)
+    }
+
+    /// What is to be corrected of what was taken, after it was corrected in what the client is told.
+    fn correct(&self, policy: &PolicyConfig, taken: NonZeroU32, answer: &mut Answer) -> Option<Settle> {
+        let Answer::Counted(verdict) = answer else { return None };
+        let units = self.difference(policy, taken);
+        if units == 0 || self.is_refused || !verdict.admitted {
+            return None;
+        }
+        verdict.remaining = verdict.remaining.saturating_add_signed(-units).min(verdict.limit);
+        Some(Settle { units, at: verdict.at })
+    }
+
+    /// How many units more than what was taken the request cost; below zero, how many less.
+    fn difference(&self, policy: &PolicyConfig, taken: NonZeroU32) -> i32 {
+        let settled = match self.by {
+            _ if policy.refund.iter().any(|kind| self.is(*kind)) => 0,
+            AnsweredBy::Origin => policy.cost.settled(taken, self.head),
+            _ => taken.get(),
+        };
+        let signed = |units: u32| i32::try_from(units).unwrap_or(i32::MAX);
+        signed(settled).saturating_sub(signed(taken.get()))
+    }
 }

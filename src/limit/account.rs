@@ -112,11 +112,12 @@ impl Account {
         self.leases.len() != before
     }
 
-    /// How things stand for a request of this cost; without one, nothing is refused.
+    /// How things stand for a request of this cost; without one, nothing is refused but for strikes.
     pub fn peek(&self, policy: &QuotaPolicy, cost: Option<NonZeroU32>, now: Timestamp) -> Verdict {
         let verdict = policy.peek(&self.state(policy), cost.unwrap_or(NonZeroU32::MIN), now);
         match cost {
             Some(_) => verdict,
+            None if policy.algorithm.is_strikes() => verdict,
             None => Verdict { admitted: true, retry_after: None, ..verdict },
         }
     }
@@ -215,7 +216,7 @@ fn lifetime(policy: &QuotaPolicy, now: Timestamp) -> Option<Span> {
             let left = fixed_window::end(policy, now).since(now);
             longest.min(left.saturating_sub(SLACK).saturating_sub(SLACK))
         }
-        Algorithm::Gcra | Algorithm::Concurrency => return None,
+        Algorithm::Gcra | Algorithm::Concurrency | Algorithm::Strikes(_) => return None,
     };
     Some(lifetime).filter(|lifetime| *lifetime >= MIN_LIFETIME)
 }

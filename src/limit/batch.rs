@@ -19,6 +19,7 @@ use super::account::{Grant, Report};
 use super::object::{Order, Reply, Settle};
 use super::policy::{Algorithm, Ask, QuotaPolicy, Verdict};
 use super::quota::Quota;
+use super::strikes::Penalty;
 use crate::time::{Span, Timestamp};
 
 /// The most orders that one call may carry.
@@ -63,6 +64,10 @@ pub fn orders_text(orders: &[Order]) -> String {
         push_number(&mut text, " ", policy.quota.window_secs());
         text.push(' ');
         text.push_str(policy.algorithm.as_str());
+        if let Algorithm::Strikes(penalty) = policy.algorithm {
+            push_number(&mut text, ":", penalty.first.as_millis());
+            push_number(&mut text, ":", penalty.most.as_millis());
+        }
         push_number(&mut text, " ", policy.burst.get().into());
         push_number(&mut text, " ", policy.shadow.into());
         push_number(&mut text, " ", cost.map_or(0, NonZeroU32::get).into());
@@ -99,7 +104,7 @@ fn read_order(line: &str) -> Option<Order> {
     let mut words = line.split(' ');
     let name = words.next()?.parse().ok()?;
     let quota = Quota::new(words.next()?.parse().ok()?, words.next()?.parse().ok()?)?;
-    let algorithm = Algorithm::read(words.next()?)?;
+    let algorithm = read_algorithm(words.next()?)?;
     let burst: NonZeroU32 = words.next()?.parse().ok()?;
     let shadow = words.next()? == "1";
     let cost = NonZeroU32::new(words.next()?.parse().ok()?);
@@ -129,6 +134,13 @@ fn read_order(line: &str) -> Option<Order> {
         }
     }
     Some(order)
+}
+
+fn read_algorithm(word: &str) -> Option<Algorithm> {
+    let Some(penalty) = word.strip_prefix("strikes:") else { return Algorithm::read(word) };
+    let (first, most) = penalty.split_once(':')?;
+    let [first, most] = [first.parse().ok()?, most.parse().ok()?].map(Span::from_millis);
+    Some(Algorithm::Strikes(Penalty { first, most }))
 }
 
 /// Writes in the object what [`read_replies`] reads.
@@ -193,6 +205,7 @@ fn push_number(text: &mut String, before: &str, number: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limit::object::{self, StateTable};
     use crate::limit::{OnError, Take};
     use crate::time::Timestamp;
 
@@ -279,6 +292,32 @@ mod tests {
         for text in ["x", "1 100 99 0\n", "1 100 99 0 -\n", "1 100 99 0 - 5 7\n"] {
             assert_eq!(read_replies(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn strikes_are_only_asked_for_until_one_is_told() {
+        let mut ask = ask("a", "scan", "3/1m", 50);
+        ask.take.policy.algorithm = Algorithm::Strikes("1m to 1h".parse().unwrap());
+        let mut table = StateTable::default();
+        let mut run = |order: &Order, secs: u64| {
+            let orders = read_orders(&orders_text(std::slice::from_ref(order))).unwrap();
+            object::step(&mut table, &orders, Timestamp::from_secs(1_789_000_000 + secs)).replies[0].verdict
+        };
+        let asked = Order::of(&ask);
+        assert_eq!(orders_text(std::slice::from_ref(&asked)), "scan 3 60 strikes:60000:3600000 3 0 0\n");
+        for _ in 0..9 {
+            let verdict = run(&asked, 0);
+            assert_eq!((verdict.admitted, verdict.remaining), (true, 3));
+        }
+        let settle = Some(Settle { units: 1, at: Timestamp::default() });
+        let strike = Order { settle, ..asked.clone() };
+        for left in [2, 1] {
+            assert_eq!(run(&strike, 1).remaining, left);
+        }
+        let verdict = run(&strike, 1);
+        assert_eq!((verdict.admitted, verdict.retry_after), (false, Some(Span::from_secs(60))));
+        assert_eq!(run(&asked, 2).retry_after, Some(Span::from_secs(59)));
+        assert!(run(&asked, 61).admitted);
     }
 
     #[test]

@@ -4,13 +4,14 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-use super::cost::{Cost, Uncounted};
+use super::cost::{AnswerKind, Cost};
 use super::name::PolicyName;
 use super::partition::Partition;
 use super::policy::{Algorithm, Ask, QuotaPolicy, Take};
 use super::prefix::Prefixes;
 use super::queue::QueueConfig;
 use super::quota::{Allowance, DAY_SECS, MAX_AMOUNT, MONTH_SECS, Quota};
+use super::strikes::Penalty;
 use super::time_of_day::TimeOfDay;
 use crate::head::RequestHead;
 use crate::identity::{Identity, Tier};
@@ -135,7 +136,13 @@ pub struct PolicyConfig {
     pub cost: Cost,
     /// Answers that do not count. Default: all do.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub refund: Vec<Uncounted>,
+    pub refund: Vec<AnswerKind>,
+    /// Answers that count instead of requests: who has a quota of them is refused for a time, the `penalty`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub strikes: Vec<AnswerKind>,
+    /// Default `"1m to 1h"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub penalty: Option<Penalty>,
     /// Default `"admit"`.
     pub on_error: OnError,
     /// How long to wait for the limiter. Default 50 ms.
@@ -160,6 +167,8 @@ impl Default for PolicyConfig {
             partition: Partition::default(),
             cost: Cost::default(),
             refund: Vec::new(),
+            strikes: Vec::new(),
+            penalty: None,
             on_error: OnError::default(),
             budget: Span::from_millis(50),
             shadow: false,
@@ -181,7 +190,16 @@ impl PolicyConfig {
 
     /// Whether an answer may change what its request cost.
     fn settles(&self) -> bool {
-        !self.refund.is_empty() || matches!(self.cost, Cost::Header { .. })
+        !self.refund.is_empty() || !self.strikes.is_empty() || matches!(self.cost, Cost::Header { .. })
+    }
+
+    /// How it counts: by its algorithm, or strikes.
+    pub fn counts_by(&self) -> Algorithm {
+        if self.strikes.is_empty() {
+            self.algorithm
+        } else {
+            Algorithm::Strikes(self.penalty.unwrap_or_default())
+        }
     }
 
     fn is_concurrency(&self) -> bool {
@@ -217,7 +235,7 @@ impl PolicyConfig {
         let policy = QuotaPolicy {
             name: name.clone(),
             quota,
-            algorithm: self.algorithm,
+            algorithm: self.counts_by(),
             burst: self.burst.unwrap_or(NonZeroU32::MIN),
             resets_minute: self.resets_at.minute(),
             shadow: self.shadow,
@@ -255,28 +273,8 @@ impl PolicyConfig {
         if self.burst.is_some() && self.algorithm != Algorithm::Gcra {
             found.push(("burst", "is of no use here; allowed: only with algorithm = \"gcra\"".to_owned()));
         }
-        if self.resets_at != TimeOfDay::default()
-            && !matches!(self.algorithm, Algorithm::Daily | Algorithm::Monthly)
-        {
-            let allowed = "only with algorithm = \"daily\" or \"monthly\"";
-            found.push(("resets_at", format!("is of no use here; allowed: {allowed}")));
-        }
-        let all = self.tiers.values().filter_map(|allowance| self.quota_under(*allowance)).chain(self.quota);
-        for quota in all {
-            let (period, secs) = match self.algorithm {
-                Algorithm::Daily => ("day", DAY_SECS),
-                Algorithm::Monthly => ("month", MONTH_SECS),
-                _ => continue,
-            };
-            if quota.window_secs() != secs {
-                let form = format!("a quota such as \"1000/{period}\"");
-                found.push(("quota", format!("`{quota}` is not for a {period}; allowed: {form}")));
-            }
-        }
-        if self.algorithm == Algorithm::Concurrency && self.settles() {
-            let message = "what is in flight costs what it costs; allowed: no refund and no cost by header";
-            found.push(("algorithm", message.to_owned()));
-        }
+        found.extend(self.period_problems());
+        found.extend(self.strike_problems());
         if self.budget == Span::ZERO || self.budget > MAX_BUDGET {
             found.push((
                 "budget",
@@ -296,6 +294,56 @@ impl PolicyConfig {
                 format!("{} is above what is ever let through; allowed: 1 to {most}", self.cost),
             ));
         }
+        found
+    }
+}
+
+impl PolicyConfig {
+    fn period_problems(&self) -> Vec<(&'static str, String)> {
+        let mut found = Vec::new();
+        let (period, secs) = match self.algorithm {
+            Algorithm::Daily => ("day", DAY_SECS),
+            Algorithm::Monthly => ("month", MONTH_SECS),
+            _ => ("", 0),
+        };
+        if self.resets_at != TimeOfDay::default() && secs == 0 {
+            let allowed = "only with algorithm = \"daily\" or \"monthly\"";
+            found.push(("resets_at", format!("is of no use here; allowed: {allowed}")));
+        }
+        let all = self.tiers.values().filter_map(|allowance| self.quota_under(*allowance)).chain(self.quota);
+        for quota in all.filter(|quota| secs != 0 && quota.window_secs() != secs) {
+            let form = format!("a quota such as \"1000/{period}\"");
+            found.push(("quota", format!("`{quota}` is not for a {period}; allowed: {form}")));
+        }
+        if self.is_concurrency() && self.settles() {
+            let message = "what is in flight costs what it costs; allowed: no `refund` and no cost by header";
+            found.push(("algorithm", message.to_owned()));
+        }
+        found
+    }
+
+    fn strike_problems(&self) -> Vec<(&'static str, String)> {
+        let mut found = Vec::new();
+        let mut wrong = |key, is_wrong: bool, what: &str| {
+            if is_wrong {
+                found.push((key, what.to_owned()));
+            }
+        };
+        let is_strikes = !self.strikes.is_empty();
+        let useless = "is of no use here; allowed: only without `strikes`";
+        wrong(
+            "penalty",
+            !is_strikes && self.penalty.is_some(),
+            "is of no use here; allowed: only with `strikes`",
+        );
+        wrong("algorithm", is_strikes && self.algorithm != Algorithm::default(), useless);
+        wrong("cost", is_strikes && self.cost != Cost::default(), useless);
+        wrong("refund", is_strikes && !self.refund.is_empty(), useless);
+        let kinds = "a class of statuses such as \"4xx\", or a status such as \"404\"";
+        let hit = format!("`hit` is no strike; allowed: \"refused\", {kinds}");
+        wrong("strikes", self.strikes.contains(&AnswerKind::Hit), &hit);
+        let refused = format!("`refused` is never counted; allowed: \"hit\", {kinds}");
+        wrong("refund", self.refund.contains(&AnswerKind::Refused), &refused);
         found
     }
 }

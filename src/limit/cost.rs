@@ -13,8 +13,9 @@ use crate::size::Size;
 /// What a text must be to be read as a [`Cost`].
 const COST_FORM: &str = "a number of units, \"request-bytes\", \"request-bytes/1KiB\", \"header:NAME\" (of the origin's \
                          response) or \"header:NAME:5\" (5 units until it is known)";
-/// What a text must be to be read as an [`Uncounted`].
-const UNCOUNTED_FORM: &str = "\"hit\", a class of statuses such as \"5xx\", or a status such as \"304\"";
+/// What a text must be to be read as an [`AnswerKind`].
+const KIND_FORM: &str =
+    "\"hit\", \"refused\", a class of statuses such as \"5xx\", or a status such as \"304\"";
 
 /// How many units a request takes. In a config a number, or a text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,30 +147,33 @@ impl Visitor<'_> for CostVisitor {
     }
 }
 
-/// A kind of answer that does not count: what was taken for it is given back.
+/// A kind of answer: one that does not count, so that what was taken for it is given back, or one that is a strike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
-pub enum Uncounted {
+pub enum AnswerKind {
     /// A stored response, for which the origin was not asked.
     Hit,
+    /// The client is over a quota.
+    Refused,
     /// Any status that begins with this digit.
     Class(u8),
     /// This status.
     Status(u16),
 }
 
-impl Uncounted {
+impl AnswerKind {
     /// Whether an answer is of this kind.
-    pub fn is(self, status: u16, is_hit: bool) -> bool {
+    pub fn is(self, status: u16, is_hit: bool, is_refused: bool) -> bool {
         match self {
             Self::Hit => is_hit,
+            Self::Refused => is_refused,
             Self::Class(digit) => status / 100 == u16::from(digit),
             Self::Status(one) => status == one,
         }
     }
 }
 
-impl FromStr for Uncounted {
+impl FromStr for AnswerKind {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -178,24 +182,26 @@ impl FromStr for Uncounted {
         let status = text.parse().ok().filter(|status| (100..=599).contains(status));
         match (text, class, status) {
             ("hit", ..) => Ok(Self::Hit),
+            ("refused", ..) => Ok(Self::Refused),
             (_, Some(digit), _) => Ok(Self::Class(digit)),
             (_, _, Some(status)) => Ok(Self::Status(status)),
-            _ => Err(mistake!("`{text}` is no kind of answer; allowed: {UNCOUNTED_FORM}")),
+            _ => Err(mistake!("`{text}` is no kind of answer; allowed: {KIND_FORM}")),
         }
     }
 }
 
-impl fmt::Display for Uncounted {
+impl fmt::Display for AnswerKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Hit => f.write_str("hit"),
+            Self::Refused => f.write_str("refused"),
             Self::Class(digit) => write!(f, "{digit}xx"),
             Self::Status(status) => status.fmt(f),
         }
     }
 }
 
-text_serde!(Uncounted, packed);
+text_serde!(AnswerKind, packed);
 
 #[cfg(test)]
 mod tests {
@@ -274,13 +280,15 @@ mod tests {
             ("5xx", 499, false, false),
             ("304", 304, false, true),
             ("304", 305, false, false),
+            ("refused", 200, true, false),
         ] {
-            let kind: Uncounted = text.parse().unwrap();
-            assert_eq!(kind.is(status, is_hit), is, "{text} {status}");
+            let kind: AnswerKind = text.parse().unwrap();
+            assert_eq!(kind.is(status, is_hit, false), is, "{text} {status}");
             assert_eq!(kind.to_string(), text);
         }
+        assert!(AnswerKind::Refused.is(429, false, true));
         for text in ["", "0xx", "6xx", "99", "600", "miss"] {
-            assert!(text.parse::<Uncounted>().unwrap_err().contains("; allowed: "), "{text}");
+            assert!(text.parse::<AnswerKind>().unwrap_err().contains("; allowed: "), "{text}");
         }
     }
 }

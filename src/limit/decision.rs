@@ -34,6 +34,8 @@ pub enum Reason {
     OverQuota,
     /// The request costs more than the quota ever lets through at once: 429.
     AboveQuota,
+    /// The client has collected too many strikes: 429.
+    Penalty,
     /// The limiter can't be reached, and the policy says to refuse then: 503.
     LimiterUnreachable,
 }
@@ -44,6 +46,7 @@ impl Reason {
         match self {
             Self::OverQuota => "over-quota",
             Self::AboveQuota => "above-quota",
+            Self::Penalty => "penalty",
             Self::LimiterUnreachable => "limiter-unreachable",
         }
     }
@@ -51,7 +54,7 @@ impl Reason {
     /// The status of the answer.
     pub fn status(self) -> u16 {
         match self {
-            Self::OverQuota | Self::AboveQuota => 429,
+            Self::OverQuota | Self::AboveQuota | Self::Penalty => 429,
             Self::LimiterUnreachable => 503,
         }
     }
@@ -100,6 +103,11 @@ impl Checked {
         self.refuses().is_some()
     }
 
+    /// Whether a client is told of it: not of one in shadow, nor of strikes that lead to nothing yet.
+    pub fn is_shown(&self) -> bool {
+        !self.ask.take.policy.shadow && (!self.ask.take.policy.algorithm.is_strikes() || self.is_refusing())
+    }
+
     /// Why this policy refuses, and for how long; `None` where it does not. One in shadow never does.
     fn refuses(&self) -> Option<(Reason, Span)> {
         if self.ask.take.policy.shadow {
@@ -107,7 +115,10 @@ impl Checked {
         }
         match self.answer {
             Answer::Counted(verdict) if verdict.admitted => None,
-            Answer::Counted(Verdict { retry_after: Some(wait), .. }) => Some((Reason::OverQuota, wait)),
+            Answer::Counted(Verdict { retry_after: Some(wait), .. }) => {
+                let is_strikes = self.ask.take.policy.algorithm.is_strikes();
+                Some((if is_strikes { Reason::Penalty } else { Reason::OverQuota }, wait))
+            }
             Answer::Counted(_) => Some((Reason::AboveQuota, self.ask.take.policy.quota.window())),
             Answer::Unreachable if self.ask.on_error == OnError::Refuse => {
                 Some((Reason::LimiterUnreachable, UNREACHABLE_RETRY))
@@ -149,10 +160,11 @@ impl Decision {
     }
 
     /// The policy that is nearest to its limit: one that refuses before one that does not, then the one with the
-    /// fewest such requests left, then the one that resets last. Policies in shadow, and those that were not asked, never are.
+    /// fewest such requests left, then the one that resets last. Those of which a client is not told, and those that were not
+    /// asked, never are.
     /// One that could not be counted is only where no other is.
     pub fn tightest(&self) -> Option<&Checked> {
-        let shown = self.checked.iter().filter(|c| !c.ask.take.policy.shadow && c.answer != Answer::NotAsked);
+        let shown = self.checked.iter().filter(|c| c.is_shown() && c.answer != Answer::NotAsked);
         shown.min_by_key(|checked| {
             let wait = checked.refuses().map(|(_, wait)| wait);
             let (remaining, reset) = match checked.answer {

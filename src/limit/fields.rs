@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 const PARTITION_KEY_BYTES: usize = 16;
 
 /// Writes all fields: `RateLimit-Policy` and `RateLimit` are added to what an origin sent, the others replace it.
-/// Policies in shadow are not shown. Nothing is written where nothing was limited.
+/// Policies in shadow are not shown, nor strikes before they lead to something. Nothing is written where nothing was limited.
 pub fn write(decision: &Decision, config: &LimitConfig, now: Timestamp, fields: &mut Fields) {
     let Some(tightest) = decision.tightest() else { return };
     if config.fields != FieldsForm::Legacy {
@@ -31,7 +31,7 @@ pub fn write(decision: &Decision, config: &LimitConfig, now: Timestamp, fields: 
 fn standard(decision: &Decision, config: &LimitConfig, now: Timestamp, fields: &mut Fields) {
     let show_partition = config.show_partition;
     let (mut policies, mut states) = (String::new(), String::new());
-    for checked in decision.checked.iter().filter(|checked| !checked.ask.take.policy.shadow) {
+    for checked in decision.checked.iter().filter(|checked| checked.is_shown()) {
         let policy = &checked.ask.take.policy;
         let is_concurrency = policy.algorithm == Algorithm::Concurrency;
         let all = [("q", policy.quota.amount().into()), ("w", policy.window_secs(now))];

@@ -20,6 +20,8 @@ use crate::time::{Span, Timestamp};
 pub const MAX_PARTITIONS: usize = 4096;
 /// How long a refusal is remembered at most, so that a partition that a person resets is soon free everywhere.
 pub const REMEMBERED_AT_MOST: Span = Span::from_secs(60);
+/// How long a client is taken to have no penalty, if no strike is added here.
+const CLEAR_FOR: Span = Span::from_secs(5);
 /// How long a client counts as known at most after its last request, where its first one does not wait.
 const MET_AT_MOST: Span = Span::from_secs(3600);
 /// How long one that is due to leases is remembered: what is left of them comes back.
@@ -34,6 +36,8 @@ pub struct Local(HashMap<Box<str>, Vec<Known>>);
 struct Known {
     policy: QuotaPolicy,
     refused: Option<Refused>,
+    /// How strikes stood, and until when that is taken to be so.
+    clear: Option<(Verdict, Timestamp)>,
     holding: Holding,
     /// Until then the client counts as known here, where its first request does not wait.
     met: Timestamp,
@@ -57,7 +61,8 @@ struct Refusal {
 
 impl Known {
     fn new(policy: &QuotaPolicy) -> Self {
-        Self { policy: policy.clone(), refused: None, holding: Holding::default(), met: Timestamp::default() }
+        let (policy, met) = (policy.clone(), Timestamp::default());
+        Self { policy, refused: None, clear: None, holding: Holding::default(), met }
     }
 
     fn refusal(&self, cost: u32, now: Timestamp) -> Option<Refusal> {
@@ -85,8 +90,13 @@ impl Known {
         self.met = now + self.policy.quota.window().min(MET_AT_MOST);
     }
 
+    fn clear(&self, now: Timestamp) -> Option<Verdict> {
+        self.clear.filter(|(_, until)| *until > now).map(|(verdict, _)| verdict)
+    }
+
     fn is_of_use(&self, now: Timestamp) -> bool {
         self.refused.as_ref().is_some_and(|refused| refused.until > now)
+            || self.clear(now).is_some()
             || self.holding.is_of_use(now)
             || self.met > now
     }
@@ -143,10 +153,12 @@ impl Local {
         Some((Decision { tier: tier.clone(), checked: checked.collect() }, first.early))
     }
 
-    /// Spends what the asks of one object cost from leases: all of it, or nothing.
+    /// Spends what the asks of one object cost from leases: all of it, or nothing. Strikes cost nothing.
     pub fn spend(&mut self, asks: &[Ask], now: Timestamp) -> Option<Vec<Checked>> {
-        let fits = |ask: &Ask| {
-            ask.leases && self.get(ask).is_some_and(|known| known.holding.has(ask.take.cost.get(), now))
+        let fits = |ask: &Ask| match self.get(ask) {
+            None => false,
+            Some(known) if ask.take.policy.algorithm.is_strikes() => known.clear(now).is_some(),
+            Some(known) => ask.leases && known.holding.has(ask.take.cost.get(), now),
         };
         if !asks.iter().all(fits) {
             return None;
@@ -154,7 +166,10 @@ impl Local {
         let mut checked = Vec::with_capacity(asks.len());
         for ask in asks {
             let known = self.get_mut(&ask.object, &ask.take.policy)?;
-            let verdict = known.holding.spend(&ask.take.policy, ask.take.cost.get(), now);
+            let verdict = match known.clear(now) {
+                Some(clear) => clear,
+                None => known.holding.spend(&ask.take.policy, ask.take.cost.get(), now),
+            };
             checked.push(Checked { ask: ask.clone(), answer: Answer::Counted(verdict) });
         }
         Some(checked)
@@ -192,15 +207,18 @@ impl Local {
     /// may be leased and the client is busy here, a lease.
     pub fn orders(&mut self, asks: &[Ask], now: Timestamp) -> Vec<Order> {
         // Where one is not, each request asks the object anyway.
-        let all_lease = asks.iter().all(|ask| ask.leases);
+        let all_lease = asks.iter().all(|ask| ask.leases || ask.take.policy.algorithm.is_strikes());
         let order = |ask: &Ask| {
-            let mut order = Order::take(ask.take.policy.clone(), ask.take.cost);
+            let mut order = Order::of(ask);
             if ask.provisional
                 && let Some(known) = self.get_mut(&ask.object, &ask.take.policy)
             {
                 known.meet(now);
             }
-            if all_lease && let Some(known) = self.entry(&ask.object, &ask.take.policy, now) {
+            if all_lease
+                && ask.leases
+                && let Some(known) = self.entry(&ask.object, &ask.take.policy, now)
+            {
                 known.holding.seen(now);
                 known.prepare(&mut order, ask.take.cost.get(), now);
             }
@@ -236,6 +254,11 @@ impl Local {
     ) -> Verdict {
         let Reply { mut verdict, early, .. } = reply;
         let policy = &ask.take.policy;
+        if policy.algorithm.is_strikes()
+            && let Some(known) = self.entry(&ask.object, policy, now)
+        {
+            known.clear = verdict.admitted.then_some((verdict, now + CLEAR_FOR));
+        }
         if ask.leases {
             verdict = self.hold(&ask.object, order, reply, sent, now);
         }
@@ -249,6 +272,13 @@ impl Local {
             known.refused = Some(Refused { cost, verdict, early, at: now, until });
         }
         verdict
+    }
+
+    /// A strike is added to what an object knows: it has to be asked again.
+    pub fn struck(&mut self, ask: &Ask) {
+        if let Some(known) = self.get_mut(&ask.object, &ask.take.policy) {
+            known.clear = None;
+        }
     }
 
     /// Takes note of what came of an order that no request waits for.

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use super::account::{Account, Grant, Report};
-use super::policy::{QuotaPolicy, Verdict};
+use super::policy::{Ask, QuotaPolicy, Verdict};
 use super::state::{read_number, write_number};
 use crate::list::Dict;
 use crate::time::Timestamp;
@@ -70,6 +70,12 @@ impl Order {
     /// Takes so many units.
     pub fn take(policy: QuotaPolicy, cost: NonZeroU32) -> Self {
         Self { policy, cost: Some(cost), want: 0, settle: None, reports: Vec::new() }
+    }
+
+    /// Takes what a request costs; where strikes are counted it only asks.
+    pub fn of(ask: &Ask) -> Self {
+        let cost = (!ask.take.policy.algorithm.is_strikes()).then_some(ask.take.cost);
+        Self { cost, ..Self::take(ask.take.policy.clone(), ask.take.cost) }
     }
 }
 

@@ -9,6 +9,7 @@ use super::fixed_window;
 use super::name::PolicyName;
 use super::quota::Quota;
 use super::state::State;
+use super::strikes::Penalty;
 use crate::time::{Span, Timestamp};
 
 /// How a policy counts. In a config `"sliding-window"`, `"fixed-window"`, `"daily"`, `"monthly"`, `"gcra"` or
@@ -32,6 +33,9 @@ pub enum Algorithm {
     /// Never more than the quota at once: what is taken is given back when the response has ended, and counts no longer
     /// than the window where that gets lost.
     Concurrency,
+    /// Not requests but strikes, which come afterwards; in a config by `strikes`.
+    #[serde(skip)]
+    Strikes(Penalty),
 }
 
 impl Algorithm {
@@ -52,12 +56,18 @@ impl Algorithm {
             Self::Monthly => "monthly",
             Self::Gcra => "gcra",
             Self::Concurrency => "concurrency",
+            Self::Strikes(_) => "strikes",
         }
     }
 
-    /// Reads what [`Self::as_str`] writes.
+    /// Reads what [`Self::as_str`] writes, but of strikes.
     pub fn read(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == text)
+    }
+
+    /// Whether answers are counted, not requests.
+    pub fn is_strikes(self) -> bool {
+        matches!(self, Self::Strikes(_))
     }
 }
 

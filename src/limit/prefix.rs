@@ -32,7 +32,7 @@ impl Prefixes {
     }
 
     /// The network that stands for an address; an IPv4 address mapped into IPv6 is the IPv4 address.
-    pub(super) fn network(self, address: IpAddr) -> IpAddr {
+    pub fn network(self, address: IpAddr) -> IpAddr {
         match address.to_canonical() {
             IpAddr::V4(v4) => {
                 let mask = u32::MAX.checked_shl(32_u32.saturating_sub(self.ipv4_bits.into())).unwrap_or(0);

@@ -4,7 +4,8 @@
 //! A kind byte, then unsigned LEB128 numbers: `1` sliding window (window in ms, how many moments, the first moment in
 //! ms, then for each its distance to the one before and its units), `2` fixed window (end in ms, units), `3` GCRA
 //! (theoretical arrival time in ns; no longer written), `4` GCRA (the same, since when something is owed and when
-//! something was taken last in ms, the slack in ns). A new meaning gets a new kind byte; an unknown one is no state. A
+//! something was taken last in ms, the slack in ns), `5` strikes (when the last penalty ends, its length and when it is
+//! forgiven in ms, then as a sliding window). A new meaning gets a new kind byte; an unknown one is no state. A
 //! fixed window takes at most 16 bytes, a GCRA 33; a sliding window takes 2 to 6 bytes a moment, of which there are at most
 //! 2001, so 12 KiB at the very most and about 2.5 KiB for a full 1000/1m.
 
@@ -12,12 +13,14 @@ use super::fixed_window::FixedWindow;
 use super::gcra::Gcra;
 use super::policy::{Algorithm, QuotaPolicy};
 use super::sliding_window::{MAX_MOMENTS, SlidingWindow};
+use super::strikes::Strikes;
 use crate::time::{Span, Timestamp};
 
 const SLIDING: u8 = 1;
 const FIXED: u8 = 2;
 const GCRA_ALONE: u8 = 3;
 const GCRA: u8 = 4;
+const STRIKES: u8 = 5;
 
 /// What an algorithm remembers about one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +31,8 @@ pub enum State {
     Fixed(FixedWindow),
     /// Of [`Algorithm::Gcra`].
     Gcra(Gcra),
+    /// Of [`Algorithm::Strikes`].
+    Strikes(Strikes),
 }
 
 impl State {
@@ -38,6 +43,7 @@ impl State {
             (Self::Sliding(_), Algorithm::SlidingWindow | Algorithm::Concurrency)
                 | (Self::Fixed(_), Algorithm::FixedWindow | Algorithm::Daily | Algorithm::Monthly)
                 | (Self::Gcra(_), Algorithm::Gcra)
+                | (Self::Strikes(_), Algorithm::Strikes(_))
         )
     }
 
@@ -49,6 +55,7 @@ impl State {
                 Self::Fixed(FixedWindow::default())
             }
             Algorithm::Gcra => Self::Gcra(Gcra::default()),
+            Algorithm::Strikes(_) => Self::Strikes(Strikes::default()),
         }
     }
 
@@ -58,6 +65,7 @@ impl State {
             Self::Sliding(window) => window.remaining(policy.quota, now),
             Self::Fixed(window) => window.remaining(policy, now),
             Self::Gcra(gcra) => gcra.remaining(policy, now),
+            Self::Strikes(strikes) => strikes.remaining(policy.quota, now),
         }
     }
 
@@ -67,6 +75,7 @@ impl State {
             Self::Sliding(window) => window.reset(policy.quota, now),
             Self::Fixed(window) => window.reset(policy, now),
             Self::Gcra(gcra) => gcra.reset(policy, now),
+            Self::Strikes(strikes) => strikes.reset(policy.quota, now),
         }
     }
 
@@ -76,6 +85,7 @@ impl State {
             Self::Sliding(window) => window.wait(policy.quota, cost, now),
             Self::Fixed(window) => window.wait(policy, cost, now),
             Self::Gcra(gcra) => gcra.wait(policy, cost, now),
+            Self::Strikes(strikes) => Some(strikes.wait(now)),
         }
     }
 
@@ -85,6 +95,11 @@ impl State {
             Self::Sliding(window) => window.debit(policy.quota, cost, now),
             Self::Fixed(window) => window.debit(policy, cost, now),
             Self::Gcra(gcra) => gcra.debit(policy, cost, now),
+            Self::Strikes(strikes) => {
+                if let Algorithm::Strikes(penalty) = policy.algorithm {
+                    strikes.add(policy.quota, penalty, cost, now);
+                }
+            }
         }
     }
 
@@ -94,6 +109,8 @@ impl State {
             Self::Sliding(window) => window.charge(policy.quota, units, at),
             Self::Fixed(window) => window.charge(policy, units, at),
             Self::Gcra(gcra) => gcra.debit(policy, units, at),
+            // They are never leased.
+            Self::Strikes(_) => {}
         }
     }
 
@@ -103,6 +120,8 @@ impl State {
             Self::Sliding(window) => window.refund(policy.quota, units, at),
             Self::Fixed(window) => window.refund(policy, units, at),
             Self::Gcra(gcra) => gcra.refund(policy, units, at),
+            // None is taken back.
+            Self::Strikes(_) => {}
         }
     }
 
@@ -117,7 +136,7 @@ impl State {
     pub(super) fn window(&self) -> Span {
         match self {
             Self::Sliding(state) => state.window,
-            Self::Fixed(_) | Self::Gcra(_) => Span::ZERO,
+            Self::Fixed(_) | Self::Gcra(_) | Self::Strikes(_) => Span::ZERO,
         }
     }
 
@@ -127,6 +146,7 @@ impl State {
             Self::Sliding(window) => window.expires_at(),
             Self::Fixed(window) => window.ends,
             Self::Gcra(gcra) => gcra.expires_at(),
+            Self::Strikes(strikes) => strikes.expires_at(),
         }
     }
 
@@ -135,14 +155,7 @@ impl State {
         match self {
             Self::Sliding(window) => {
                 out.push(SLIDING);
-                write_number(out, window.window.as_millis());
-                write_number(out, window.taken.len() as u64);
-                let mut before = 0;
-                for (at, units) in &window.taken {
-                    write_number(out, at.as_millis().saturating_sub(before));
-                    write_number(out, u64::from(*units));
-                    before = at.as_millis();
-                }
+                encode_window(window, out);
             }
             Self::Fixed(window) => {
                 out.push(FIXED);
@@ -156,6 +169,13 @@ impl State {
                 write_number(out, gcra.last.as_millis());
                 write_number(out, gcra.slack_nanos);
             }
+            Self::Strikes(strikes) => {
+                out.push(STRIKES);
+                write_number(out, strikes.ends.as_millis());
+                write_number(out, strikes.lasts.as_millis());
+                write_number(out, strikes.forgiven.as_millis());
+                encode_window(&strikes.window, out);
+            }
         }
     }
 
@@ -164,18 +184,7 @@ impl State {
         let (kind, rest) = bytes.split_first()?;
         *bytes = rest;
         match *kind {
-            SLIDING => {
-                let window = Span::from_millis(read_number(bytes)?);
-                let moments = usize::try_from(read_number(bytes)?).ok().filter(|n| *n <= MAX_MOMENTS)?;
-                let mut state = SlidingWindow { taken: Vec::with_capacity(moments).into(), window };
-                let mut at = 0_u64;
-                for _ in 0..moments {
-                    at = at.checked_add(read_number(bytes)?)?;
-                    let units = u32::try_from(read_number(bytes)?).ok()?;
-                    state.taken.push_back((Timestamp::from_millis(at), units));
-                }
-                Some(Self::Sliding(state))
-            }
+            SLIDING => decode_window(bytes).map(Self::Sliding),
             FIXED => {
                 let ends = Timestamp::from_millis(read_number(bytes)?);
                 let used = u32::try_from(read_number(bytes)?).ok()?;
@@ -193,9 +202,39 @@ impl State {
                 let last = Timestamp::from_millis(read_number(bytes)?);
                 Some(Self::Gcra(Gcra { tat_nanos, since, last, slack_nanos: read_number(bytes)? }))
             }
+            STRIKES => {
+                let ends = Timestamp::from_millis(read_number(bytes)?);
+                let lasts = Span::from_millis(read_number(bytes)?);
+                let forgiven = Timestamp::from_millis(read_number(bytes)?);
+                Some(Self::Strikes(Strikes { window: decode_window(bytes)?, ends, lasts, forgiven }))
+            }
             _ => None,
         }
     }
+}
+
+fn encode_window(window: &SlidingWindow, out: &mut Vec<u8>) {
+    write_number(out, window.window.as_millis());
+    write_number(out, window.taken.len() as u64);
+    let mut before = 0;
+    for (at, units) in &window.taken {
+        write_number(out, at.as_millis().saturating_sub(before));
+        write_number(out, u64::from(*units));
+        before = at.as_millis();
+    }
+}
+
+fn decode_window(bytes: &mut &[u8]) -> Option<SlidingWindow> {
+    let window = Span::from_millis(read_number(bytes)?);
+    let moments = usize::try_from(read_number(bytes)?).ok().filter(|n| *n <= MAX_MOMENTS)?;
+    let mut state = SlidingWindow { taken: Vec::with_capacity(moments).into(), window };
+    let mut at = 0_u64;
+    for _ in 0..moments {
+        at = at.checked_add(read_number(bytes)?)?;
+        let units = u32::try_from(read_number(bytes)?).ok()?;
+        state.taken.push_back((Timestamp::from_millis(at), units));
+    }
+    Some(state)
 }
 
 /// Writes an unsigned LEB128 number.
@@ -249,6 +288,19 @@ mod tests {
             write_number(&mut bytes, moments as u64);
             bytes.resize(bytes.len() + 2 * moments, 1);
             assert_eq!(State::decode(&mut bytes.as_slice()).is_some(), is_state);
+        }
+    }
+
+    #[test]
+    fn strikes_read_back() {
+        let (quota, penalty) = ("3/1m".parse().unwrap(), "1m to 1h".parse().unwrap());
+        let (mut strikes, now) = (Strikes::default(), Timestamp::from_secs(1_789_000_000));
+        for at in [0, 5, 10, 100, 101, 130] {
+            strikes.add(quota, penalty, 1, now + Span::from_secs(at));
+            let mut bytes = Vec::new();
+            State::Strikes(strikes.clone()).encode(&mut bytes);
+            assert_eq!(State::decode(&mut bytes.as_slice()), Some(State::Strikes(strikes.clone())));
+            assert_eq!(State::decode(&mut bytes.split_last().unwrap().1), None);
         }
     }
 

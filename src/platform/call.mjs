@@ -3,6 +3,7 @@
 import * as wasm from "../../build/wasm/tidegate.js";
 import { content, cut, fixed, gather, made, pump } from "./bodies.mjs";
 import { inFlight, resume } from "./guard.mjs";
+import { leave, relay } from "./relay.mjs";
 import { verifySignature } from "./signature.mjs";
 
 /** How many API keys are listed at once. */
@@ -97,6 +98,8 @@ export class Call {
     this.release = null;
     /** How to end a fetch that is under way, by its operation. */
     this.revocable = null;
+    /** The place that it has among its client's open connections. */
+    this.place = null;
     /** Whether the request was sent to an origin. */
     this.sent = false;
     /** What a test wants to trap: "1" the request, "limiter" the limiter's step. */
@@ -128,6 +131,8 @@ export class Call {
   /** Called by the wasm: builds the Response. */
   respond(packed, handle) {
     const lines = packed.split("\n");
+    // A place that no socket took is free again.
+    leave(this.place, this.ctx);
     this.answer = build(Number(lines[0]), lines, handle);
     if (this.resolve) {
       if (this.holds === 0) inFlight.delete(this);
@@ -454,6 +459,28 @@ export class Call {
   /** What was seen of endpoints goes to the object that probes them, and what is known comes back. */
   health(op, seen, millis) {
     this.settle(op, within(this.env.HEALTH.getByName("health").exchange(seen), millis).then((known) => [known]));
+  }
+
+  /** Takes a place among a client's open connections: a socket to the object that counts them. */
+  connect(op, place, most, millis) {
+    const headers = { upgrade: "websocket", "x-most": String(most) };
+    const asked = this.env.SOCKETS.getByName(place).fetch("https://tidegate.invalid/", { headers });
+    const taken = asked.then(({ webSocket }) => {
+      webSocket?.accept();
+      // A place that comes too late is not needed any more.
+      if (this.answer) leave(webSocket, this.ctx);
+      else this.place = webSocket;
+      return webSocket ? ["1"] : [];
+    });
+    this.settle(op, within(taken, millis));
+  }
+
+  /** The client's end of a socket whose messages pass through here. */
+  relay(handle, most, millis) {
+    if (!handle?.webSocket) return handle;
+    const webSocket = relay(handle.webSocket, this.place, most, millis);
+    this.place = null;
+    return new Response(null, { status: 101, webSocket });
   }
 
   /** Asks the object that keeps a pool's changes; with a body it may keep this request. */

@@ -110,6 +110,10 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn health(this: &Call, op: u32, seen: &str, millis: f64);
     #[wasm_bindgen(method)]
+    fn connect(this: &Call, op: u32, place: &str, most: u32, millis: f64);
+    #[wasm_bindgen(method)]
+    fn relay(this: &Call, socket: &JsValue, most: u32, millis: f64) -> JsValue;
+    #[wasm_bindgen(method)]
     fn deliveries(this: &Call, op: u32, pool: &str, ask: &str, body: &JsValue, millis: f64);
     #[wasm_bindgen(method)]
     fn report(this: &Call, op: u32, delta: &str);
@@ -475,6 +479,16 @@ impl Ports for Edge {
     async fn health(&self, seen: &str, budget: Span) -> Result<String, PortError> {
         let known = settled(Operation::new(|op| self.call.health(op, seen, millis(budget)))).await?;
         Ok(known.text.unwrap_or_default())
+    }
+
+    async fn connect(&self, place: &str, most: u32, budget: Span) -> Result<bool, PortError> {
+        let operation = Operation::new(|op| self.call.connect(op, place, most, millis(budget)));
+        Ok(settled(operation).await?.text.is_some())
+    }
+
+    fn relay(&self, socket: Body, messages: Option<(u32, Span)>) -> Body {
+        let (most, window) = messages.unwrap_or((0, Span::ZERO));
+        Body(self.call.relay(&socket.0, most, millis(window)))
     }
 
     async fn deliveries(

@@ -3,9 +3,13 @@
 import { env as bindings } from "cloudflare:workers";
 import * as wasm from "../../build/wasm/tidegate.js";
 import { Call, pack } from "./call.mjs";
+import { drain } from "./relay.mjs";
 import { start, enter, crash, forward } from "./guard.mjs";
 
-export { Deliveries, Fleet, Health, Limiter, Metrics, Queue, Shield } from "./objects/index.mjs";
+export { Deliveries, Fleet, Health, Limiter, Metrics, Queue, Shield, Sockets } from "./objects/index.mjs";
+
+/** A schedule that no deployment can have. */
+const DRAIN = "drain";
 
 start(bindings);
 
@@ -26,7 +30,9 @@ export default {
   },
 
   /** Each minute: what an isolate knows of its origins stays known while no requests come. */
-  scheduled(_event, env, ctx) {
+  scheduled(event, env, ctx) {
+    // Whoever runs this locally says so before it ends.
+    if (event.cron === DRAIN) return drain();
     const call = new Call(new Request("https://tidegate.invalid/"), env, ctx);
     try {
       enter((generation) => {

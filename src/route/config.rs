@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::matcher::Match;
 use super::path::PathPrefix;
-use super::{Panic, StaticFallback, WriteBehind};
+use super::{Panic, Sockets, StaticFallback, WriteBehind};
 use crate::cache::{self, policy::Ttl};
 use crate::limit::PolicyName;
 use crate::origin::Hedge;
@@ -67,6 +67,9 @@ pub struct RouteConfig {
     /// Its changes are accepted at once, and delivered later; default never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub write_behind: Option<WriteBehind>,
+    /// What its WebSockets may do; default what they like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub websocket: Option<Sockets>,
 }
 
 fn default_pool() -> Box<str> {
@@ -197,6 +200,7 @@ impl RouteConfig {
             hedge: None,
             static_fallback: None,
             write_behind: None,
+            websocket: None,
         }
     }
 

@@ -13,6 +13,7 @@ mod config;
 mod fingerprint;
 pub mod matcher;
 pub mod path;
+mod sockets;
 mod write_behind;
 
 use std::fmt;
@@ -30,6 +31,7 @@ use crate::path::{Reading, normal};
 pub use config::{CacheSetting, RouteConfig, RouteName};
 use matcher::{Match, Mismatch, Specificity};
 use path::PathPrefix;
+pub use sockets::Sockets;
 pub use write_behind::{Delivery, WriteBehind};
 
 /// What happens to a request whose route cannot be decided upon because the wasm died.
@@ -120,6 +122,8 @@ pub struct Route {
     pub static_fallback: Option<Rc<StaticFallback>>,
     /// How its changes are delivered later, where they are.
     pub write_behind: Option<Rc<WriteBehind>>,
+    /// What its WebSockets may do.
+    pub websocket: Option<Rc<Sockets>>,
 }
 
 /// The path means different routes to different origins (an encoded slash, a dot segment behind one): it could

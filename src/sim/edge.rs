@@ -453,6 +453,21 @@ impl Ports for Edge {
         self.ask(Helper::Health, budget, || Ok(self.hear(seen))).await
     }
 
+    async fn connect(&self, place: &str, most: u32, budget: Span) -> Result<bool, PortError> {
+        let count = || {
+            let mut sockets = self.shared.sockets.borrow_mut();
+            let open = sockets.entry(place.to_owned()).or_default();
+            let has_room = *open < most;
+            *open += u32::from(has_room);
+            Ok(has_room)
+        };
+        self.ask(Helper::Limiter, budget, count).await
+    }
+
+    fn relay(&self, socket: Body, _messages: Option<(u32, Span)>) -> Body {
+        socket
+    }
+
     async fn deliveries(
         &self,
         pool: &str,

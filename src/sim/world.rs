@@ -53,6 +53,8 @@ pub struct Shared {
     pub health: RefCell<String>,
     pub alarm: RefCell<Option<Rc<Signal>>>,
     pub shields: RefCell<HashMap<StorageKey, Shield>>,
+    /// Open WebSockets by client and route; none of them is ever closed.
+    pub sockets: RefCell<HashMap<String, u32>>,
     /// Changes that are delivered later, by pool.
     pub deliveries: RefCell<HashMap<String, Vec<Kept>>>,
     pub fleet: RefCell<Fleet>,
@@ -155,6 +157,7 @@ impl World {
             shields: RefCell::default(),
             deliveries: RefCell::default(),
             fleet: RefCell::default(),
+            sockets: RefCell::default(),
             origin: RefCell::new(Box::new(|_| Reply::ok("hello"))),
             asked: RefCell::default(),
             counts: RefCell::default(),

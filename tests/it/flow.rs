@@ -17,6 +17,7 @@ mod limits;
 mod limits_admin;
 mod origins;
 mod own;
+mod penalties;
 mod periods;
 mod poisoning;
 mod preconditions;
@@ -29,6 +30,7 @@ mod semantics;
 mod shield;
 mod similar;
 mod slices;
+mod sockets;
 mod stale;
 mod upstream;
 

@@ -1,9 +1,11 @@
-//! Random histories of a fleet: 8 colos of 4 isolates, KV that lags, helpers and origins that fail. Whatever happens,
-//! no client gets another one's response, another variant, or what is staler than allowed.
+//! Random histories of a fleet: 8 colos of 4 isolates, KV that lags, helpers and origins that fail, purges and writes.
+//! Whatever happens, no client gets another one's response, another variant, what is staler than allowed, or what was
+//! purged once that is promised where it asks.
 //!
 //! A failure names its seed; `TIDEGATE_SEED=n` runs that history alone, `TIDEGATE_LONG=1` runs 10,000 of them.
 
 mod judge;
+mod purges;
 mod site;
 
 use std::collections::BTreeMap;
@@ -11,11 +13,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::sim::{Fault, Helper, Pending, World, ms};
 use judge::{Judge, MAX_STALE, Sent};
+use purges::Purging;
 use site::{CLIENTS, LANGUAGES, Site};
 
 const COLOS: usize = 8;
 const ISOLATES: usize = 4;
 const STEPS: usize = 80;
+
+const HELPERS: [Helper; 6] =
+    [Helper::Colo, Helper::Kv, Helper::Limiter, Helper::Metrics, Helper::Shield, Helper::Fleet];
 
 const CONFIG: &str = r#"
 [origins.default]
@@ -48,13 +54,18 @@ match = { path = "/each/*" }
 cache = { kv_admission = "always", key = { per_user = true } }
 
 [[routes]]
+name = "global"
+match = { path = "/global/*" }
+cache = { collapse = "global", invalidation = "global", kv_admission = "always" }
+
+[[routes]]
 name = "limited"
 match = { path = "/limited/*" }
 limits = ["tier"]
 "#;
 
 fn fleet(seed: u64) -> World {
-    let world = World::fleet(seed, COLOS).config(CONFIG);
+    let world = World::fleet(seed, COLOS).config(CONFIG).var("TIDEGATE_ADMIN_TOKEN", "s3cret");
     world.api_key("alice", r#"{"tier":"pro","subject":"alice"}"#);
     world.api_key("bob", r#"{"tier":"free","subject":"bob"}"#);
     world
@@ -72,6 +83,9 @@ struct History {
     site: Site,
     judge: Judge,
     flights: Vec<Flight>,
+    purges: Vec<Purging>,
+    /// Whether anything is purged.
+    purging: bool,
 }
 
 impl History {
@@ -81,14 +95,25 @@ impl History {
         let site = Site::new(rng.fork());
         let origin = site.clone();
         world.origin(move |asked| origin.answer(asked));
-        Self { world, judge: Judge::new(site.clone()), rng, site, flights: Vec::new() }
+        let (judge, purging) = (Judge::new(site.clone()), rng.bool());
+        Self { world, judge, rng, site, flights: Vec::new(), purges: Vec::new(), purging }
+    }
+
+    /// Some places are busier than others.
+    fn place(&mut self) -> (usize, usize) {
+        let rng = &mut self.rng;
+        (rng.usize(..COLOS).min(rng.usize(..COLOS)), rng.usize(..ISOLATES).min(rng.usize(..ISOLATES)))
+    }
+
+    fn purge(&mut self) {
+        let place = self.place();
+        let path = self.site.path(&mut self.rng);
+        self.purges.push(Purging::start(&self.world, &mut self.rng, path, place));
     }
 
     fn send(&mut self) {
+        let place = self.place();
         let rng = &mut self.rng;
-        // Some places are busier than others.
-        let place =
-            (rng.usize(..COLOS).min(rng.usize(..COLOS)), rng.usize(..ISOLATES).min(rng.usize(..ISOLATES)));
         let path = self.site.path(rng);
         let method = match rng.u8(..20) {
             0 => "HEAD",
@@ -126,7 +151,7 @@ impl History {
     /// Something that goes wrong, or goes well again.
     fn disturb(&mut self) {
         let rng = &mut self.rng;
-        let helper = [Helper::Colo, Helper::Kv, Helper::Limiter, Helper::Metrics][rng.usize(..4)];
+        let helper = HELPERS[rng.usize(..HELPERS.len())];
         let fault = match rng.u8(..6) {
             0 => Fault::Fails,
             1 => Fault::Hangs,
@@ -134,13 +159,20 @@ impl History {
             3 => Fault::Mixed(rng.u8(..30), ms(rng.u64(..150))),
             _ => Fault::Takes(ms(rng.u64(..20))),
         };
+        let well = matches!(fault, Fault::Takes(span) if span <= ms(20));
+        match helper {
+            Helper::Kv => self.judge.kv.turns(self.world.now(), well),
+            Helper::Fleet => self.judge.fleet.turns(self.world.now(), well),
+            _ => {}
+        }
         self.world.fault(helper, fault);
         self.site.disturb(rng);
         if rng.u8(..3) == 0 {
             let place = (rng.usize(..COLOS), rng.usize(..ISOLATES));
             self.world.lose(place.0, place.1);
             self.flights.retain(|flight| flight.sent.place != place);
-            self.judge.lost(place);
+            self.purges.retain(|purge| purge.place != place);
+            self.judge.lost(place, self.world.now());
         }
     }
 
@@ -149,6 +181,15 @@ impl History {
         self.flights.retain(|flight| match flight.pending.take() {
             Some(answer) => {
                 judge.check(&flight.sent, &answer);
+                false
+            }
+            None => true,
+        });
+        let place = self.place();
+        let (world, judge) = (&self.world, &mut self.judge);
+        self.purges.retain_mut(|purge| match purge.collect(world, place) {
+            Some(promise) => {
+                judge.promises.push(promise);
                 false
             }
             None => true,
@@ -163,6 +204,9 @@ impl History {
             }
             if self.rng.u8(..12) == 0 {
                 self.disturb();
+            }
+            if self.purging && self.rng.u8(..10) == 0 {
+                self.purge();
             }
             let pause = match self.rng.u8(..10) {
                 0..4 => 0,
@@ -202,8 +246,9 @@ fn no_history_gives_a_client_what_is_not_for_it() {
             *seen.entry(way).or_insert(0) += count;
         }
     }
-    for way in ["memory", "colo", "kv", "swr", "sie", "200", "204", "206", "304", "429", "502", "503", "504"]
-    {
+    let ways = "memory, colo, kv, swr, sie, shield, purged here, purged elsewhere, written here, written elsewhere, \
+        200, 204, 206, 304, 429, 502, 503, 504";
+    for way in ways.split(", ") {
         let enough = seeds.len() < 100 || seen.get(way).is_some_and(|count| *count > 20);
         assert!(enough, "the histories hardly ever see {way}: {seen:?}");
     }

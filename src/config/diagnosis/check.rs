@@ -194,6 +194,9 @@ impl<'c> Check<'c> {
         if let Some(fallback) = &route.static_fallback {
             found.extend(static_fallback(&path.key("static_fallback"), fallback));
         }
+        let problems =
+            route.websocket.iter().flat_map(|websocket| websocket.problems(&self.config.identity.tiers));
+        found.extend(problems.map(|(key, message)| (path.key("websocket").key(key), message)));
         let problems = route.write_behind.iter().flat_map(WriteBehind::problems);
         found.extend(problems.map(|(key, message)| (path.key("write_behind").key(key), message)));
         if let Some(CacheSetting::Policy(policy)) = &route.cache {

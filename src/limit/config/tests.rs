@@ -1,6 +1,6 @@
+use super::super::builtin;
 use super::*;
 use crate::head::Method;
-use crate::limit::builtin;
 
 fn tiers() -> Vec<Tier> {
     ["anonymous", "free", "pro", "enterprise"].map(Tier::from).to_vec()
@@ -101,6 +101,12 @@ fn what_does_not_go_together_is_said_with_what_is_allowed() {
         (r#"{"quota":"10/1m","algorithm":"gcra","cost":2}"#, "cost"),
         (r#"{"quota":"10/1m","tiers":{"free":"5/1m"},"cost":6}"#, "cost"),
         (r#"{"quota":"10/1m","budget":"0s"}"#, "budget"),
+        (r#"{"quota":"10/1m","penalty":"1m"}"#, "penalty"),
+        (r#"{"quota":"10/1m","strikes":["404"],"algorithm":"fixed-window"}"#, "algorithm"),
+        (r#"{"quota":"10/1m","strikes":["404"],"cost":2}"#, "cost"),
+        (r#"{"quota":"10/1m","strikes":["404"],"refund":["5xx"]}"#, "refund"),
+        (r#"{"quota":"10/1m","strikes":["hit"]}"#, "strikes"),
+        (r#"{"quota":"10/1m","refund":["refused"]}"#, "refund"),
         (r#"{"quota":"10/1m","budget":"11s"}"#, "budget"),
     ] {
         let policy: PolicyConfig = serde_json::from_str(text).unwrap();

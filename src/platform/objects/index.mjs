@@ -6,3 +6,4 @@ export { Limiter } from "./limiter.mjs";
 export { Metrics } from "./metrics.mjs";
 export { Shield } from "./shield.mjs";
 export { Queue } from "./queue.mjs";
+export { Sockets } from "./sockets.mjs";

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use tidegate::time::{Span, Timestamp};
 
+use super::purges::{Hits, Promise, Weather};
 use super::site::{CLIENTS, Kind, Life, Site, kind};
 use crate::sim::{Answer, secs};
 
@@ -12,6 +13,10 @@ const ROUNDING: Span = Span::from_secs(2);
 
 /// A response may be so long on its way from the origin, to another isolate that knows nothing of the write.
 const ON_ITS_WAY: Span = Span::from_secs(2);
+
+/// A write is told to the fleet's object within this, where that has been well for [`OBJECT_IS_WELL`].
+const TOLD_WITHIN: Span = Span::from_secs(5);
+const OBJECT_IS_WELL: Span = Span::from_secs(15);
 
 /// A client that says so takes what has been stale for 1,000 seconds.
 pub const MAX_STALE: &str = "max-stale=1000";
@@ -55,13 +60,25 @@ pub struct Judge {
     admitted: Vec<Admitted>,
     /// When a write to a path last came through each isolate.
     writes: HashMap<((usize, usize), String), Timestamp>,
+    /// What purges have put an end to, and writes on the route whose writes reach the whole fleet.
+    pub promises: Vec<Promise>,
+    pub kv: Weather,
+    pub fleet: Weather,
     /// How often each way of answering was seen, so that one knows that the histories go everywhere.
     pub seen: BTreeMap<String, usize>,
 }
 
 impl Judge {
     pub fn new(site: Site) -> Self {
-        Self { site, admitted: Vec::new(), writes: HashMap::new(), seen: BTreeMap::new() }
+        Self {
+            site,
+            admitted: Vec::new(),
+            writes: HashMap::new(),
+            promises: Vec::new(),
+            kv: Weather::new(),
+            fleet: Weather::new(),
+            seen: BTreeMap::new(),
+        }
     }
 
     pub fn check(&mut self, sent: &Sent, answer: &Answer) {
@@ -93,6 +110,16 @@ impl Judge {
         match answer.status {
             204 => {
                 self.writes.insert((sent.place, sent.path.clone()), answer.at);
+                if kind.route() == "global" {
+                    self.promises.push(Promise {
+                        hits: Hits::Kind(kind.name),
+                        soft: false,
+                        before: sent.at,
+                        from: answer.at + TOLD_WITHIN,
+                        told: true,
+                        place: Some(sent.place),
+                    });
+                }
             }
             200 if sent.method == "GET" => {
                 let made: super::site::Made = serde_json::from_str(text)
@@ -100,16 +127,24 @@ impl Judge {
                 let life = self.site.life(made.serial).unwrap();
                 assert_eq!(*text, life.text, "not what the origin sent");
                 self.check_written(&life, kind, sent, answer);
-                if let Err(wrong) = allowed(&life, kind, sent, answer, &id) {
-                    panic!("{wrong}: {sent:#?} got {answer:#?} of {life:#?}");
-                }
+                self.check_life(&life, kind, sent, answer, &id);
+            }
+            304 if sent.method == "GET" => {
+                let tag = answer.field("etag").unwrap_or_default();
+                let Some(life) = tag.trim_matches('"').parse().ok().and_then(|serial| self.site.life(serial))
+                else {
+                    return;
+                };
+                self.check_life(&life, kind, sent, answer, &id);
             }
             206 => {
                 let (first, last) = sent.range.expect("nobody asked for a part");
                 let lives = self.site.lives_of(&sent.path);
                 let right = lives.iter().any(|life| {
                     let part = life.text.as_bytes().get(first as usize..=last as usize);
-                    part == Some(text.as_bytes()) && allowed(life, kind, sent, answer, &id).is_ok()
+                    part == Some(text.as_bytes())
+                        && allowed(life, kind, sent, answer, &id).is_ok()
+                        && self.kept(life, kind, sent, answer, &id).is_ok()
                 });
                 assert!(right, "no part of what it may get: {sent:#?} got {answer:#?}");
             }
@@ -117,9 +152,50 @@ impl Judge {
         }
     }
 
+    fn check_life(&mut self, life: &Life, kind: &Kind, sent: &Sent, answer: &Answer, id: &str) {
+        let allowed = allowed(life, kind, sent, answer, id);
+        if let Err(wrong) = allowed.and_then(|()| self.kept(life, kind, sent, answer, id)) {
+            panic!("{wrong}: {sent:#?} got {answer:#?} of {life:#?}");
+        }
+    }
+
     /// An isolate is gone, and what it knew of writes.
-    pub fn lost(&mut self, place: (usize, usize)) {
+    pub fn lost(&mut self, place: (usize, usize), now: Timestamp) {
         self.writes.retain(|(at, _), _| *at != place);
+        // It may not have told of a write yet.
+        self.promises.retain(|promise| promise.place != Some(place) || promise.from < now);
+        for promise in self.promises.iter_mut().filter(|promise| promise.place == Some(place)) {
+            promise.place = None;
+        }
+    }
+
+    /// Whether what was purged, or written to, is kept from whoever it is to be kept from.
+    fn kept(
+        &mut self,
+        life: &Life,
+        kind: &Kind,
+        sent: &Sent,
+        answer: &Answer,
+        id: &str,
+    ) -> Result<(), String> {
+        let last = life.confirmed.iter().map(|(at, _)| *at).filter(|at| *at <= answer.at).max();
+        if kind.own || life.confirmed.iter().any(|(_, request)| request == id) {
+            return Ok(());
+        }
+        let stale = ["detail=swr", "detail=sie", "ttl=-", "ttl=0"]
+            .iter()
+            .any(|detail| answer.cache().contains(detail));
+        for promise in &self.promises {
+            let Some(how) = promise.holds(sent, answer, &self.kv) else { continue };
+            let is_meant = last.is_some_and(|last| last < promise.before)
+                && (!promise.told || self.fleet.is_well(promise.before.before(OBJECT_IS_WELL), promise.from));
+            if is_meant && !(promise.soft && (stale || sent.is_heard())) {
+                return Err(format!("{how}, and {promise:?} is broken"));
+            }
+            let softly = if is_meant { " softly" } else { "" };
+            *self.seen.entry([how, softly].concat()).or_default() += 1;
+        }
+        Ok(())
     }
 
     /// What a write invalidated is not given out again by the isolate that it came through.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tidegate::origin::FetchError;
 use tidegate::time::Timestamp;
 
+use super::purges::tags;
 use crate::sim::{Asked, Reply, ms};
 
 /// A kind of resource: the first segment of its path.
@@ -30,6 +31,17 @@ pub struct Kind {
 }
 
 impl Kind {
+    /// The route that its paths are on.
+    pub fn route(&self) -> &'static str {
+        match self.name {
+            "plain" | "vary" | "swr" => "always",
+            "each" => "each",
+            "limited" => "limited",
+            "global" => "global",
+            _ => "all",
+        }
+    }
+
     /// How much longer than that a client may have it that takes what is stale, in seconds.
     pub fn max_stale_secs(&self) -> u64 {
         if self.cache_control.contains("must-revalidate") { 0 } else { 1000 }
@@ -47,9 +59,17 @@ const PLAIN: Kind = Kind {
     etag: false,
 };
 
-pub const KINDS: [Kind; 14] = [
+pub const KINDS: [Kind; 15] = [
     PLAIN,
     Kind { name: "long", cache_control: "max-age=4000", usable_secs: 4000, error_secs: 4000, ..PLAIN },
+    Kind {
+        name: "global",
+        cache_control: "max-age=2000",
+        usable_secs: 2000,
+        error_secs: 2000,
+        etag: true,
+        ..PLAIN
+    },
     Kind {
         name: "vary",
         vary: true,
@@ -189,7 +209,8 @@ impl Site {
             };
         }
         if !matches!(asked.method(), "GET" | "HEAD") {
-            return Reply::new(204, "").after(after);
+            // A write to one of these is one to both: they are a group.
+            return Reply::new(204, "").field("cache-group-invalidation", "\"global\"").after(after);
         }
         let request = asked.field("x-request-id").unwrap().to_owned();
         let kind = kind(asked.path());
@@ -246,7 +267,9 @@ fn headed(mut reply: Reply, kind: &Kind, asked: &Asked) -> Reply {
     if !kind.cache_control.is_empty() {
         reply = reply.field("cache-control", kind.cache_control);
     }
+    reply = reply.field("cache-tag", &tags(asked.path()));
     match kind.name {
+        "global" => reply.field("cache-groups", "\"global\""),
         "cookie" => reply.field("set-cookie", &format!("session={}", asked.field("x-request-id").unwrap())),
         "star" => reply.field("vary", "*"),
         _ if kind.vary => reply.field("vary", "accept-language"),
