@@ -17,7 +17,7 @@ use super::state::{State, read_number, write_number};
 use crate::time::{Span, Timestamp};
 
 /// The most leases of one policy in one partition; further isolates ask for every request.
-pub const MAX_LEASES: usize = 64;
+pub const MAX_LEASES: usize = 512;
 /// How far the clock of an isolate may be off, and may stand still while code runs.
 pub const SLACK: Span = Span::from_millis(500);
 /// The longest life of a lease.

@@ -30,6 +30,8 @@ mod leasing;
 pub mod local;
 pub mod name;
 pub mod object;
+#[cfg(test)]
+mod oracle;
 pub mod partition;
 pub mod policy;
 pub mod prefix;
