@@ -33,8 +33,8 @@ impl Oracle {
         let shifted = at.before(Span::from_secs(u64::from(self.policy.resets_minute) * 60));
         let date = shifted.to_iso();
         match self.policy.algorithm {
-            Algorithm::Daily => date[..10].to_owned(),
-            Algorithm::Monthly => date[..7].to_owned(),
+            Algorithm::Daily => date.chars().take(10).collect(),
+            Algorithm::Monthly => date.chars().take(7).collect(),
             _ => (at.as_millis() / self.policy.quota.window().as_millis()).to_string(),
         }
     }
