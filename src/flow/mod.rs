@@ -25,6 +25,7 @@ mod keep;
 mod keys;
 mod lease;
 mod limits;
+mod lists;
 mod lookup;
 mod origin;
 mod own;
@@ -91,7 +92,11 @@ pub async fn serve<P: Ports>(
         Err(why) => (gate.site.table.rest().clone(), Some(why)),
     };
     let arrived = ports.now();
-    let settled = identify::identify(&gate, &ports, &request).await;
+    let settled = if lists::is_barred(&gate, &ports, &request) {
+        Settled::As(gate.anonymous.clone(), None)
+    } else {
+        identify::identify(&gate, &ports, &request).await
+    };
     let (identity, rejected, refused) = match settled {
         Settled::As(identity, rejected) => (identity, rejected, false),
         Settled::Refuse(why) => (gate.anonymous.clone(), Some(why), true),
@@ -117,6 +122,9 @@ pub async fn serve<P: Ports>(
         let incident =
             if why == Rejected::Unavailable { Incident::AuthUnavailable } else { Incident::AuthRejected };
         visit.incident(incident, why.as_str());
+    }
+    if lists::is_denied(&visit).await {
+        return finish(&visit, visit.own(lists::refuse(&visit), None), None);
     }
     if let Some(why) = ambiguous {
         let problem = Problem::plain(400, why.as_str(), &visit.id);

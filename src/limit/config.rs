@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 
 use super::cost::{AnswerKind, Cost};
+use super::lists::Listed;
 use super::name::PolicyName;
 use super::partition::Partition;
 use super::policy::{Algorithm, Ask, QuotaPolicy, Take};
@@ -81,6 +82,10 @@ pub struct LimitConfig {
     pub policies: Dict<PolicyName, PolicyConfig>,
     /// The queues that routes name.
     pub queues: Dict<PolicyName, QueueConfig>,
+    /// Who is refused, whatever it asks for.
+    pub deny: Vec<Listed>,
+    /// Who is never limited, nor denied.
+    pub allow: Vec<Listed>,
     /// How much of an address makes a client.
     pub prefixes: Prefixes,
     /// How `X-RateLimit-Reset` tells the time. Default `"epoch"`.
@@ -97,6 +102,8 @@ impl Default for LimitConfig {
             enabled: true,
             policies: Dict::default(),
             queues: Dict::default(),
+            deny: Vec::new(),
+            allow: Vec::new(),
             prefixes: Prefixes::default(),
             reset: ResetForm::default(),
             fields: FieldsForm::default(),

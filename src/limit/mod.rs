@@ -27,6 +27,7 @@ mod gcra;
 mod holding;
 #[cfg(test)]
 mod leasing;
+pub mod lists;
 pub mod local;
 pub mod name;
 pub mod object;

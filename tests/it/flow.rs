@@ -15,6 +15,7 @@ mod large;
 mod layers;
 mod limits;
 mod limits_admin;
+mod lists;
 mod origins;
 mod own;
 mod penalties;
