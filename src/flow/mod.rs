@@ -20,6 +20,7 @@ mod gate;
 pub mod health;
 mod hedge;
 mod identify;
+mod in_flight;
 mod keep;
 mod keys;
 mod lease;
@@ -179,6 +180,9 @@ fn finish<P: Ports>(
     mut decision: Option<Decision>,
 ) -> Message<ResponseHead, P::Body> {
     let Reply { message: Message { mut head, mut body }, cache } = reply;
+    if let Some(decision) = &decision {
+        body = in_flight::give_back(visit, decision, &head, body);
+    }
     if visit.route.compress {
         match compress::decide(&visit.request, &head, &visit.gate.site.compression) {
             Compression::Encode(coding) => {

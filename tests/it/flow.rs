@@ -19,6 +19,7 @@ mod lists;
 mod origins;
 mod own;
 mod penalties;
+mod periods;
 mod poisoning;
 mod preconditions;
 mod providers;
