@@ -50,16 +50,34 @@ impl Timestamp {
         Some(Self(u64::try_from(since_epoch.as_millis()).ok()?))
     }
 
-    /// Writes an Internet timestamp in whole seconds (RFC 3339).
-    pub fn to_iso(self) -> String {
+    /// Year, month and date.
+    fn civil(self) -> (u64, u64, u64) {
         // Days are counted from a 1 March, so that leap days stand at the end of their years (of 400, 100, 4 and 1).
-        let (days, second) = (self.as_secs() / 86_400 + 719_468, self.as_secs() % 86_400);
+        let days = self.as_secs() / 86_400 + 719_468;
         let (era, day) = (days / 146_097, days % 146_097);
         let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
         let day = day - (365 * year + year / 4 - year / 100);
         let month = (5 * day + 2) / 153;
         let (date, month) = (day - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
-        let year = year + era * 400 + u64::from(month <= 2);
+        (year + era * 400 + u64::from(month <= 2), month, date)
+    }
+
+    /// The first day of its month and that of the next one, in days since the UNIX epoch.
+    pub fn month_days(self) -> (u64, u64) {
+        let (year, month, date) = self.civil();
+        let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+        let days = match month {
+            4 | 6 | 9 | 11 => 30,
+            2 => 28 + u64::from(is_leap),
+            _ => 31,
+        };
+        let first = self.as_secs() / 86_400 + 1 - date;
+        (first, first + days)
+    }
+
+    /// Writes an Internet timestamp in whole seconds (RFC 3339).
+    pub fn to_iso(self) -> String {
+        let ((year, month, date), second) = (self.civil(), self.as_secs() % 86_400);
         let mut text = String::with_capacity(20);
         let parts = [
             (year / 100, ""),

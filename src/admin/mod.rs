@@ -6,6 +6,7 @@
 pub mod auth;
 pub mod keys;
 pub mod limits;
+pub mod lists;
 
 use crate::head::{Method, RequestHead};
 use crate::ports::Observed;
@@ -32,6 +33,8 @@ pub enum Action<'a> {
     Deliveries,
     /// Dead letters are delivered after all; what the query has says which.
     Replay,
+    /// The deny and the allow list.
+    Lists(lists::Act),
     /// What needs more than an answer.
     Steer(Steer),
     /// On to the page: the prefix was asked for without its slash.
@@ -99,9 +102,10 @@ fn steer<'a>(request: &RequestHead, path: &'a str) -> Action<'a> {
         "deliveries/replay" if request.method == Method::Post => Action::Replay,
         "deliveries/replay" => Action::NotAllowed("POST"),
         "rate-limits/stats" => read_only(request, Action::Observe(Observed::Limits)),
-        _ => match (below(path, "keys"), below(path, "rate-limits")) {
-            (Some(rest), _) => one_of(keys::act(request, rest).map(Action::Keys)),
-            (_, Some(rest)) => one_of(limits::act(request, rest).map(Action::Limits)),
+        _ => match (below(path, "keys"), below(path, "rate-limits"), below(path, "lists")) {
+            (Some(rest), ..) => one_of(keys::act(request, rest).map(Action::Keys)),
+            (_, Some(rest), _) => one_of(limits::act(request, rest).map(Action::Limits)),
+            (.., Some(rest)) => one_of(lists::act(request, rest).map(Action::Lists)),
             _ => Action::NotFound,
         },
     }
@@ -182,6 +186,12 @@ mod tests {
             (Method::Post, "/_tidegate/admin/purge", Some("other"), "Unauthorized"),
             (Method::Post, "/_tidegate/admin/purge", Some("secret"), "Steer(Purge)"),
             (Method::Get, "/_tidegate/admin/purge", Some("secret"), "NotAllowed(\"POST\")"),
+            (Method::Get, "/_tidegate/admin/lists", Some("secret"), "Lists(Show)"),
+            (Method::Post, "/_tidegate/admin/lists/deny", Some("secret"), "Lists(Add(Deny))"),
+            (Method::Delete, "/_tidegate/admin/lists/allow?key=1", Some("secret"), "Lists(Remove(Allow))"),
+            (Method::Put, "/_tidegate/admin/lists/deny", Some("secret"), "NotAllowed(\"POST, DELETE\")"),
+            (Method::Post, "/_tidegate/admin/lists", Some("secret"), "NotAllowed(\"GET, HEAD\")"),
+            (Method::Post, "/_tidegate/admin/lists/grey", Some("secret"), "NotFound"),
             (Method::Get, "/_tidegate/admin/audit", Some("secret"), "Steer(Audit)"),
             (Method::Post, "/_tidegate/admin/config", Some("secret"), "NotAllowed(\"GET, HEAD\")"),
         ] {

@@ -177,7 +177,7 @@ impl Say {
 }
 
 /// The id of a key; what is one already stays.
-fn id(key: &str) -> String {
+pub fn id(key: &str) -> String {
     let is_id = is_whole(key) && key.bytes().all(|b| b.is_ascii_hexdigit());
     if is_id { key.to_ascii_lowercase() } else { hex(&Sha256::digest(key.as_bytes())) }
 }
@@ -189,11 +189,11 @@ fn secret() -> Result<String, String> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a command runs at a moment; the core is given it")]
-fn now() -> Timestamp {
+pub fn now() -> Timestamp {
     Timestamp::from_secs(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
 }
 
 /// A text as a shell takes it for one word.
-fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }

@@ -3,6 +3,7 @@
 mod explain;
 mod file;
 mod keys;
+mod lists;
 mod module;
 mod simulate;
 
@@ -55,6 +56,8 @@ enum Command {
     },
     /// Make, list, switch off and replace API keys: prints what to do, with wrangler and by the admin's endpoints
     Keys(keys::Keys),
+    /// Show and change the deny and the allow list: prints what to do, by the admin's endpoints
+    Lists(lists::Lists),
     /// Send a workload through a simulated fleet, and tell what it asks of KV, Durable Objects and origins, and what
     /// that costs
     Simulate {
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
         Command::Build { file, out } => build(&file, out.as_deref()),
         Command::Explain { method, url, headers, config } => explain(&config, &method, &url, &headers),
         Command::Keys(keys) => keys.run(),
+        Command::Lists(lists) => lists.run(),
         Command::Simulate { file, workload } => simulate(file.as_deref(), workload),
         Command::Init { example } => Ok(begin(example).to_owned()),
     };

@@ -4,6 +4,7 @@
 use super::document::Document;
 use crate::base64url::{push_number, read_number};
 use crate::cache::purge::{Stamp, hash};
+use crate::limit::lists::Entry;
 use crate::time::Timestamp;
 
 /// How many batches are remembered, so that one that is sent again is not applied again.
@@ -13,6 +14,7 @@ pub const AUDIT_ENTRIES_MAX: usize = 1000;
 
 /// What a command is about.
 const PURGE: &str = "purge";
+const LIST: &str = "list";
 
 /// A purge on its way to the object.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -47,6 +49,33 @@ impl Purge {
     }
 }
 
+/// Somebody is put on a list, or taken off it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// Members of a JSON object for the audit trail, without line breaks.
+    pub entry: String,
+    /// Whether it is put there.
+    pub adds: bool,
+    /// Who, and on which list.
+    pub who: Entry,
+}
+
+impl Listing {
+    /// As a command.
+    pub fn command(&self) -> String {
+        [LIST, "\n", &self.entry, "\n", if self.adds { "+" } else { "-" }, &self.who.word()].concat()
+    }
+
+    fn read<'t>(mut lines: impl Iterator<Item = &'t str>) -> Option<Self> {
+        let (entry, word) = (lines.next()?.to_owned(), lines.next()?);
+        let (adds, word) = match word.strip_prefix('+') {
+            Some(word) => (true, word),
+            None => (false, word.strip_prefix('-')?),
+        };
+        Some(Self { entry, adds, who: Entry::read(word)? })
+    }
+}
+
 /// What came of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -57,7 +86,7 @@ pub enum Outcome {
         /// When that was, by the object's clock.
         at: Timestamp,
     },
-    /// Something else was done under that name.
+    /// Something else was done under that name, or there is no room.
     Conflict,
 }
 
@@ -74,12 +103,30 @@ pub struct Step {
 
 /// One command. `None` where it can't be read.
 pub fn step(document: &str, state: &str, command: &str, now: Timestamp) -> Option<Step> {
-    let mut known = Document::decode(document)?;
+    let known = Document::decode(document)?;
     let mut lines = command.split('\n');
-    let purge = match lines.next()? {
-        PURGE => Purge::read(lines)?,
-        _ => return None,
+    match lines.next()? {
+        PURGE => Some(purge(known, document, state, Purge::read(lines)?, now)),
+        LIST => Some(list(known, document, state, Listing::read(lines)?, now)),
+        _ => None,
+    }
+}
+
+fn list(mut known: Document, document: &str, state: &str, listing: Listing, now: Timestamp) -> Step {
+    let fits = if listing.adds {
+        known.lists.add(listing.who, now)
+    } else {
+        known.lists.remove(listing.who.list, &listing.who.who);
+        true
     };
+    if !fits {
+        return Step { answer: Outcome::Conflict.write(document), kept: None, entry: None };
+    }
+    known.grow(now);
+    kept(&known, state.to_owned(), &listing.entry, now)
+}
+
+fn purge(mut known: Document, document: &str, state: &str, purge: Purge, now: Timestamp) -> Step {
     let mut batches = Batches::read(state);
     // Not who sends it: whoever tries again may come from elsewhere.
     let content = hash([&*purge.words()]);
@@ -87,21 +134,25 @@ pub fn step(document: &str, state: &str, command: &str, now: Timestamp) -> Optio
         let is_same = batch.content == content;
         let outcome =
             if is_same { Outcome::Done { version: batch.version, at: batch.at } } else { Outcome::Conflict };
-        return Some(Step { answer: outcome.write(document), kept: None, entry: None });
+        return Step { answer: outcome.write(document), kept: None, entry: None };
     }
-    // The first version is a moment, so that an object that lost everything goes on with higher numbers.
-    known.version = if known.version == 0 { now.as_millis() } else { known.version + 1 };
+    known.grow(now);
     for stamp in purge.stamps {
         known.purges.add(Stamp { number: known.version, at: now, ..stamp });
     }
     batches.add(&purge.id, Batch { name: 0, content, version: known.version, at: now });
+    kept(&known, batches.write(), &purge.entry, now)
+}
+
+/// What is to be kept and said of a document that was changed.
+fn kept(known: &Document, state: String, entry: &str, now: Timestamp) -> Step {
     let text = known.encode();
     let answer = Outcome::Done { version: known.version, at: now }.write(&text);
-    let entry = (!purge.entry.is_empty()).then(|| {
+    let entry = (!entry.is_empty()).then(|| {
         let number = known.version.to_string();
-        ["{\"at\":\"", &now.to_iso(), "\",\"number\":", &number, ",", &purge.entry, "}"].concat()
+        ["{\"at\":\"", &now.to_iso(), "\",\"number\":", &number, ",", entry, "}"].concat()
     });
-    Some(Step { answer, kept: Some((text, batches.write())), entry })
+    Step { answer, kept: Some((text, state)), entry }
 }
 
 impl Outcome {
@@ -247,8 +298,43 @@ mod tests {
     }
 
     #[test]
+    fn who_is_put_on_a_list_is_there_until_it_is_taken_off() {
+        fn listing(adds: bool, word: &str) -> Listing {
+            Listing { entry: "\"by\":1".into(), adds, who: Entry::read(word).unwrap() }
+        }
+        let mut object = Object::default();
+        object.take(&purge("", 1), NOW);
+        let Outcome::Done { version: first, .. } =
+            object.take(&listing(true, "d192.0.2.0/24").command(), NOW)
+        else {
+            panic!()
+        };
+        object.take(&listing(true, "akey:3f2a9c1b@1789000060").command(), NOW);
+        object.take(&listing(false, "d192.0.2.0/24").command(), NOW);
+        let document = Document::decode(&object.0).unwrap();
+        assert_eq!((document.version, document.purges.newest()), (first + 2, first - 1));
+        let words: Vec<String> = document.lists.iter(NOW).map(Entry::word).collect();
+        assert_eq!((words, object.2.len()), (vec!["akey:3f2a9c1b@1789000060".to_owned()], 4));
+        for at in 1..1000_u32 {
+            let word = format!("d{}", std::net::Ipv4Addr::from(at));
+            assert_ne!(object.take(&listing(true, &word).command(), NOW), Outcome::Conflict);
+        }
+        assert_eq!(object.take(&listing(true, "d192.0.2.1").command(), NOW), Outcome::Conflict, "no room");
+        assert!(object.0.len() < 64 << 10, "{}", object.0.len());
+    }
+
+    #[test]
     fn what_is_no_command_changes_nothing() {
-        for command in ["", "purge", "purge\n\n", "flush\n\n\n", "purge\n\n\n!"] {
+        for command in [
+            "",
+            "list\n\n",
+            "list\n\nd192.0.2.1",
+            "list\n\n+x",
+            "purge",
+            "purge\n\n",
+            "flush\n\n\n",
+            "purge\n\n\n!",
+        ] {
             assert_eq!(step("", "", command, NOW), None, "{command:?}");
         }
     }

@@ -79,7 +79,7 @@ async fn decide<P: Ports>(visit: &Visit<P>, asks: Vec<Ask>) -> Option<Decision> 
 
 fn asks<P: Ports>(visit: &Visit<P>) -> Vec<Ask> {
     let limits = &visit.gate.site.limits;
-    if !visit.gate.vars.limits || !limits.enabled || visit.route.limits.is_empty() {
+    if !are_limits_on(visit) || visit.route.limits.is_empty() {
         return Vec::new();
     }
     visit.meet_client();
@@ -90,13 +90,16 @@ fn asks<P: Ports>(visit: &Visit<P>) -> Vec<Ask> {
         .collect()
 }
 
+fn are_limits_on<P: Ports>(visit: &Visit<P>) -> bool {
+    visit.gate.vars.limits && visit.gate.site.limits.enabled && !visit.notes.borrow().is_allowed
+}
+
 /// Whether a policy goes by a length that the request does not tell.
 pub fn lacks_length<P: Ports>(visit: &Visit<P>) -> bool {
-    let limits = &visit.gate.site.limits;
     let lacks = |policy: &PolicyConfig| {
         policy.cost.taken(&visit.request).is_none() && policy.quota_of(&visit.identity.tier).is_some()
     };
-    visit.gate.vars.limits && limits.enabled && visit.route.limits.iter().any(|(_, policy)| lacks(policy))
+    are_limits_on(visit) && visit.route.limits.iter().any(|(_, policy)| lacks(policy))
 }
 
 /// Counts what became of each policy. Where the request is refused, those that would have let it through do not count.

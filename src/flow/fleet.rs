@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use crate::cache::purge::Stamp;
 use crate::fleet::Document;
-use crate::fleet::object::{Outcome, Purge};
+use crate::fleet::object::{Listing, Outcome, Purge};
 use crate::fleet::request::written;
 use crate::head::{Fields, Target};
 use crate::json;
@@ -45,6 +45,8 @@ pub struct Fleet<S> {
     read: Cell<Option<Timestamp>>,
     /// When it was asked for last, read or not.
     asked: Cell<Option<Timestamp>>,
+    /// Whether requests waited for the first read long enough.
+    gave_up: Cell<bool>,
     /// Raised when the read is over that is under way.
     reading: RefCell<Option<S>>,
     /// What writes have made invalid, and the object has not heard of.
@@ -64,6 +66,7 @@ impl<S> Default for Fleet<S> {
             newest,
             read,
             asked,
+            gave_up: Cell::new(false),
             reading: RefCell::default(),
             untold,
             telling,
@@ -86,6 +89,16 @@ impl<S: Clone> Fleet<S> {
     /// How far purges are known: what is stored bears it.
     pub fn generation(&self) -> u64 {
         self.version.get()
+    }
+
+    /// Whether nothing was ever heard of it, and requests still wait for that.
+    pub fn is_new(&self) -> bool {
+        self.read.get().is_none() && !self.gave_up.get()
+    }
+
+    /// From now on they do not any more: where KV is away, one wait is enough.
+    pub fn give_up(&self) {
+        self.gave_up.set(true);
     }
 
     /// The number of the latest purge.
@@ -167,8 +180,24 @@ impl<P: Ports> Visit<P> {
 
 /// Has the object purge something. This isolate knows of it when this returns.
 pub async fn purge<P: Ports>(gate: &Gate<P>, ports: &P, purge: &Purge) -> Result<Outcome, PortError> {
+    command(gate, ports, &purge.command()).await
+}
+
+/// Has the object put somebody on a list, or take it off. This isolate knows of it when this returns.
+pub async fn list<P: Ports>(gate: &Gate<P>, ports: &P, listing: &Listing) -> Result<Outcome, PortError> {
+    command(gate, ports, &listing.command()).await
+}
+
+/// Reads the document for somebody who waits for it.
+pub async fn read_now<P: Ports>(gate: &Gate<P>, ports: &P) -> Result<(), PortError> {
     let asked = ports.now();
-    let answer = ports.command(&purge.command(), COMMAND_BUDGET).await?;
+    let text = ports.fleet(READ_BUDGET).await?;
+    gate.fleet.adopt(&text.unwrap_or_default(), asked)
+}
+
+async fn command<P: Ports>(gate: &Gate<P>, ports: &P, command: &str) -> Result<Outcome, PortError> {
+    let asked = ports.now();
+    let answer = ports.command(command, COMMAND_BUDGET).await?;
     let (outcome, document) =
         Outcome::read(&answer).ok_or_else(|| PortError::Failed("the fleet's answer can't be read".into()))?;
     gate.fleet.adopt(document, asked)?;

@@ -21,10 +21,12 @@ mod gate;
 pub mod health;
 mod hedge;
 mod identify;
+mod in_flight;
 mod keep;
 mod keys;
 mod lease;
 mod limits;
+mod lists;
 mod lookup;
 mod origin;
 mod own;
@@ -92,7 +94,11 @@ pub async fn serve<P: Ports>(
         Err(why) => (gate.site.table.rest().clone(), Some(why)),
     };
     let arrived = ports.now();
-    let settled = identify::identify(&gate, &ports, &request).await;
+    let settled = if lists::is_barred(&gate, &ports, &request) {
+        Settled::As(gate.anonymous.clone(), None)
+    } else {
+        identify::identify(&gate, &ports, &request).await
+    };
     let (identity, rejected, refused) = match settled {
         Settled::As(identity, rejected) => (identity, rejected, false),
         Settled::Refuse(why) => (gate.anonymous.clone(), Some(why), true),
@@ -118,6 +124,9 @@ pub async fn serve<P: Ports>(
         let incident =
             if why == Rejected::Unavailable { Incident::AuthUnavailable } else { Incident::AuthRejected };
         visit.incident(incident, why.as_str());
+    }
+    if lists::is_denied(&visit).await {
+        return finish(&visit, visit.own(lists::refuse(&visit), None), None);
     }
     if let Some(why) = ambiguous {
         let problem = Problem::plain(400, why.as_str(), &visit.id);
@@ -171,6 +180,9 @@ fn finish<P: Ports>(
     mut decision: Option<Decision>,
 ) -> Message<ResponseHead, P::Body> {
     let Reply { message: Message { mut head, mut body }, cache } = reply;
+    if let Some(decision) = &decision {
+        body = in_flight::give_back(visit, decision, &head, body);
+    }
     if visit.route.compress {
         match compress::decide(&visit.request, &head, &visit.gate.site.compression) {
             Compression::Encode(coding) => {

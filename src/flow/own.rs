@@ -11,6 +11,7 @@ use super::gate::Gate;
 use super::health;
 use super::keys;
 use super::limits;
+use super::lists;
 use super::report;
 use super::steer;
 
@@ -32,6 +33,7 @@ pub async fn answer<P: Ports>(
         Action::Observe(what) => observe(gate, ports, what, id).await,
         Action::Config => respond::text(200, "application/json", &*gate.text),
         Action::Keys(act) => keys::answer(gate, ports, request, body, act, id).await,
+        Action::Lists(act) => lists::answer(gate, ports, request, body, act, id).await,
         Action::Limits(act) => limits::answer(gate, ports, request, act, id).await,
         Action::Delivery(pool, delivery) => behind::tell(gate, ports, (pool, delivery), id).await,
         Action::Deliveries => behind::list(gate, ports, id).await,

@@ -211,6 +211,7 @@ fn budget(pool: &Pool) -> Option<(String, QuotaPolicy)> {
         quota: Quota::new(budget.requests, budget.window_secs)?,
         algorithm: Algorithm::FixedWindow,
         burst: NonZeroU32::MIN,
+        resets_minute: 0,
         shadow: false,
     };
     Some((["budget:", &pool.name].concat(), policy))

@@ -18,7 +18,7 @@ use super::visit::Visit;
 const BUDGET: Span = Span::from_secs(5);
 
 /// What is to be told to one object.
-type Call = (Box<str>, Vec<(Ask, Order)>);
+pub type Call = (Box<str>, Vec<(Ask, Order)>);
 
 /// Has the limiter settle what differs from what was taken, after the answer. The decision is as if it had been done.
 pub fn settle<P: Ports>(visit: &Visit<P>, decision: &mut Decision, head: &ResponseHead) {
@@ -37,16 +37,22 @@ pub fn settle<P: Ports>(visit: &Visit<P>, decision: &mut Decision, head: &Respon
             continue;
         }
         let order = Order { cost: None, settle, ..Order::take(ask.take.policy.clone(), ask.take.cost) };
-        match calls.iter_mut().find(|(object, _)| *object == ask.object) {
-            Some((_, orders)) => orders.push((ask.clone(), order)),
-            None => calls.push((ask.object.clone(), vec![(ask.clone(), order)])),
-        }
+        add(&mut calls, ask, order);
     }
-    calls.into_iter().for_each(|call| tell(visit, call));
+    calls.into_iter().for_each(|call| tell(visit, call, None));
 }
 
-/// Tells one object. What it says of strikes holds here at once.
-fn tell<P: Ports>(visit: &Visit<P>, (object, settled): Call) {
+/// Adds what is to be told to an ask's object.
+pub fn add(calls: &mut Vec<Call>, ask: &Ask, order: Order) {
+    match calls.iter_mut().find(|(object, _)| *object == ask.object) {
+        Some((_, orders)) => orders.push((ask.clone(), order)),
+        None => calls.push((ask.object.clone(), vec![(ask.clone(), order)])),
+    }
+}
+
+/// Tells one object; where there is a signal, when it is raised, or where nothing of it counts any more. What it says of strikes
+/// holds here at once.
+pub fn tell<P: Ports>(visit: &Visit<P>, (object, settled): Call, signal: Option<P::Signal>) {
     let (gate, ports, later) = (visit.gate.clone(), &visit.ports, visit.ports.clone());
     let strikes = |ask: &&Ask| ask.take.policy.algorithm.is_strikes();
     settled.iter().map(|(ask, _)| ask).filter(strikes).for_each(|ask| gate.local.borrow_mut().struck(ask));
@@ -54,6 +60,10 @@ fn tell<P: Ports>(visit: &Visit<P>, (object, settled): Call) {
     ports.defer(async move {
         let sent = later.now();
         let orders: Vec<Order> = settled.iter().map(|(_, order)| order.clone()).collect();
+        if let Some(signal) = signal {
+            let counts = orders.iter().map(|order| order.policy.quota.window()).max().unwrap_or_default();
+            later.raised(&signal, counts).await;
+        }
         match later.limit(&object, &orders_text(&orders), BUDGET).await {
             Ok(text) => {
                 let replies = read_replies(&text).unwrap_or_default();

@@ -46,7 +46,7 @@ pub async fn answer<P: Ports>(
 }
 
 /// The content of an admin request, read whole.
-async fn content<P: Ports>(ports: &P, body: Option<P::Body>, id: &str) -> Result<String, Problem> {
+pub async fn content<P: Ports>(ports: &P, body: Option<P::Body>, id: &str) -> Result<String, Problem> {
     match ports.collect(body.unwrap_or_default(), CONTENT_BYTES_MAX).await {
         Ok(bytes) => Ok(ports.text(&bytes)),
         Err(PortError::TooLarge) => {
@@ -56,7 +56,7 @@ async fn content<P: Ports>(ports: &P, body: Option<P::Body>, id: &str) -> Result
     }
 }
 
-fn unavailable(error: &PortError, id: &str) -> Problem {
+pub fn unavailable(error: &PortError, id: &str) -> Problem {
     Problem::reduced_capacity(["the fleet's object does not answer: ", &error.to_string()].concat(), id)
 }
 
@@ -83,7 +83,7 @@ async fn purge<P: Ports>(
 }
 
 /// Who asks, as a JSON object: which token, from where.
-fn who<P: Ports>(gate: &Gate<P>, ports: &P, request: &RequestHead) -> String {
+pub fn who<P: Ports>(gate: &Gate<P>, ports: &P, request: &RequestHead) -> String {
     let digest = Sha256::digest(gate.vars.admin_token.as_deref().unwrap_or_default());
     let token = identity::hex(digest.get(..TOKEN_NAME_BYTES).unwrap_or_default());
     let client = request.client.get_or_init(|| ports.client());

@@ -57,6 +57,8 @@ pub struct Notes {
     pub answered_by: AnsweredBy,
     /// What admission said.
     pub verdict: Verdict,
+    /// Whether nothing limits it, since its client is on the allow list.
+    pub is_allowed: bool,
     /// Why the cache did not answer alone.
     pub forward: Option<&'static str>,
     /// Whether it waited for another request's answer.
@@ -84,6 +86,7 @@ impl Default for Notes {
         Self {
             answered_by: AnsweredBy::Tidegate,
             verdict: Verdict::None,
+            is_allowed: false,
             forward: None,
             collapsed: false,
             attempts: 0,

@@ -17,7 +17,7 @@ use super::state::{State, read_number, write_number};
 use crate::time::{Span, Timestamp};
 
 /// The most leases of one policy in one partition; further isolates ask for every request.
-pub const MAX_LEASES: usize = 64;
+pub const MAX_LEASES: usize = 512;
 /// How far the clock of an isolate may be off, and may stand still while code runs.
 pub const SLACK: Span = Span::from_millis(500);
 /// The longest life of a lease.
@@ -212,11 +212,11 @@ fn lifetime(policy: &QuotaPolicy, now: Timestamp) -> Option<Span> {
     let longest = Span::from_millis(window.as_millis() / LIVES_IN_WINDOW).min(MAX_LIFETIME);
     let lifetime = match policy.algorithm {
         Algorithm::SlidingWindow => longest,
-        Algorithm::FixedWindow => {
-            let left = fixed_window::end(policy.quota, now).since(now);
+        Algorithm::FixedWindow | Algorithm::Daily | Algorithm::Monthly => {
+            let left = fixed_window::end(policy, now).since(now);
             longest.min(left.saturating_sub(SLACK).saturating_sub(SLACK))
         }
-        Algorithm::Gcra | Algorithm::Strikes(_) => return None,
+        Algorithm::Gcra | Algorithm::Concurrency | Algorithm::Strikes(_) => return None,
     };
     Some(lifetime).filter(|lifetime| *lifetime >= MIN_LIFETIME)
 }

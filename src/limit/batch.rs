@@ -3,6 +3,7 @@
 //! There: a line for each order, `name units window-seconds algorithm burst shadow cost`, such as
 //! `tier 20 60 sliding-window 1 0 1`, with a cost of 0 where nothing is taken. Further words may follow:
 //!
+//! - `m390`: a day begins so many minutes after 00:00 UTC,
 //! - `w20`: how many units are wanted on lease,
 //! - `s-1@1789000000123`: one unit that was taken at that moment is given back; above 0 as many are taken besides,
 //! - `r1789000007000:5:2:1200:3`: of this lease 5 units are held from now on, 2 are given back, and 3 were spent 1200 ms
@@ -70,6 +71,9 @@ pub fn orders_text(orders: &[Order]) -> String {
         push_number(&mut text, " ", policy.burst.get().into());
         push_number(&mut text, " ", policy.shadow.into());
         push_number(&mut text, " ", cost.map_or(0, NonZeroU32::get).into());
+        if policy.resets_minute > 0 {
+            push_number(&mut text, " m", policy.resets_minute.into());
+        }
         if *want > 0 {
             push_number(&mut text, " w", (*want).into());
         }
@@ -104,11 +108,12 @@ fn read_order(line: &str) -> Option<Order> {
     let burst: NonZeroU32 = words.next()?.parse().ok()?;
     let shadow = words.next()? == "1";
     let cost = NonZeroU32::new(words.next()?.parse().ok()?);
-    let policy = QuotaPolicy { name, quota, algorithm, burst, shadow };
+    let policy = QuotaPolicy { name, quota, algorithm, burst, resets_minute: 0, shadow };
     let mut order = Order { policy, cost, want: 0, settle: None, reports: Vec::new() };
     for word in words {
         let (kind, rest) = word.split_at_checked(1)?;
         match kind {
+            "m" => order.policy.resets_minute = rest.parse().ok()?,
             "w" => order.want = rest.parse().ok()?,
             "s" => {
                 let (units, at) = rest.split_once('@')?;
@@ -210,6 +215,7 @@ mod tests {
             quota: quota.parse().unwrap(),
             algorithm: Algorithm::Gcra,
             burst: NonZeroU32::new(3).unwrap(),
+            resets_minute: 0,
             shadow: name == "shadow",
         };
         let take = Take { policy, cost: NonZeroU32::MIN };

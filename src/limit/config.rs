@@ -5,13 +5,15 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 
 use super::cost::{AnswerKind, Cost};
+use super::lists::Listed;
 use super::name::PolicyName;
 use super::partition::Partition;
 use super::policy::{Algorithm, Ask, QuotaPolicy, Take};
 use super::prefix::Prefixes;
 use super::queue::QueueConfig;
-use super::quota::{Allowance, MAX_AMOUNT, Quota};
+use super::quota::{Allowance, DAY_SECS, MAX_AMOUNT, MONTH_SECS, Quota};
 use super::strikes::Penalty;
+use super::time_of_day::TimeOfDay;
 use crate::head::RequestHead;
 use crate::identity::{Identity, Tier};
 use crate::list::Dict;
@@ -80,6 +82,10 @@ pub struct LimitConfig {
     pub policies: Dict<PolicyName, PolicyConfig>,
     /// The queues that routes name.
     pub queues: Dict<PolicyName, QueueConfig>,
+    /// Who is refused, whatever it asks for.
+    pub deny: Vec<Listed>,
+    /// Who is never limited, nor denied.
+    pub allow: Vec<Listed>,
     /// How much of an address makes a client.
     pub prefixes: Prefixes,
     /// How `X-RateLimit-Reset` tells the time. Default `"epoch"`.
@@ -96,6 +102,8 @@ impl Default for LimitConfig {
             enabled: true,
             policies: Dict::default(),
             queues: Dict::default(),
+            deny: Vec::new(),
+            allow: Vec::new(),
             prefixes: Prefixes::default(),
             reset: ResetForm::default(),
             fields: FieldsForm::default(),
@@ -124,6 +132,8 @@ pub struct PolicyConfig {
     pub tiers: Dict<Tier, Allowance>,
     /// Default `"sliding-window"`.
     pub algorithm: Algorithm,
+    /// When a day begins for `"daily"` and `"monthly"`, in UTC. Default `"00:00"`.
+    pub resets_at: TimeOfDay,
     /// Units that GCRA lets through at once, at most the quota. Default 1: evenly spread.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub burst: Option<NonZeroU32>,
@@ -159,6 +169,7 @@ impl Default for PolicyConfig {
             quota: None,
             tiers: Dict::default(),
             algorithm: Algorithm::default(),
+            resets_at: TimeOfDay::default(),
             burst: None,
             partition: Partition::default(),
             cost: Cost::default(),
@@ -198,6 +209,10 @@ impl PolicyConfig {
         }
     }
 
+    fn is_concurrency(&self) -> bool {
+        self.algorithm == Algorithm::Concurrency
+    }
+
     /// What this client may take; `None` where it is not limited.
     pub fn quota_of(&self, tier: &str) -> Option<Quota> {
         match self.tiers.get(tier) {
@@ -229,6 +244,7 @@ impl PolicyConfig {
             quota,
             algorithm: self.counts_by(),
             burst: self.burst.unwrap_or(NonZeroU32::MIN),
+            resets_minute: self.resets_at.minute(),
             shadow: self.shadow,
         };
         Some(Ask {
@@ -236,8 +252,10 @@ impl PolicyConfig {
             take: Take { policy, cost: self.cost.taken(head).unwrap_or(NonZeroU32::MIN) },
             on_error: self.on_error,
             budget: self.budget,
-            leases: self.leases && quota.amount() >= LEASED_FROM && !self.settles(),
-            provisional: self.first_request == FirstRequest::Provisional && !self.settles(),
+            leases: self.leases && quota.amount() >= LEASED_FROM && !self.settles() && !self.is_concurrency(),
+            provisional: self.first_request == FirstRequest::Provisional
+                && !self.settles()
+                && !self.is_concurrency(),
         })
     }
 
@@ -262,6 +280,7 @@ impl PolicyConfig {
         if self.burst.is_some() && self.algorithm != Algorithm::Gcra {
             found.push(("burst", "is of no use here; allowed: only with algorithm = \"gcra\"".to_owned()));
         }
+        found.extend(self.period_problems());
         found.extend(self.strike_problems());
         if self.budget == Span::ZERO || self.budget > MAX_BUDGET {
             found.push((
@@ -287,6 +306,29 @@ impl PolicyConfig {
 }
 
 impl PolicyConfig {
+    fn period_problems(&self) -> Vec<(&'static str, String)> {
+        let mut found = Vec::new();
+        let (period, secs) = match self.algorithm {
+            Algorithm::Daily => ("day", DAY_SECS),
+            Algorithm::Monthly => ("month", MONTH_SECS),
+            _ => ("", 0),
+        };
+        if self.resets_at != TimeOfDay::default() && secs == 0 {
+            let allowed = "only with algorithm = \"daily\" or \"monthly\"";
+            found.push(("resets_at", format!("is of no use here; allowed: {allowed}")));
+        }
+        let all = self.tiers.values().filter_map(|allowance| self.quota_under(*allowance)).chain(self.quota);
+        for quota in all.filter(|quota| secs != 0 && quota.window_secs() != secs) {
+            let form = format!("a quota such as \"1000/{period}\"");
+            found.push(("quota", format!("`{quota}` is not for a {period}; allowed: {form}")));
+        }
+        if self.is_concurrency() && self.settles() {
+            let message = "what is in flight costs what it costs; allowed: no `refund` and no cost by header";
+            found.push(("algorithm", message.to_owned()));
+        }
+        found
+    }
+
     fn strike_problems(&self) -> Vec<(&'static str, String)> {
         let mut found = Vec::new();
         let mut wrong = |key, is_wrong: bool, what: &str| {

@@ -1,9 +1,9 @@
 //! What the verdicts of one request come to.
 
 use super::config::OnError;
-use super::policy::{Ask, Verdict};
+use super::policy::{Algorithm, Ask, Verdict};
 use crate::identity::Tier;
-use crate::time::Span;
+use crate::time::{Span, Timestamp};
 
 /// What is known about one ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,13 @@ impl Refusal<'_> {
     /// For a person: `1000 requests per 60 s on tier pro`.
     pub fn detail(&self, unit: &str, tier: &str) -> String {
         let quota = self.by.ask.take.policy.quota;
-        format!("{} {unit} per {} s on tier {tier}", quota.amount(), quota.window_secs())
+        let span = match self.by.ask.take.policy.algorithm {
+            Algorithm::Concurrency => "at once".to_owned(),
+            Algorithm::Daily => "per day".to_owned(),
+            Algorithm::Monthly => "per month".to_owned(),
+            _ => format!("per {} s", quota.window_secs()),
+        };
+        format!("{} {unit} {span} on tier {tier}", quota.amount())
     }
 }
 
@@ -135,6 +141,19 @@ impl Decision {
         self.checked.iter().filter(|c| c.refuses().is_some()).map(|c| c.ask.take.policy.name.as_str())
     }
 
+    /// What was taken of policies that count requests in flight, and when. Nothing was in an object that refused something.
+    pub fn in_flight(&self) -> impl Iterator<Item = (&Ask, Timestamp)> {
+        self.checked.iter().filter_map(|Checked { ask, answer }| match answer {
+            Answer::Counted(verdict)
+                if verdict.admitted && ask.take.policy.algorithm == Algorithm::Concurrency =>
+            {
+                let is_refused = |other: &Checked| other.ask.object == ask.object && other.is_refusing();
+                (!self.checked.iter().any(is_refused)).then_some((ask, verdict.at))
+            }
+            _ => None,
+        })
+    }
+
     /// Whether a policy was not counted because the limiter could not be reached.
     pub fn is_degraded(&self) -> bool {
         self.checked.iter().any(|checked| checked.answer == Answer::Unreachable)
@@ -162,8 +181,7 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
-    use crate::limit::{Algorithm, QuotaPolicy, Take};
-    use crate::time::Timestamp;
+    use crate::limit::{QuotaPolicy, Take};
 
     fn checked(name: &str, on_error: OnError, answer: Answer) -> Checked {
         let policy = QuotaPolicy {
@@ -171,6 +189,7 @@ mod tests {
             quota: "1000/1m".parse().unwrap(),
             algorithm: Algorithm::SlidingWindow,
             burst: NonZeroU32::MIN,
+            resets_minute: 0,
             shadow: name == "shadow",
         };
         let take = Take { policy, cost: NonZeroU32::MIN };

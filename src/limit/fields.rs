@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::config::{FieldsForm, LimitConfig, ResetForm};
 use super::decision::{Answer, Checked, Decision};
+use super::policy::Algorithm;
 use crate::base64url;
 use crate::head::Fields;
 use crate::time::Timestamp;
@@ -17,7 +18,7 @@ const PARTITION_KEY_BYTES: usize = 16;
 pub fn write(decision: &Decision, config: &LimitConfig, now: Timestamp, fields: &mut Fields) {
     let Some(tightest) = decision.tightest() else { return };
     if config.fields != FieldsForm::Legacy {
-        standard(decision, config, fields);
+        standard(decision, config, now, fields);
     }
     if config.fields != FieldsForm::Standard {
         legacy(decision, tightest, config.reset, now, fields);
@@ -27,18 +28,22 @@ pub fn write(decision: &Decision, config: &LimitConfig, now: Timestamp, fields: 
     }
 }
 
-fn standard(decision: &Decision, config: &LimitConfig, fields: &mut Fields) {
+fn standard(decision: &Decision, config: &LimitConfig, now: Timestamp, fields: &mut Fields) {
     let show_partition = config.show_partition;
     let (mut policies, mut states) = (String::new(), String::new());
     for checked in decision.checked.iter().filter(|checked| checked.is_shown()) {
         let policy = &checked.ask.take.policy;
-        let quota = policy.quota;
+        let is_concurrency = policy.algorithm == Algorithm::Concurrency;
+        let all = [("q", policy.quota.amount().into()), ("w", policy.window_secs(now))];
         item(
             &mut policies,
             checked,
             show_partition,
-            &[("q", quota.amount().into()), ("w", quota.window_secs())],
+            all.get(..2 - usize::from(is_concurrency)).unwrap_or(&all),
         );
+        if is_concurrency {
+            policies.push_str(";qu=\"concurrent-requests\"");
+        }
         if config.counts_bytes(policy.name.as_str()) {
             policies.push_str(";qu=\"content-bytes\"");
         }
@@ -91,7 +96,7 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
-    use crate::limit::{Algorithm, Ask, OnError, QuotaPolicy, Take, Verdict};
+    use crate::limit::{Ask, OnError, QuotaPolicy, Take, Verdict};
     use crate::time::Span;
 
     const NOW: Timestamp = Timestamp::from_millis(1_789_000_000_400);
@@ -102,6 +107,7 @@ mod tests {
             quota: quota.parse().unwrap(),
             algorithm: Algorithm::SlidingWindow,
             burst: NonZeroU32::MIN,
+            resets_minute: 0,
             shadow: name == "shadow",
         };
         let take = Take { policy, cost: NonZeroU32::MIN };

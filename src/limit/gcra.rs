@@ -102,6 +102,7 @@ mod tests {
                 quota,
                 algorithm: Algorithm::Gcra,
                 burst: NonZeroU32::MAX,
+                resets_minute: 0,
                 shadow: false,
             };
             let mut state = Gcra::default();

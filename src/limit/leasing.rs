@@ -116,7 +116,7 @@ impl Partition {
         let mut moments: Vec<Timestamp> = self.taken.iter().map(|(at, _)| *at).collect();
         moments.sort_unstable();
         let from = |at: Timestamp| match self.policy.algorithm {
-            Algorithm::FixedWindow => {
+            algorithm if algorithm.is_fixed() => {
                 Timestamp::from_millis(at.as_millis() - at.as_millis() % window.as_millis())
             }
             _ => at,
@@ -137,7 +137,7 @@ fn pick<T>(list: &mut [T], which: usize) -> Option<&mut T> {
 fn partition(algorithm: Algorithm, amount: u32, secs: u64) -> Partition {
     let quota = Quota::new(amount, secs).unwrap();
     let (name, burst) = ("p".parse().unwrap(), NonZeroU32::MIN);
-    let policy = QuotaPolicy { name, quota, algorithm, burst, shadow: false };
+    let policy = QuotaPolicy { name, quota, algorithm, burst, resets_minute: 0, shadow: false };
     Partition { policy, table: StateTable::default(), now: START, held: Vec::new(), taken: Vec::new() }
 }
 
@@ -215,7 +215,7 @@ fn what_is_given_back_can_be_taken_and_what_was_spent_counts_from_the_report_on(
 #[test]
 fn a_lease_of_a_fixed_window_ends_before_it() {
     let mut partition = partition(Algorithm::FixedWindow, 100, 60);
-    let ends = super::fixed_window::end(partition.policy.quota, START);
+    let ends = super::fixed_window::end(&partition.policy, START);
     let want = Order { want: 20, ..partition.order() };
     for (before, lifetime) in
         [(40_000, Some(27_000)), (20_000, Some(19_000)), (5000, Some(4000)), (1500, None)]

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use super::decision::{Answer, Checked, Decision};
 use super::holding::Holding;
 use super::object::{Order, Reply, Settle};
-use super::policy::{Ask, QuotaPolicy, Verdict};
+use super::policy::{Algorithm, Ask, QuotaPolicy, Verdict};
 use crate::identity::Tier;
 use crate::time::{Span, Timestamp};
 
@@ -264,6 +264,7 @@ impl Local {
         }
         if let Verdict { admitted: false, retry_after: Some(wait), .. } = verdict
             && !policy.shadow
+            && policy.algorithm != Algorithm::Concurrency
             && let Some(known) = self.entry(&ask.object, policy, now)
         {
             let until = now + wait.min(if early { EARLY_REMEMBERED } else { REMEMBERED_AT_MOST });

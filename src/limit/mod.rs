@@ -27,9 +27,12 @@ mod gcra;
 mod holding;
 #[cfg(test)]
 mod leasing;
+pub mod lists;
 pub mod local;
 pub mod name;
 pub mod object;
+#[cfg(test)]
+mod oracle;
 pub mod partition;
 pub mod policy;
 pub mod prefix;
@@ -40,6 +43,7 @@ pub mod quota;
 mod sliding_window;
 pub mod state;
 pub mod strikes;
+pub mod time_of_day;
 
 pub use account::{Grant, Report};
 pub use batch::Batch;
@@ -53,3 +57,4 @@ pub use policy::{Algorithm, Ask, QuotaPolicy, Take, Verdict};
 pub use quota::{Allowance, Quota};
 pub use state::State;
 pub use strikes::Penalty;
+pub use time_of_day::TimeOfDay;

@@ -232,6 +232,7 @@ mod tests {
             quota: quota.parse().unwrap(),
             algorithm: Algorithm::SlidingWindow,
             burst: NonZeroU32::MIN,
+            resets_minute: 0,
             shadow,
         };
         Order::take(policy, NonZeroU32::MIN)

@@ -5,13 +5,15 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 
 use super::config::OnError;
+use super::fixed_window;
 use super::name::PolicyName;
 use super::quota::Quota;
 use super::state::State;
 use super::strikes::Penalty;
 use crate::time::{Span, Timestamp};
 
-/// How a policy counts. In a config `"sliding-window"`, `"fixed-window"` or `"gcra"`.
+/// How a policy counts. In a config `"sliding-window"`, `"fixed-window"`, `"daily"`, `"monthly"`, `"gcra"` or
+/// `"concurrency"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Algorithm {
@@ -21,30 +23,46 @@ pub enum Algorithm {
     /// Never more than the quota in a window that begins at a multiple of its length since the UNIX epoch (so a
     /// day's begins at 00:00 UTC); up to twice the quota around such a moment.
     FixedWindow,
+    /// A fixed window of a day, which begins at a time of the day in UTC.
+    Daily,
+    /// The same of a month, from the first of it.
+    Monthly,
     /// The quota evenly spread over its window, and up to `burst` units at once (ITU-T I.371); never more than
     /// quota + burst - 1 units in any window.
     Gcra,
+    /// Never more than the quota at once: what is taken is given back when the response has ended, and counts no longer
+    /// than the window where that gets lost.
+    Concurrency,
     /// Not requests but strikes, which come afterwards; in a config by `strikes`.
     #[serde(skip)]
     Strikes(Penalty),
 }
 
 impl Algorithm {
+    const ALL: [Self; 6] =
+        [Self::SlidingWindow, Self::FixedWindow, Self::Daily, Self::Monthly, Self::Gcra, Self::Concurrency];
+
+    /// Whether a window begins at moments that the clock says.
+    pub fn is_fixed(self) -> bool {
+        matches!(self, Self::FixedWindow | Self::Daily | Self::Monthly)
+    }
+
     /// As a config writes it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::SlidingWindow => "sliding-window",
             Self::FixedWindow => "fixed-window",
+            Self::Daily => "daily",
+            Self::Monthly => "monthly",
             Self::Gcra => "gcra",
+            Self::Concurrency => "concurrency",
             Self::Strikes(_) => "strikes",
         }
     }
 
     /// Reads what [`Self::as_str`] writes, but of strikes.
     pub fn read(text: &str) -> Option<Self> {
-        [Self::SlidingWindow, Self::FixedWindow, Self::Gcra]
-            .into_iter()
-            .find(|algorithm| algorithm.as_str() == text)
+        Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == text)
     }
 
     /// Whether answers are counted, not requests.
@@ -64,6 +82,8 @@ pub struct QuotaPolicy {
     pub algorithm: Algorithm,
     /// The units that [`Algorithm::Gcra`] lets through at once; nothing to the others.
     pub burst: NonZeroU32,
+    /// When a day begins for [`Algorithm::Daily`] and [`Algorithm::Monthly`], in minutes after 00:00 UTC; zero for the others.
+    pub resets_minute: u16,
     /// Counted and reported, but never a reason to refuse.
     pub shadow: bool,
 }
@@ -141,11 +161,22 @@ impl QuotaPolicy {
         (verdict, state)
     }
 
+    /// The seconds of the window around a moment. Months differ.
+    pub fn window_secs(&self, now: Timestamp) -> u64 {
+        match self.algorithm {
+            Algorithm::Monthly => {
+                let (begins, ends) = fixed_window::around(self, now);
+                ends.since(begins).as_secs()
+            }
+            _ => self.quota.window_secs(),
+        }
+    }
+
     /// The most that is ever let through at once: the quota, or the burst where that is less.
     pub fn capacity(&self) -> u32 {
         match self.algorithm {
-            Algorithm::SlidingWindow | Algorithm::FixedWindow | Algorithm::Strikes(_) => self.quota.amount(),
             Algorithm::Gcra => self.burst.get().min(self.quota.amount()),
+            _ => self.quota.amount(),
         }
     }
 }

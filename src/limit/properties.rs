@@ -4,7 +4,9 @@ use std::num::NonZeroU32;
 
 use proptest::prelude::*;
 
+use super::fixed_window;
 use super::object::{self, StateTable};
+use super::quota::{DAY_SECS, MONTH_SECS};
 use super::{Algorithm, Order, Quota, QuotaPolicy, State, Verdict};
 use crate::time::{Span, Timestamp};
 
@@ -18,14 +20,29 @@ fn policies() -> impl Strategy<Value = QuotaPolicy> {
         2 => Just(Algorithm::SlidingWindow),
         1 => Just(Algorithm::FixedWindow),
         2 => Just(Algorithm::Gcra),
+        1 => Just(Algorithm::Daily),
+        1 => Just(Algorithm::Monthly),
+        1 => Just(Algorithm::Concurrency),
     ];
     // Small quotas are counted to the millisecond, large ones by slots.
     let amount = prop_oneof![1_u32..=30, 1001_u32..=3000];
-    (algorithm, amount, 1_u64..=20, 1_u32..=30, any::<bool>()).prop_map(
-        |(algorithm, amount, secs, burst, shadow)| {
+    (algorithm, amount, 1_u64..=20, 1_u32..=30, any::<bool>(), 0_u16..1440).prop_map(
+        |(algorithm, amount, secs, burst, shadow, minute)| {
+            let (secs, resets_minute) = match algorithm {
+                Algorithm::Daily => (DAY_SECS, minute),
+                Algorithm::Monthly => (MONTH_SECS, minute),
+                _ => (secs, 0),
+            };
             let burst = NonZeroU32::new(burst.min(amount)).unwrap();
             let name = "p".parse().unwrap();
-            QuotaPolicy { name, quota: Quota::new(amount, secs).unwrap(), algorithm, burst, shadow }
+            QuotaPolicy {
+                name,
+                quota: Quota::new(amount, secs).unwrap(),
+                algorithm,
+                burst,
+                resets_minute,
+                shadow,
+            }
         },
     )
 }
@@ -89,14 +106,17 @@ proptest! {
         let window = policy.quota.window().as_millis();
         let most = u64::from(policy.quota.amount()) + match policy.algorithm {
             Algorithm::Gcra => u64::from(policy.burst.get()) - 1,
-            Algorithm::SlidingWindow | Algorithm::FixedWindow | Algorithm::Strikes(_) => 0,
+            _ => 0,
         };
         let admitted = admitted(&history);
         for (at, _) in &admitted {
-            let starts = if policy.algorithm == Algorithm::FixedWindow { at - at % window } else { *at };
-            let taken: u64 =
-                admitted.iter().filter(|(t, _)| (starts..starts + window).contains(t)).map(|(_, cost)| cost).sum();
-            prop_assert!(taken <= most, "{taken} > {most} from {starts}");
+            let (starts, ends) = match policy.algorithm.is_fixed() {
+                true => fixed_window::around(policy, Timestamp::from_millis(*at)),
+                false => (Timestamp::from_millis(*at), Timestamp::from_millis(at + window)),
+            };
+            let during = starts.as_millis()..ends.as_millis();
+            let taken: u64 = admitted.iter().filter(|(t, _)| during.contains(t)).map(|(_, cost)| cost).sum();
+            prop_assert!(taken <= most, "{taken} > {most} from {starts:?}");
         }
     }
 
@@ -272,7 +292,7 @@ mod against_governor {
             let theirs = RateLimiter::direct_with_clock(theirs, clock.clone());
             let name = "gcra".parse().unwrap();
             let quota = Quota::new(amount, 60).unwrap();
-            let ours = QuotaPolicy { name, quota, algorithm: Algorithm::Gcra, burst, shadow: false };
+            let ours = QuotaPolicy { name, quota, algorithm: Algorithm::Gcra, burst, resets_minute: 0, shadow: false };
             let (mut now, mut state) = (START, None);
             for (gap, cost) in arrivals {
                 now = now + Span::from_millis(gap);

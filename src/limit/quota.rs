@@ -13,6 +13,10 @@ use crate::time::Span;
 pub const MAX_AMOUNT: u32 = 100_000_000;
 /// The longest window, in seconds: 366 days.
 pub const MAX_WINDOW_SECS: u64 = 366 * 86_400;
+/// A day.
+pub const DAY_SECS: u64 = 86_400;
+/// A month at its longest.
+pub const MONTH_SECS: u64 = 31 * DAY_SECS;
 /// What a text must be to be read as a [`Quota`].
 pub const QUOTA_FORM: &str = "a quota such as \"100/1m\", \"5/15m\", \"10/h\", \"1000/60s\" (1 to 100000000 units, \
                               a window of whole seconds, 1s to 366d), of bytes \"10MiB/1m\"";
@@ -74,6 +78,8 @@ fn read(text: &str) -> Option<Quota> {
         u32::try_from(amount.parse::<Size>().ok()?.bytes()).ok()?
     };
     let window: Span = match window.as_bytes().first()? {
+        _ if window == "day" => Span::from_secs(DAY_SECS),
+        _ if window == "month" => Span::from_secs(MONTH_SECS),
         b'0'..=b'9' => window.parse().ok()?,
         _ => format!("1{window}").parse().ok()?,
     };
@@ -146,6 +152,8 @@ mod tests {
             ("10/h", 10, 3600, "10/1h"),
             ("1000/60s", 1000, 60, "1000/1m"),
             (" 7 / d ", 7, 86_400, "7/1d"),
+            ("7/day", 7, 86_400, "7/1d"),
+            ("9/month", 9, 31 * 86_400, "9/31d"),
             ("10MiB/1m", 10_485_760, 60, "10485760/1m"),
             ("20kB/1h", 20_000, 3600, "20000/1h"),
         ] {

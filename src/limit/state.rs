@@ -25,9 +25,9 @@ const STRIKES: u8 = 5;
 /// What an algorithm remembers about one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// Of [`Algorithm::SlidingWindow`].
+    /// Of [`Algorithm::SlidingWindow`] and [`Algorithm::Concurrency`].
     Sliding(SlidingWindow),
-    /// Of [`Algorithm::FixedWindow`].
+    /// Of [`Algorithm::FixedWindow`], [`Algorithm::Daily`] and [`Algorithm::Monthly`].
     Fixed(FixedWindow),
     /// Of [`Algorithm::Gcra`].
     Gcra(Gcra),
@@ -40,8 +40,8 @@ impl State {
     pub(super) fn is_of(&self, algorithm: Algorithm) -> bool {
         matches!(
             (self, algorithm),
-            (Self::Sliding(_), Algorithm::SlidingWindow)
-                | (Self::Fixed(_), Algorithm::FixedWindow)
+            (Self::Sliding(_), Algorithm::SlidingWindow | Algorithm::Concurrency)
+                | (Self::Fixed(_), Algorithm::FixedWindow | Algorithm::Daily | Algorithm::Monthly)
                 | (Self::Gcra(_), Algorithm::Gcra)
                 | (Self::Strikes(_), Algorithm::Strikes(_))
         )
@@ -50,8 +50,10 @@ impl State {
     /// What the algorithm remembers before anything was taken.
     pub(super) fn empty(algorithm: Algorithm) -> Self {
         match algorithm {
-            Algorithm::SlidingWindow => Self::Sliding(SlidingWindow::default()),
-            Algorithm::FixedWindow => Self::Fixed(FixedWindow::default()),
+            Algorithm::SlidingWindow | Algorithm::Concurrency => Self::Sliding(SlidingWindow::default()),
+            Algorithm::FixedWindow | Algorithm::Daily | Algorithm::Monthly => {
+                Self::Fixed(FixedWindow::default())
+            }
             Algorithm::Gcra => Self::Gcra(Gcra::default()),
             Algorithm::Strikes(_) => Self::Strikes(Strikes::default()),
         }
@@ -61,7 +63,7 @@ impl State {
     pub(super) fn remaining(&self, policy: &QuotaPolicy, now: Timestamp) -> u32 {
         match self {
             Self::Sliding(window) => window.remaining(policy.quota, now),
-            Self::Fixed(window) => window.remaining(policy.quota, now),
+            Self::Fixed(window) => window.remaining(policy, now),
             Self::Gcra(gcra) => gcra.remaining(policy, now),
             Self::Strikes(strikes) => strikes.remaining(policy.quota, now),
         }
@@ -71,7 +73,7 @@ impl State {
     pub(super) fn reset(&self, policy: &QuotaPolicy, now: Timestamp) -> Span {
         match self {
             Self::Sliding(window) => window.reset(policy.quota, now),
-            Self::Fixed(window) => window.reset(policy.quota, now),
+            Self::Fixed(window) => window.reset(policy, now),
             Self::Gcra(gcra) => gcra.reset(policy, now),
             Self::Strikes(strikes) => strikes.reset(policy.quota, now),
         }
@@ -81,7 +83,7 @@ impl State {
     pub(super) fn wait(&self, policy: &QuotaPolicy, cost: u32, now: Timestamp) -> Option<Span> {
         match self {
             Self::Sliding(window) => window.wait(policy.quota, cost, now),
-            Self::Fixed(window) => window.wait(policy.quota, cost, now),
+            Self::Fixed(window) => window.wait(policy, cost, now),
             Self::Gcra(gcra) => gcra.wait(policy, cost, now),
             Self::Strikes(strikes) => Some(strikes.wait(now)),
         }
@@ -91,7 +93,7 @@ impl State {
     pub(super) fn debit(&mut self, policy: &QuotaPolicy, cost: u32, now: Timestamp) {
         match self {
             Self::Sliding(window) => window.debit(policy.quota, cost, now),
-            Self::Fixed(window) => window.debit(policy.quota, cost, now),
+            Self::Fixed(window) => window.debit(policy, cost, now),
             Self::Gcra(gcra) => gcra.debit(policy, cost, now),
             Self::Strikes(strikes) => {
                 if let Algorithm::Strikes(penalty) = policy.algorithm {
@@ -105,7 +107,7 @@ impl State {
     pub(super) fn charge(&mut self, policy: &QuotaPolicy, units: u32, at: Timestamp) {
         match self {
             Self::Sliding(window) => window.charge(policy.quota, units, at),
-            Self::Fixed(window) => window.charge(policy.quota, units, at),
+            Self::Fixed(window) => window.charge(policy, units, at),
             Self::Gcra(gcra) => gcra.debit(policy, units, at),
             // They are never leased.
             Self::Strikes(_) => {}
@@ -116,7 +118,7 @@ impl State {
     pub(super) fn refund(&mut self, policy: &QuotaPolicy, units: u32, at: Timestamp) {
         match self {
             Self::Sliding(window) => window.refund(policy.quota, units, at),
-            Self::Fixed(window) => window.refund(policy.quota, units, at),
+            Self::Fixed(window) => window.refund(policy, units, at),
             Self::Gcra(gcra) => gcra.refund(policy, units, at),
             // None is taken back.
             Self::Strikes(_) => {}

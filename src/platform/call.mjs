@@ -256,7 +256,12 @@ export class Call {
       const reader = body.getReader();
       const writer = writable.getWriter();
       // A client that is gone is told of by this alone: the request lives on for the sake of the signal.
-      if (lone) this.request.signal.addEventListener("abort", () => reader.cancel().catch(() => {}));
+      const gone = () => {
+        reader.cancel().catch(() => {});
+        // To close the other end may take until somebody reads it.
+        signal?.resolve([]);
+      };
+      if (lone) this.request.signal.addEventListener("abort", gone);
       try {
         for (;;) {
           // Only the origin's silence counts, not that of a client that does not read.

@@ -204,6 +204,32 @@ fn one_isolate_gets_all_of_a_quota_from_many_requests_at_once() {
     }
 }
 
+#[test]
+fn a_hot_policy_of_many_isolates_asks_its_object_seldom() {
+    const MANY: usize = 150;
+    let world = fleet(3, 60_000, "sliding-window");
+    world.fault(Helper::Limiter, Fault::Takes(ms(20)));
+    let mut rng = fastrand::Rng::with_seed(3);
+    let (mut sent, mut warm) = (Vec::new(), 0);
+    // 300 requests a second, each somewhere.
+    for nth in 0..12_000 {
+        if nth % 3 == 0 {
+            world.pass(ms(10));
+        }
+        sent.push(world.get("/x").at(0, rng.usize(..MANY)).start());
+        if nth == 4000 {
+            warm = world.counts().limiter;
+        }
+    }
+    let calls = world.counts().limiter - warm;
+    assert_eq!(admitted(&world, &sent).len(), sent.len(), "nobody was refused");
+    println!(
+        "leases: 300 requests a second on {MANY} isolates: {:.1} calls a second",
+        calls as f64 * 300.0 / 8000.0
+    );
+    assert!(calls * 20 < 8000, "{calls} calls for 8000 requests");
+}
+
 /// Isolates that join, die with what they hold and have clocks of their own, calls that fail, hang and are slow, bursts
 /// and pauses, objects that forget what is not stored.
 fn storm(seed: u64, algorithm: &str) -> (usize, usize, usize) {

@@ -12,6 +12,7 @@ fn ask(object: &str, quota: &str, cost: u32) -> Ask {
         quota: quota.parse().unwrap(),
         algorithm: Algorithm::SlidingWindow,
         burst: NonZeroU32::MIN,
+        resets_minute: 0,
         shadow: false,
     };
     let leases = policy.quota.amount() >= 100;

@@ -225,6 +225,7 @@ fn a_body_that_stands_still_is_broken_off_and_not_stored() {
 #[test]
 fn a_busy_endpoint_is_spared_and_what_is_too_much_waits_a_little() {
     let world = three("concurrency = \"1\"\nqueue = \"300ms\"", "assets = false\ncache = \"off\"");
+    world.get("/before").run();
     world.origin(|asked| Reply::ok(asked.host()).after(ms(200)));
     let pending: Vec<_> = (0..5).map(|nth| world.get(&format!("/{nth}")).start()).collect();
     let answers = world.finish_all(&pending);

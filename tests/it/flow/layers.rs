@@ -151,6 +151,7 @@ fn kv_that_fails_or_is_slow_is_a_miss_and_counted() {
     {
         let world = fleet(2);
         world.get("/x").run();
+        world.get("/other").at(1, 0).run();
         world.pass(secs(61));
         world.fault(Helper::Kv, fault);
         let before = world.now();
