@@ -235,7 +235,8 @@ pub trait Ports: Clone + 'static {
     ) -> impl Future<Output = Result<String, PortError>>;
     /// The document that the fleet shares, as KV has it (`fleet::Document`); `None` where there is none yet.
     fn fleet(&self, budget: Span) -> impl Future<Output = Result<Option<String>, PortError>>;
-    /// Gives the fleet's object a command (`fleet::object` has both texts).
+    /// Gives the fleet's object a command (`fleet::object` has both texts), or where it begins so the one that warms
+    /// (`fleet::warm`).
     fn command(&self, command: &str, budget: Span) -> impl Future<Output = Result<String, PortError>>;
     /// The audit trail, as a JSON list with the latest first.
     fn audit(&self, budget: Span) -> impl Future<Output = Result<String, PortError>>;

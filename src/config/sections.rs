@@ -99,10 +99,12 @@ impl Default for CacheSection {
 pub struct FleetSection {
     /// How old an isolate's knowledge of what the whole fleet shares (purges) may be; default 5s.
     pub refresh: Span,
+    /// How many URLs are warmed in a second at most; default 5.
+    pub warm_per_second: u32,
 }
 
 impl Default for FleetSection {
     fn default() -> Self {
-        Self { refresh: Span::from_secs(5) }
+        Self { refresh: Span::from_secs(5), warm_per_second: 5 }
     }
 }

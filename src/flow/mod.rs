@@ -46,6 +46,7 @@ mod steer;
 mod store;
 mod unanswered;
 mod visit;
+mod warm;
 
 use std::cell::{OnceCell, RefCell};
 use std::future::Future;
@@ -55,6 +56,7 @@ use std::task::Poll;
 
 pub use behind::deliver;
 pub use gate::{Gate, Vars};
+pub use warm::warm;
 
 use crate::admin;
 use crate::cache::CacheStatus;

@@ -447,9 +447,13 @@ export class Call {
     this.settle(op, within(read, millis).then((text) => [text]));
   }
 
-  /** One command to the fleet's object. */
+  /** One command to the fleet's object, or to the one that warms. */
   command(op, command, millis) {
-    this.settle(op, within(this.env.FLEET.getByName("fleet").take(command), millis).then((answer) => [answer]));
+    const warm = "warm\n";
+    const taken = command.startsWith(warm)
+      ? this.env.WARM.getByName("warm").take(command.slice(warm.length))
+      : this.env.FLEET.getByName("fleet").take(command);
+    this.settle(op, within(taken, millis).then((answer) => [answer]));
   }
 
   audit(op, millis) {

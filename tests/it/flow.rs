@@ -35,6 +35,7 @@ mod slices;
 mod sockets;
 mod stale;
 mod upstream;
+mod warming;
 
 use crate::sim::{Reply, World};
 

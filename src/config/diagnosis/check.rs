@@ -37,6 +37,8 @@ const MEMORY_BYTES_MIN: Size = Size::from_mib(1);
 const MEMORY_BYTES_MAX: Size = Size::from_mib(96);
 /// How often the fleet's document may be read: more often costs more than it tells, and seldom leaves purges unheard.
 const REFRESH: std::ops::RangeInclusive<Span> = Span::from_secs(1)..=Span::from_secs(3600);
+/// How many URLs may be warmed in a second.
+const WARM_PER_SECOND: std::ops::RangeInclusive<u32> = 1..=50;
 /// The longest wait for KV.
 const KV_BUDGET_MAX: Span = Span::from_secs(10);
 
@@ -257,6 +259,11 @@ impl<'c> Check<'c> {
             let (min, max) = (REFRESH.start(), REFRESH.end());
             let message = format!("{} does not fit; allowed: \"{min}\" to \"{max}\"", config.fleet.refresh);
             self.add(KeyPath::of("fleet").key("refresh"), message);
+        }
+        let per_second = config.fleet.warm_per_second;
+        if !WARM_PER_SECOND.contains(&per_second) {
+            let message = format!("{per_second} does not fit; allowed: 1 to {}", WARM_PER_SECOND.end());
+            self.add(KeyPath::of("fleet").key("warm_per_second"), message);
         }
     }
 
