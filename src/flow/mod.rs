@@ -8,6 +8,7 @@
 //! that can't be reached does what its policy declares. Each is counted and logged.
 
 mod admit;
+mod batch;
 mod behind;
 mod beside;
 mod cached;
@@ -34,6 +35,7 @@ mod purged;
 mod queue;
 mod quota;
 mod report;
+mod send;
 mod settle;
 mod shield;
 mod similar;
