@@ -123,6 +123,7 @@ pub async fn deliver<P: Ports>(
         prompt: OnceCell::new(),
         bookmark: None,
         unread: RefCell::default(),
+        warms: false,
         notes: RefCell::new(Notes::default()),
         gate,
         ports,

@@ -111,7 +111,8 @@ pub(super) fn is_unknown_user<P: Ports>(visit: &Visit<P>) -> bool {
 /// Whether this request's response could be what others wait for.
 fn may_share<P: Ports>(visit: &Visit<P>) -> bool {
     let method = &visit.request.method;
-    (*method == Method::Get || visit.route.cache.key.has_body(method))
+    !visit.warms
+        && (*method == Method::Get || visit.route.cache.key.has_body(method))
         && visit.route.cache.layers.contains(&Layer::Memory)
         && !visit.request.fields.contains("range")
         && !visit.request.fields.contains("authorization")
@@ -126,7 +127,7 @@ fn mark_collapsed<P: Ports>(visit: &Visit<P>, reply: &mut Reply<P::Body>, waited
 
 /// The answer out of the isolate's memory, where it needs nothing else.
 fn from_memory<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey) -> Option<Reply<P::Body>> {
-    if !visit.route.cache.layers.contains(&Layer::Memory) {
+    if visit.warms || !visit.route.cache.layers.contains(&Layer::Memory) {
         return None;
     }
     let memory = visit.gate.memory.borrow();
@@ -162,7 +163,7 @@ async fn from_elsewhere<P: Ports>(
     let mut found = Found::in_memory(visit, key);
     for layer in [Layer::Colo, Layer::Kv] {
         let is_idle = layer == Layer::Kv && (alone || !found.may_be_in_kv(policy));
-        if !policy.layers.contains(&layer) || is_idle {
+        if !policy.layers.contains(&layer) || is_idle || (visit.warms && layer == Layer::Colo) {
             continue;
         }
         lookup::look(visit, layer, key, &mut found).await;

@@ -178,7 +178,7 @@ impl<P: Ports> Found<P> {
     pub fn in_memory(visit: &Visit<P>, key: &PrimaryKey) -> Self {
         visit.sweep(key);
         let mut candidates = Vec::new();
-        if visit.route.cache.layers.contains(&Layer::Memory) {
+        if !visit.warms && visit.route.cache.layers.contains(&Layer::Memory) {
             candidates.extend(
                 visit
                     .gate

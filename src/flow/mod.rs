@@ -120,6 +120,7 @@ pub async fn serve<P: Ports>(
         arrived,
         bookmark,
         unread,
+        warms: false,
         notes,
     });
     if let Some(why) = rejected {

@@ -212,6 +212,9 @@ impl<P: Ports> Filling<P> {
     /// enough to write what all of them fetch.
     fn pays(&self, head: &StoredHead, bytes: u64) -> bool {
         let (gate, policy) = (&self.visit.gate, &self.visit.route.cache);
+        if self.visit.warms {
+            return policy.kv_may_pay(head.lifetime_secs);
+        }
         let requests = gate.stored_again(&self.key, self.visit.ports.now());
         // KV takes one write a second under one key, and where it was cleared that was it.
         let pays = !self.afresh && policy.kv_pays(head.lifetime_secs, bytes, requests);

@@ -46,6 +46,8 @@ pub struct Visit<P: Ports> {
     pub bookmark: Option<Bookmark>,
     /// What is being read of what the fleet shares, where this isolate is behind.
     pub unread: RefCell<Option<Wait<P::Signal>>>,
+    /// It is nobody's: KV is to have what it asks for, and what else holds that does not count.
+    pub warms: bool,
     /// For the record.
     pub notes: RefCell<Notes>,
 }
@@ -169,6 +171,7 @@ impl<P: Ports> Visit<P> {
             bookmark: self.bookmark,
             unread: RefCell::default(),
             // The platform counts both as one request.
+            warms: self.warms,
             notes: RefCell::new(Notes { subrequests: self.notes.borrow().subrequests, ..Notes::default() }),
         }
     }

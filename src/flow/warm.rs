@@ -4,8 +4,7 @@
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
-use crate::cache::policy::KvAdmission;
-use crate::cache::{Detail, Layer, Policy};
+use crate::cache::{Detail, Layer};
 use crate::fleet::object::Purge;
 use crate::fleet::warm::{WARM, Wish, command};
 use crate::head::{Client, Message, Method, RequestHead, ResponseHead};
@@ -127,14 +126,9 @@ async fn fetch<P: Ports>(gate: &Rc<Gate<P>>, ports: &P, url: &str, fields: &str)
         request.fields.append(name, value);
     }
     let Ok(route) = gate.site.table.classify(&request) else { return "failed" };
-    let mut route = (**route).clone();
     if !route.cache.enabled || !route.cache.layers.contains(&Layer::Kv) {
         return "passed";
     }
-    // What this isolate and its colo hold is of no use to others.
-    let policy =
-        Policy { layers: vec![Layer::Kv], kv_admission: KvAdmission::Always, ..(*route.cache).clone() };
-    route.cache = Rc::new(policy);
     let visit = Rc::new(Visit {
         id: gate.request_id(),
         identity: gate.anonymous.clone(),
@@ -143,11 +137,12 @@ async fn fetch<P: Ports>(gate: &Rc<Gate<P>>, ports: &P, url: &str, fields: &str)
         prompt: OnceCell::new(),
         bookmark: None,
         unread: RefCell::default(),
+        warms: true,
         notes: RefCell::new(Notes::default()),
         gate: gate.clone(),
         ports: ports.clone(),
         request,
-        route: Rc::new(route),
+        route: route.clone(),
     });
     let reply = cached::answer(&visit, None).await;
     ports.discard(reply.message.body);

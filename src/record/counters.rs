@@ -29,9 +29,9 @@ pub struct Counters {
     /// The partitions that asked most.
     #[serde(rename = "y", skip_serializing_if = "Busiest::is_empty")]
     pub busiest: Busiest,
-    /// By route: the URLs whose stored responses were asked for most.
-    #[serde(rename = "w", skip_serializing_if = "Named::is_empty")]
-    pub hot: Named<Busiest>,
+    /// The URLs whose stored responses were asked for most, by route.
+    #[serde(rename = "w", skip_serializing_if = "Busiest::is_empty")]
+    pub hot: Busiest,
     /// By endpoint: requests that it was the last to be asked for, by status class.
     #[serde(rename = "e", skip_serializing_if = "Named::is_empty")]
     pub endpoints: Named<Tally>,

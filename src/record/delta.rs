@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::counters::Counters;
 use super::endpoints::EndpointReport;
 use super::event::{Event, Incident, LimiterEvent};
-use super::limits::LimitCount;
+use super::limits::{GROUP_END, LimitCount};
 use super::{of_stamped, stamped};
 use crate::packed::Unreadable;
 use crate::time::{Span, Timestamp};
@@ -85,8 +85,8 @@ impl Outbox {
 
     /// Counts a request for a URL whose response is stored.
     pub fn add_hot(&mut self, route: &str, url: &str) {
-        if let Some(hot) = self.counters.hot.entry(route).filter(|_| url.len() <= HOT_URL_BYTES_MAX) {
-            hot.add(url, 1, 0);
+        if url.len() <= HOT_URL_BYTES_MAX {
+            self.counters.hot.add(&[route, GROUP_END, url].concat(), 1, 0);
         }
     }
 

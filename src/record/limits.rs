@@ -44,7 +44,12 @@ impl LimitCount {
 /// How many partitions are kept as those that ask most, and of each route how many URLs as those that are asked for most.
 const BUSIEST_MAX: usize = 16;
 
-/// The partitions that asked most, by their hash. With more of them than are kept, the numbers of one that
+/// How many are kept of all groups.
+const ALL_MAX: usize = 1024;
+/// Where a name says which group it is of, this ends it. It is in no name, and no white space.
+pub const GROUP_END: &str = "\u{1f}";
+
+/// The partitions that asked most, by their hash, or the URLs of each route, which is their group. With more of them than are kept, the numbers of one that
 /// came late hold those of the one whose place it took (Metwally et al., Space-Saving): never too small, and the busy ones
 /// stay.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -66,7 +71,7 @@ impl Busiest {
     pub fn add(&mut self, name: &str, requests: u64, refused: u64) {
         let at = match self.0.iter().position(|busy| *busy.name == *name) {
             Some(at) => at,
-            None if self.0.len() < BUSIEST_MAX => {
+            None if self.of_group(name).count() < BUSIEST_MAX && self.0.len() < ALL_MAX => {
                 self.0.push(Busy { name: name.into(), requests: 0, refused: 0 });
                 self.0.len() - 1
             }
@@ -78,10 +83,20 @@ impl Busiest {
         }
     }
 
-    /// Gives the place of the one that asked least away.
+    /// Those of the same group.
+    fn of_group(&self, name: &str) -> impl Iterator<Item = (usize, &Busy)> {
+        let group = |name: &str| name.find(GROUP_END);
+        let end = group(name);
+        let same = move |other: &str| {
+            group(other) == end && end.is_none_or(|end| other.get(..end) == name.get(..end))
+        };
+        self.0.iter().enumerate().filter(move |(_, busy)| same(&busy.name))
+    }
+
+    /// Gives the place of the one that asked least away. Where there is none, nobody's.
     fn idlest(&mut self, name: &str) -> usize {
-        let least = self.0.iter().enumerate().min_by_key(|(_, busy)| busy.requests);
-        let at = least.map_or(0, |(at, _)| at);
+        let least = self.of_group(name).min_by_key(|(_, busy)| busy.requests);
+        let at = least.map_or(usize::MAX, |(at, _)| at);
         if let Some(busy) = self.0.get_mut(at) {
             busy.name = name.into();
             busy.refused = 0;
@@ -210,6 +225,22 @@ mod tests {
         let first: Vec<&str> = ranked.iter().take(3).map(|(name, _)| *name).collect();
         assert!(["busy-0", "busy-1", "busy-2"].iter().all(|name| first.contains(name)), "{ranked:?}");
         assert!(ranked.iter().take(3).all(|(_, requests)| (1000..1300).contains(requests)), "{ranked:?}");
+    }
+
+    #[test]
+    fn each_group_has_room_of_its_own() {
+        let mut hot = Busiest::default();
+        for n in 0..2000 {
+            hot.add(&["api", GROUP_END, &format!("/{n}")].concat(), 5, 0);
+        }
+        hot.add(&["rest", GROUP_END, "/"].concat(), 1, 0);
+        assert_eq!(hot.0.len(), BUSIEST_MAX + 1);
+        for n in 0..2000 {
+            hot.add(&[&n.to_string(), GROUP_END, "/"].concat(), 1, 0);
+        }
+        assert_eq!(hot.0.len(), ALL_MAX);
+        let text = serde_json::to_string(&hot).unwrap();
+        assert_eq!(serde_json::from_str::<Busiest>(&text).unwrap(), hot);
     }
 
     #[test]

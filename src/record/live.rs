@@ -9,7 +9,7 @@ use super::delta::Delta;
 use super::endpoints::{Book, EndpointView};
 use super::event::{Incident, Verdict};
 use super::histogram::Histogram;
-use super::limits::{self, Busiest};
+use super::limits::{self, GROUP_END};
 use super::snapshot;
 use super::tally::{Merge, Named, Tally};
 use super::{of_stamped, stamped};
@@ -120,7 +120,7 @@ impl Live {
     pub fn ingest(&mut self, delta: &Delta, now: Timestamp) {
         if now.since(self.faded) >= FADES_EVERY {
             self.totals.busiest.halve();
-            self.totals.hot.values_mut().for_each(Busiest::halve);
+            self.totals.hot.halve();
             self.faded = now;
         }
         self.totals.merge(&delta.counters);
@@ -190,10 +190,11 @@ impl Live {
         limits::json(self.started, &self.totals.checks, &self.totals.busiest)
     }
 
-    /// The hot URLs of all routes, a line each; of each route the busiest first.
+    /// The hot URLs of all routes, a line each, the busiest first.
     pub fn hot(&self) -> String {
-        let routes = self.totals.hot.iter().flat_map(|(_, hot)| hot.ranked());
-        let urls: Vec<&str> = routes.map(|busy| &*busy.name).collect();
+        let ranked = self.totals.hot.ranked();
+        let urls: Vec<&str> =
+            ranked.iter().filter_map(|busy| busy.name.split_once(GROUP_END)).map(|(_, url)| url).collect();
         urls.join("\n")
     }
 
