@@ -176,7 +176,7 @@ fn max_forwards_counts_down_and_ends_here() {
         assert_eq!(answer.status, status, "{method} {sent}");
         let asked = world.asked();
         let asked = asked.first().map(|asked| asked.field("max-forwards").unwrap());
-        assert_eq!(asked.as_deref(), passed_on, "{method} {sent}");
+        assert_eq!(asked, passed_on, "{method} {sent}");
     }
 }
 
