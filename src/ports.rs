@@ -35,6 +35,8 @@ pub enum Observed {
     MetricsJson,
     /// What became of limits, as JSON.
     Limits,
+    /// The hot URLs, a line each.
+    Hot,
 }
 
 impl Observed {
@@ -45,6 +47,7 @@ impl Observed {
             Self::Metrics => "metrics",
             Self::MetricsJson => "metrics.json",
             Self::Limits => "limits",
+            Self::Hot => "hot",
         }
     }
 }

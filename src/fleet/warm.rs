@@ -14,11 +14,11 @@ pub const WARM: &str = "warm\n";
 
 /// What is to be warmed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wish {
-    /// These URLs.
-    pub urls: Vec<String>,
-    /// Asked for with these fields: names and values with tabs between them.
-    pub fields: String,
+pub enum Wish {
+    /// These URLs, asked for with these fields: names and values with tabs between them.
+    Urls(Vec<String>, String),
+    /// What is asked for most.
+    Hot,
 }
 
 impl Wish {
@@ -28,13 +28,22 @@ impl Wish {
     /// What is wrong, where, and what is allowed.
     pub fn read(text: &str) -> Result<Self, String> {
         let Some(whole @ Value::Table(members)) = &Value::parse(text) else {
-            return Err("the content is no JSON object; allowed: {\"urls\": [\"https://...\"]}".into());
+            return Err(
+                "the content is no JSON object; allowed: {\"urls\": [\"https://...\"]}, {\"hot\": true}"
+                    .into(),
+            );
         };
-        if let Some(name) = members.names().find(|name| !["urls", "fields"].contains(&name.as_str())) {
-            return Err(["`", name, "` is not a key here; allowed: \"urls\", \"fields\""].concat());
+        if let Some(name) = members.names().find(|name| !["urls", "fields", "hot"].contains(&name.as_str())) {
+            return Err(["`", name, "` is not a key here; allowed: \"urls\", \"fields\", \"hot\""].concat());
         }
-        let urls = read_urls(whole.get("urls").and_then(Value::as_list).unwrap_or_default())?;
-        Ok(Self { urls, fields: whole.get("fields").map_or(Ok(String::new()), read_fields)? })
+        match (whole.get("urls"), whole.get("hot"), whole.get("fields")) {
+            (None, Some(Value::Bool(true)), None) => Ok(Self::Hot),
+            (Some(urls), None, fields) => {
+                let urls = read_urls(urls.as_list().unwrap_or_default())?;
+                Ok(Self::Urls(urls, fields.map_or(Ok(String::new()), read_fields)?))
+            }
+            _ => Err("it names nothing; allowed: \"urls\", perhaps with \"fields\", or \"hot\": true".into()),
+        }
     }
 }
 
@@ -90,9 +99,8 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_is_read() {
-        let urls = |urls: &[&str], fields: &str| Wish {
-            urls: urls.iter().map(|url| (*url).to_owned()).collect(),
-            fields: fields.into(),
+        let urls = |urls: &[&str], fields: &str| {
+            Wish::Urls(urls.iter().map(|url| (*url).to_owned()).collect(), fields.into())
         };
         for (text, wish) in [
             (r#"{"urls":["https://a/x"]}"#, urls(&["https://a/x"], "")),
@@ -100,6 +108,7 @@ mod tests {
                 r#"{"urls":["https://a/x","http://b/?y"],"fields":{"Accept-Language":"de, en","x":""}}"#,
                 urls(&["https://a/x", "http://b/?y"], "accept-language\tde, en\tx\t"),
             ),
+            (r#"{"hot":true}"#, Wish::Hot),
         ] {
             assert_eq!(Wish::read(text), Ok(wish), "{text}");
         }
@@ -109,7 +118,9 @@ mod tests {
     fn what_is_wrong_is_named_with_what_is_allowed() {
         for (text, wrong) in [
             ("", "the content is no JSON object"),
-            ("{}", "urls: is no list that fits"),
+            ("{}", "it names nothing"),
+            (r#"{"hot":false}"#, "it names nothing"),
+            (r#"{"hot":true,"urls":["https://a/"]}"#, "it names nothing"),
             (r#"{"url":["https://a/"]}"#, "`url` is not a key here"),
             (r#"{"urls":[]}"#, "urls: is no list that fits"),
             (r#"{"urls":["https://a/","/x"]}"#, "urls[1]: is no absolute URL"),

@@ -16,6 +16,7 @@ use crate::ports::Ports;
 use crate::record::{EndpointReport, EndpointState, Incident, Outbox};
 use crate::time::{Span, Timestamp};
 
+use super::batch::Open;
 use super::fleet::Fleet;
 use super::flight::Flights;
 use super::health::Health;
@@ -64,6 +65,8 @@ pub struct Gate<P: Ports> {
     pub fleet: Fleet<P::Signal>,
     /// Who is fetching what.
     pub flights: RefCell<Flights<P::Signal>>,
+    /// What is about to be asked of batch endpoints.
+    pub batches: RefCell<Vec<Open<P::Signal>>>,
     /// What was learned of each pool of the site, in its order.
     pub pools: RefCell<Vec<PoolState>>,
     /// Who is known to be over its quota, and what is held on lease.
@@ -117,6 +120,7 @@ impl<P: Ports> Gate<P> {
             bookmark_key: Key::new(secret.map_or(text, String::as_str)),
             fleet: Fleet::default(),
             flights: RefCell::default(),
+            batches: RefCell::default(),
             prompts: RefCell::default(),
             pools: RefCell::new(pools),
             local: RefCell::default(),

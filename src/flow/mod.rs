@@ -8,6 +8,7 @@
 //! that can't be reached does what its policy declares. Each is counted and logged.
 
 mod admit;
+mod batch;
 mod behind;
 mod beside;
 mod cached;
@@ -34,6 +35,7 @@ mod purged;
 mod queue;
 mod quota;
 mod report;
+mod send;
 mod settle;
 mod shield;
 mod similar;
@@ -171,6 +173,7 @@ pub fn tick<P: Ports>(gate: &Rc<Gate<P>>, ports: &P) {
     report::tick(gate, ports);
     health::exchange(gate, ports);
     behind::wake(gate, ports);
+    warm::tick(gate, ports);
 }
 
 /// The last touches of the client's head, and the record.
@@ -194,6 +197,9 @@ fn finish<P: Ports>(
         }
     }
     visit.route.cache.consume(&mut head.fields);
+    if visit.gate.site.fleet.hot && cache.is_some_and(|cache| cache.stored || cache.fwd.is_none()) {
+        warm::note(visit);
+    }
     if let Some(cache) = cache {
         let mut text = head.fields.combined("cache-status").unwrap_or_default();
         if !text.is_empty() {

@@ -74,6 +74,9 @@ async fn purge<P: Ports>(
     let purge = batch.purge(table, &who(gate, ports, request));
     match fleet::purge(gate, ports, &purge).await {
         Ok(Outcome::Done { version, at }) => {
+            if gate.site.fleet.warm_after_purge {
+                warm::refill(gate, ports).await;
+            }
             Ok(report(&batch, version, at, holds_within(gate.site.fleet.refresh)))
         }
         Ok(Outcome::Conflict) => {

@@ -9,7 +9,9 @@ use crate::cache::{Detail, Layer, Policy};
 use crate::fleet::object::Purge;
 use crate::fleet::warm::{WARM, Wish, command};
 use crate::head::{Client, Message, Method, RequestHead, ResponseHead};
-use crate::ports::{PortError, Ports};
+use crate::json;
+use crate::ports::{Observed, PortError, Ports};
+use crate::record::Incident;
 use crate::respond::Problem;
 use crate::time::Span;
 
@@ -27,8 +29,10 @@ pub async fn progress<P: Ports>(ports: &P) -> Result<String, PortError> {
 
 /// Has warmed what a person asks for; tells how far it is.
 pub async fn ask<P: Ports>(gate: &Gate<P>, ports: &P, text: &str, id: &str) -> Result<String, Problem> {
-    let Wish { urls, fields } = Wish::read(text).map_err(|wrong| Problem::plain(400, wrong, id))?;
-    let told = start(gate, ports, &urls, &fields).await;
+    let told = match Wish::read(text).map_err(|wrong| Problem::plain(400, wrong, id))? {
+        Wish::Urls(urls, fields) => start(gate, ports, &urls, &fields).await,
+        Wish::Hot => start_hot(gate, ports).await,
+    };
     match told {
         Ok(told) if told.is_empty() => {
             Err(Problem::reduced_capacity("10,000 URLs wait to be warmed already: ask again later", id))
@@ -52,6 +56,48 @@ async fn start<P: Ports>(
     fleet::purge(gate, ports, &Purge::default()).await?;
     let (per_second, document) = (gate.site.fleet.warm_per_second, gate.fleet.document().encode());
     ports.command(&command(urls, fields, per_second, &document), BUDGET).await
+}
+
+/// Has the hot URLs warmed; tells how far it is.
+async fn start_hot<P: Ports>(gate: &Gate<P>, ports: &P) -> Result<String, PortError> {
+    let hot = ports.observe(Observed::Hot, BUDGET).await?;
+    let urls: Vec<String> = hot.lines().map(str::to_owned).collect();
+    match urls.is_empty() {
+        true => progress(ports).await,
+        false => start(gate, ports, &urls, "").await,
+    }
+}
+
+/// Has the hot URLs warmed, where nobody waits for it.
+pub async fn refill<P: Ports>(gate: &Gate<P>, ports: &P) {
+    let failed = match start_hot(gate, ports).await {
+        Ok(told) if told.is_empty() => "too many URLs wait to be warmed".to_owned(),
+        Ok(_) => return,
+        Err(error) => error.to_string(),
+    };
+    gate.outbox.borrow_mut().add_incident(Incident::FleetUnreachable);
+    ports.log(&json::object(&[
+        ("level", "warn"),
+        ("incident", Incident::FleetUnreachable.as_str()),
+        ("detail", &failed),
+    ]));
+}
+
+/// Counts a request for what is stored for everybody.
+pub fn note<P: Ports>(visit: &Visit<P>) {
+    if visit.request.method == Method::Get && !visit.route.cache.key.per_user {
+        visit.gate.outbox.borrow_mut().add_hot(&visit.route.name, visit.request.target.url());
+    }
+}
+
+/// Once a minute: has the hot URLs warmed where it is time.
+pub fn tick<P: Ports>(gate: &Rc<Gate<P>>, ports: &P) {
+    let every = gate.site.fleet.warm_every.as_secs() / 60;
+    if every == 0 || !(ports.now().as_secs() / 60).is_multiple_of(every) {
+        return;
+    }
+    let (gate, later) = (gate.clone(), ports.clone());
+    ports.defer(async move { refill(&gate, &later).await });
 }
 
 /// One URL, for the object, in an isolate that is to know this document: an answer that says what came of it.

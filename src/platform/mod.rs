@@ -264,6 +264,7 @@ pub fn metrics_tell(state: &str, what: &str, now: f64) -> String {
         "metrics" => exposition::openmetrics(&live, now),
         "metrics.json" => exposition::json(&live, now),
         "limits" => live.limits(),
+        "hot" => live.hot(),
         _ => live.snapshot(now),
     }
 }

@@ -97,6 +97,7 @@ impl Shared {
             Observed::Metrics => exposition::openmetrics(&live, now),
             Observed::MetricsJson => exposition::json(&live, now),
             Observed::Limits => live.limits(),
+            Observed::Hot => live.hot(),
         }
     }
 

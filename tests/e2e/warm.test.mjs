@@ -116,3 +116,21 @@ test("without the token nothing is warmed, and what is wrong is named", async ()
         assert.match(answer.json().detail, detail);
     }
 });
+
+test("what is asked for most is refilled after a purge", async () => {
+    const config = before(origin.url, "[fleet]\nhot = true\nwarm_after_purge = true\nwarm_per_second = 20\n");
+    await gate.restart({ config });
+    for (const path of ["/a", "/b"]) {
+        await gate.get(path);
+        await gate.get(path);
+    }
+    // Counters reach their object within seconds.
+    await eventually(async () => assert.match((await gate.get("/_tidegate/metrics")).text, /tidegate_requests_total\{[^}]*\} [1-9]/));
+    await pause(1500);
+    assert.equal((await admin("POST", "purge", { operations: [{ everything: true }] })).status, 200);
+    const { stored } = await done();
+    assert.ok(stored >= 2, `${stored} were stored`);
+    await pause(1200);
+    await elsewhere();
+    assert.match((await gate.get("/a")).headers["cache-status"], /detail=kv$/);
+});

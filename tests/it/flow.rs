@@ -1,6 +1,7 @@
 //! A request's whole way, on a virtual clock.
 
 mod assets;
+mod batch;
 mod behind;
 mod bodies;
 mod caching;

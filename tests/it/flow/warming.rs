@@ -129,3 +129,72 @@ fn who_shows_no_token_warms_nothing_and_what_is_wrong_is_named() {
     world.pass(secs(10));
     assert_eq!(world.counts().origin, 0);
 }
+
+const HOT: &str = "[fleet]\nhot = true\nwarm_after_purge = true\nwarm_every = \"10m\"\n";
+
+/// Asks for some paths, the first ones more often, and lets it be counted.
+fn busy(world: &World) {
+    for nth in 0..40 {
+        for hot in 0..3 {
+            world.get(&format!("/hot/{hot}")).at(0, nth % 3).run();
+        }
+        world.get(&format!("/cold/{nth}")).run();
+    }
+    world.get("/private").run();
+    world.pass(secs(15));
+    world.get("/hot/0").run();
+    world.pass(secs(15));
+}
+
+#[test]
+fn what_is_asked_for_most_is_refilled_after_a_purge_at_its_rate() {
+    let world = fleet(HOT);
+    busy(&world);
+    let before = world.counts().origin;
+    let purged = admin(&world, "POST", "purge", r#"{"operations":[{"everything":true}]}"#);
+    assert_eq!(purged.status, 200);
+    world.pass(secs(70));
+    let asked: Vec<String> = world.asked()[before..].iter().map(|asked| asked.path().to_owned()).collect();
+    assert_eq!(asked.len(), 16, "{asked:?}");
+    assert!((0..3).all(|hot| asked.contains(&format!("/hot/{hot}"))), "{asked:?}");
+    assert!(!asked.contains(&"/private".to_owned()));
+    let answer = world.get("/hot/1").at(2, 0).run();
+    assert!(answer.cache().contains("detail=kv"), "{}", answer.cache());
+}
+
+#[test]
+fn what_is_asked_for_most_is_warmed_from_time_to_time_and_when_it_is_asked_for() {
+    let world = fleet(HOT);
+    busy(&world);
+    world.pass(secs(700));
+    let before = world.counts().origin;
+    for _ in 0..10 {
+        world.tick(1, 1);
+        world.pass(secs(60));
+    }
+    let asked = world.counts().origin - before;
+    assert_eq!(asked, 16, "once in ten minutes");
+    world.pass(secs(700));
+    assert_eq!(admin(&world, "POST", "warm", r#"{"hot":true}"#).status, 200);
+    world.pass(secs(10));
+    assert_eq!(world.counts().origin - before, 32);
+
+    let world = fleet("");
+    busy(&world);
+    let before = world.counts().origin;
+    assert_eq!(admin(&world, "POST", "warm", r#"{"hot":true}"#).status, 200);
+    world.pass(secs(10));
+    assert_eq!(world.counts().origin, before, "nobody counted");
+}
+
+#[test]
+fn a_purge_is_answered_where_the_hot_urls_cannot_be_had() {
+    let world = fleet(HOT);
+    busy(&world);
+    world.fault(Helper::Metrics, Fault::Fails);
+    let purged = admin(&world, "POST", "purge", r#"{"operations":[{"everything":true}]}"#);
+    assert_eq!(purged.status, 200);
+    world.fault(Helper::Metrics, Fault::None);
+    world.get("/hot/0").run();
+    assert_eq!(world.metric("tidegate_incidents_total", &[("incident", "fleet-unreachable")]), 1);
+}
