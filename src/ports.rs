@@ -94,6 +94,9 @@ pub trait Ports: Clone + 'static {
     fn slice(&self, bytes: &Self::Bytes, range: Range<u64>) -> Self::Bytes;
     /// Two bodies for one.
     fn tee(&self, body: Self::Body) -> (Self::Body, Self::Body);
+    /// The same body, which breaks off unless it is this long: no store promises that what broke off while it was written
+    /// is not there for a moment.
+    fn exact(&self, body: Self::Body, length: u64) -> Self::Body;
     /// A part of a body; `range` lies within it.
     fn part(&self, body: Self::Body, range: Range<u64>) -> Self::Body;
     /// The body, to be encoded as the Content-Encoding of its head will say.

@@ -63,10 +63,10 @@ use crate::cache::CacheStatus;
 use crate::head::{Message, RequestHead, ResponseHead};
 use crate::identity::{Rejected, Settled};
 use crate::limit::Decision;
-use crate::origin::forward::{NotForwarded, is_loop};
+use crate::origin::forward::{NotForwarded, is_loop, max_forwards};
 use crate::ports::Ports;
 use crate::record::Incident;
-use crate::respond::Problem;
+use crate::respond::{self, Problem};
 use crate::route::compress::{self, Compression};
 use origin::Refusal;
 use visit::{Notes, Visit};
@@ -148,6 +148,9 @@ pub async fn serve<P: Ports>(
     if is_loop(&visit.request, &server.id, server.loops_max) {
         let refusal = Refusal::NotForwarded(NotForwarded::LoopDetected);
         return finish(&visit, unanswered::refused(&visit, refusal), None);
+    }
+    if max_forwards(&visit.request) == Some(0) {
+        return finish(&visit, visit.own(respond::no_further(&visit.request.method, &visit.id), None), None);
     }
     if body.is_some() && admit::lacks_length(&visit) {
         let problem = Problem::plain(411, "a quota goes by the length of the content", &visit.id);

@@ -219,7 +219,7 @@ impl<P: Ports> Way<'_, P> {
             None => return Asked::Refused(Refusal::NoPool),
         };
         loop {
-            let generation = visit.gate.fleet.generation();
+            let (generation, after) = (visit.gate.fleet.generation(), visit.gate.after_writes(ports.now()));
             let made = self.attempt((index, pool), &mut attempts, step, payload).await;
             let response_time = ports.now();
             let outcome = made.outcome(response_time);
@@ -229,8 +229,8 @@ impl<P: Ports> Way<'_, P> {
             let next =
                 visit.with_pool(index, |state, rng| attempts.report(state, by, &outcome, rng, response_time));
             let head = sent.as_ref().ok().and_then(|sent| sent.as_ref().ok()).map(|message| &message.head);
-            let exchange = visit.exchange((index, pool), by, head, (request_time, response_time));
-            let exchange = Exchange { generation, ..exchange };
+            let times = (request_time.max(after), response_time.max(after));
+            let exchange = Exchange { generation, ..visit.exchange((index, pool), by, head, times) };
             match (next, sent) {
                 (_, Err(refused)) => return Asked::Refused(Refusal::NotForwarded(refused)),
                 (Some(Next::Retry(again)), Ok(sent)) => {

@@ -170,6 +170,10 @@ impl Ports for Edge {
         body.tee()
     }
 
+    fn exact(&self, body: Body, length: u64) -> Body {
+        body.exact(length)
+    }
+
     fn part(&self, body: Body, range: Range<u64>) -> Body {
         body.part(range)
     }
