@@ -1,5 +1,6 @@
 // The entry module as it is, on a clock that a test sets: `POST /__at` with the milliseconds since 1970 at which it is
 // to stand. It answers how many requests still have work to do after their answer.
+import { Call } from "../../src/platform/call.mjs";
 import entry from "../../src/platform/entry.mjs";
 
 export * from "../../src/platform/entry.mjs";
@@ -9,9 +10,12 @@ let at = null;
 let held = 0;
 Date.now = () => at ?? running();
 
-// Work after the answer that lets a second pass first (the counters' report, the second try of a delete) is not waited for.
-const timer = setTimeout;
-globalThis.setTimeout = (work, millis) => timer(work, millis >= 1000 && millis < 2000 ? 0 : millis);
+// Work after the answer that lets a second or more pass first (the counters' report, the second try of a delete) is not
+// waited for.
+const { sleep } = Call.prototype;
+Call.prototype.sleep = function (op, millis) {
+    sleep.call(this, op, millis >= 1000 ? 0 : millis);
+};
 
 /** What a request may ask of the platform, counted. */
 function counting(ctx) {
