@@ -35,6 +35,8 @@ pub enum Observed {
     MetricsJson,
     /// What became of limits, as JSON.
     Limits,
+    /// The hot URLs, a line each.
+    Hot,
 }
 
 impl Observed {
@@ -45,6 +47,7 @@ impl Observed {
             Self::Metrics => "metrics",
             Self::MetricsJson => "metrics.json",
             Self::Limits => "limits",
+            Self::Hot => "hot",
         }
     }
 }
@@ -91,6 +94,9 @@ pub trait Ports: Clone + 'static {
     fn slice(&self, bytes: &Self::Bytes, range: Range<u64>) -> Self::Bytes;
     /// Two bodies for one.
     fn tee(&self, body: Self::Body) -> (Self::Body, Self::Body);
+    /// The same body, which breaks off unless it is this long: no store promises that what broke off while it was written
+    /// is not there for a moment.
+    fn exact(&self, body: Self::Body, length: u64) -> Self::Body;
     /// A part of a body; `range` lies within it.
     fn part(&self, body: Self::Body, range: Range<u64>) -> Self::Body;
     /// The body, to be encoded as the Content-Encoding of its head will say.
@@ -235,7 +241,8 @@ pub trait Ports: Clone + 'static {
     ) -> impl Future<Output = Result<String, PortError>>;
     /// The document that the fleet shares, as KV has it (`fleet::Document`); `None` where there is none yet.
     fn fleet(&self, budget: Span) -> impl Future<Output = Result<Option<String>, PortError>>;
-    /// Gives the fleet's object a command (`fleet::object` has both texts).
+    /// Gives the fleet's object a command (`fleet::object` has both texts), or where it begins so the one that warms
+    /// (`fleet::warm`).
     fn command(&self, command: &str, budget: Span) -> impl Future<Output = Result<String, PortError>>;
     /// The audit trail, as a JSON list with the latest first.
     fn audit(&self, budget: Span) -> impl Future<Output = Result<String, PortError>>;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::head::{Fields, Message, ResponseHead};
+use crate::head::{Fields, Message, Method, ResponseHead};
 use crate::json;
 
 /// A problem document (RFC 9457), in the forms that tidegate sends.
@@ -95,6 +95,18 @@ fn reason(status: u16) -> &'static str {
         504 => "Gateway Timeout",
         _ => "Service Unavailable",
     }
+}
+
+/// What answers an OPTIONS or TRACE that may go no further (RFC 9110, section 7.6.2). Nothing of a request is sent back.
+pub fn no_further(method: &Method, id: &str) -> Message<ResponseHead, String> {
+    if *method == Method::Trace {
+        let mut message = Problem::plain(405, "TRACE is not answered here", id).into_message();
+        message.head.fields.append("allow", "OPTIONS");
+        return message;
+    }
+    let mut head = ResponseHead::new(204);
+    head.fields.append("cache-control", "no-store");
+    Message::new(head, String::new())
 }
 
 /// A text of tidegate's own that no cache may keep.

@@ -162,6 +162,7 @@ export async function runGate({ config, port: wantedPort = 0, state, env = {}, e
             SHIELD: { className: "Shield", useSQLite: true },
             QUEUE: { className: "Queue", useSQLite: true },
             FLEET: { className: "Fleet", useSQLite: true },
+            WARM: { className: "Warm", useSQLite: true },
         },
         serviceBindings: { ASSETS: "www" },
     };

@@ -54,6 +54,10 @@ pub enum Steer {
     Purge,
     /// The audit trail is shown.
     Audit,
+    /// What the content of the request names is warmed.
+    Warm,
+    /// It is shown how far that is.
+    Warming,
 }
 
 /// The action for a request below `prefix`; `None` where the path is not tidegate's own.
@@ -98,6 +102,11 @@ fn steer<'a>(request: &RequestHead, path: &'a str) -> Action<'a> {
         "config" => read_only(request, Action::Config),
         "audit" => read_only(request, Action::Steer(Steer::Audit)),
         "purge" => posted(request, Steer::Purge),
+        "warm" => match request.method {
+            Method::Post => Action::Steer(Steer::Warm),
+            Method::Get | Method::Head => Action::Steer(Steer::Warming),
+            _ => Action::NotAllowed("GET, HEAD, POST"),
+        },
         "deliveries" => read_only(request, Action::Deliveries),
         "deliveries/replay" if request.method == Method::Post => Action::Replay,
         "deliveries/replay" => Action::NotAllowed("POST"),
@@ -186,6 +195,10 @@ mod tests {
             (Method::Post, "/_tidegate/admin/purge", Some("other"), "Unauthorized"),
             (Method::Post, "/_tidegate/admin/purge", Some("secret"), "Steer(Purge)"),
             (Method::Get, "/_tidegate/admin/purge", Some("secret"), "NotAllowed(\"POST\")"),
+            (Method::Post, "/_tidegate/admin/warm", Some("other"), "Unauthorized"),
+            (Method::Post, "/_tidegate/admin/warm", Some("secret"), "Steer(Warm)"),
+            (Method::Get, "/_tidegate/admin/warm", Some("secret"), "Steer(Warming)"),
+            (Method::Put, "/_tidegate/admin/warm", Some("secret"), "NotAllowed(\"GET, HEAD, POST\")"),
             (Method::Get, "/_tidegate/admin/lists", Some("secret"), "Lists(Show)"),
             (Method::Post, "/_tidegate/admin/lists/deny", Some("secret"), "Lists(Add(Deny))"),
             (Method::Delete, "/_tidegate/admin/lists/allow?key=1", Some("secret"), "Lists(Remove(Allow))"),

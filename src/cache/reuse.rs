@@ -100,7 +100,7 @@ pub fn reuse<S: AsRef<StoredHead>>(
         && let Some(head) = candidates.get(which)
     {
         let head = head.as_ref();
-        let invalid = groups.invalidated(request, &policy.key, &head.fields, head.response_time);
+        let invalid = groups.invalidated(request, &policy.key, &head.fields, head.as_of());
         return judge(request, (which, head, invalid), &wishes, policy, now);
     }
     if wishes.only_if_cached {

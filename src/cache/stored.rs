@@ -40,7 +40,7 @@ pub struct StoredHead {
     pub body_bytes: Option<u64>,
     /// Which part of that the stored body is, where it is not all of it.
     pub part: Option<ByteRange>,
-    /// How far what it shows may lie before `response_time`: it may come from a replica.
+    /// How far what it shows may lie before `response_time`: it was on its way for so long, and may come from a replica.
     pub behind: Span,
     /// How far purges were known when the origin was asked for it ([`super::purge`]).
     pub generation: u64,
@@ -153,7 +153,7 @@ impl StoredHead {
             selecting: Selecting::new(&request.fields, &fields, &policy.vary),
             body_bytes: carried.map(|(_, complete)| complete).or_else(|| response.content_length()),
             part: carried.map(|(part, _)| part),
-            behind: exchange.behind,
+            behind: exchange.response_time.since(exchange.as_of()),
             generation: exchange.generation,
             fields,
         }

@@ -99,6 +99,7 @@ impl Config {
             panic: route.panic,
             hedge: route.hedge,
             static_fallback: route.static_fallback.clone().map(Rc::new),
+            batch: route.batch.clone().map(Rc::new),
             websocket: route.websocket.clone().map(Rc::new),
             write_behind: route.write_behind.clone().map(Rc::new),
         }

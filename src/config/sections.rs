@@ -99,10 +99,24 @@ impl Default for CacheSection {
 pub struct FleetSection {
     /// How old an isolate's knowledge of what the whole fleet shares (purges) may be; default 5s.
     pub refresh: Span,
+    /// How many URLs are warmed in a second at most; default 5.
+    pub warm_per_second: u32,
+    /// Whether the hot URLs are counted; default false.
+    pub hot: bool,
+    /// Whether they are warmed after a purge; default false.
+    pub warm_after_purge: bool,
+    /// How often they are warmed, to the minute; default 0s: never.
+    pub warm_every: Span,
 }
 
 impl Default for FleetSection {
     fn default() -> Self {
-        Self { refresh: Span::from_secs(5) }
+        Self {
+            refresh: Span::from_secs(5),
+            warm_per_second: 5,
+            hot: false,
+            warm_after_purge: false,
+            warm_every: Span::ZERO,
+        }
     }
 }

@@ -11,6 +11,7 @@
 mod document;
 pub mod object;
 pub mod request;
+pub mod warm;
 
 pub use document::Document;
 

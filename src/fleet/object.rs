@@ -127,6 +127,11 @@ fn list(mut known: Document, document: &str, state: &str, listing: Listing, now:
 }
 
 fn purge(mut known: Document, document: &str, state: &str, purge: Purge, now: Timestamp) -> Step {
+    if purge.stamps.is_empty() {
+        // Whoever has nothing to purge wants to know what is.
+        let answer = Outcome::Done { version: known.version, at: now }.write(document);
+        return Step { answer, kept: None, entry: None };
+    }
     let mut batches = Batches::read(state);
     // Not who sends it: whoever tries again may come from elsewhere.
     let content = hash([&*purge.words()]);

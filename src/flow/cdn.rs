@@ -35,12 +35,13 @@ pub async fn ask<P: Ports>(visit: &Visit<P>, request: &RequestHead) -> Option<As
     if !visit.may_fetch() {
         return None;
     }
-    let request_time = visit.ports.now();
+    let request_time = visit.gate.after_writes(visit.ports.now());
     let generation = visit.gate.fleet.generation();
     let sent = visit.ports.fetch(&head, P::Body::default(), pool.config.attempt_timeout).await;
     match sent {
         Ok(message) if message.head.status != 404 && message.head.status < 500 => {
-            let exchange = Exchange { generation, ..Exchange::new(request_time, visit.ports.now()) };
+            let response_time = visit.ports.now().max(request_time);
+            let exchange = Exchange { generation, ..Exchange::new(request_time, response_time) };
             let clean = response::clean(message.head, &visit.gate.site.server.id);
             Some(Asked::Answered(Message::new(clean, message.body), exchange))
         }

@@ -107,7 +107,7 @@ impl<S: Clone> Fleet<S> {
     }
 
     /// Takes a document for its own that was asked for at that moment, unless it knows a later one.
-    fn adopt(&self, text: &str, asked: Timestamp) -> Result<(), PortError> {
+    pub fn adopt(&self, text: &str, asked: Timestamp) -> Result<(), PortError> {
         let unreadable = || PortError::Failed("the fleet's document can't be read".into());
         let version = if text.is_empty() { 0 } else { Document::version_of(text).ok_or_else(unreadable)? };
         if version > self.version.get() {

@@ -16,6 +16,7 @@ use crate::ports::Ports;
 use crate::record::{EndpointReport, EndpointState, Incident, Outbox};
 use crate::time::{Span, Timestamp};
 
+use super::batch::Open;
 use super::fleet::Fleet;
 use super::flight::Flights;
 use super::health::Health;
@@ -64,6 +65,8 @@ pub struct Gate<P: Ports> {
     pub fleet: Fleet<P::Signal>,
     /// Who is fetching what.
     pub flights: RefCell<Flights<P::Signal>>,
+    /// What is about to be asked of batch endpoints.
+    pub batches: RefCell<Vec<Open<P::Signal>>>,
     /// What was learned of each pool of the site, in its order.
     pub pools: RefCell<Vec<PoolState>>,
     /// Who is known to be over its quota, and what is held on lease.
@@ -86,6 +89,8 @@ pub struct Gate<P: Ports> {
     pub reporting: Cell<Option<Timestamp>>,
     stored: RefCell<HashMap<PrimaryKey, (u32, Timestamp)>>,
     forgotten: RefCell<HashMap<PrimaryKey, Timestamp>>,
+    /// When something was invalidated last.
+    wrote: Cell<Timestamp>,
     seeded: Cell<bool>,
     traps: u32,
 }
@@ -94,6 +99,8 @@ pub struct Gate<P: Ports> {
 const STORED_MAX: usize = 8192;
 /// How long a key's count lasts.
 const STORED_FOR: Span = Span::from_secs(3600);
+/// How fine the clock is.
+pub const TICK: Span = Span::from_millis(1);
 /// How many invalidated keys are remembered.
 const FORGOTTEN_MAX: usize = 2048;
 
@@ -113,6 +120,7 @@ impl<P: Ports> Gate<P> {
             bookmark_key: Key::new(secret.map_or(text, String::as_str)),
             fleet: Fleet::default(),
             flights: RefCell::default(),
+            batches: RefCell::default(),
             prompts: RefCell::default(),
             pools: RefCell::new(pools),
             local: RefCell::default(),
@@ -127,6 +135,7 @@ impl<P: Ports> Gate<P> {
             reporting: Cell::new(None),
             stored: RefCell::default(),
             forgotten: RefCell::default(),
+            wrote: Cell::default(),
             seeded: Cell::new(false),
             traps,
             site,
@@ -175,6 +184,7 @@ impl<P: Ports> Gate<P> {
     /// when: what is older is not to come back, neither with a request that is under way nor from a store that is late to
     /// learn of it.
     pub fn forget(&self, key: &PrimaryKey, now: Timestamp) {
+        self.note_write(now);
         let mut memory = self.memory.borrow_mut();
         memory.remove(key);
         memory.remove(&self.searches.borrow_mut().write(key, now));
@@ -185,9 +195,21 @@ impl<P: Ports> Gate<P> {
         forgotten.insert(key.clone(), now);
     }
 
-    /// Whether this key was invalidated after that moment.
+    /// Something is invalidated at this moment.
+    pub fn note_write(&self, now: Timestamp) {
+        self.wrote.set(self.wrote.get().max(now));
+    }
+
+    /// The moment that a request bears which is sent now: later than all that was invalidated before, also within the same
+    /// millisecond.
+    pub fn after_writes(&self, now: Timestamp) -> Timestamp {
+        now.max(self.wrote.get() + TICK)
+    }
+
+    /// Whether this key was invalidated since what was asked for at that moment: within one millisecond nobody knows which
+    /// came first.
     pub fn is_forgotten(&self, key: &PrimaryKey, moment: Timestamp) -> bool {
-        self.forgotten.borrow().get(key).is_some_and(|at| *at > moment)
+        self.forgotten.borrow().get(key).is_some_and(|at| *at >= moment)
     }
 
     /// What this isolate thinks of every endpoint.

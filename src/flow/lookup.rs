@@ -317,6 +317,10 @@ async fn take<P: Ports>(
         return None;
     };
     if !visit.route.cache.takes(Layer::Memory, head.stored_bytes()) {
+        let body = match head.stored_bytes() {
+            Some(bytes) => visit.ports.exact(body, bytes),
+            None => body,
+        };
         let content = Content::stream(&visit.ports, body);
         let place = Place { key, born: head.response_time };
         let head = visit.spared(primary, beside::newer(visit, layer, place, head).await)?;

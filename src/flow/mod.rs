@@ -8,6 +8,7 @@
 //! that can't be reached does what its policy declares. Each is counted and logged.
 
 mod admit;
+mod batch;
 mod behind;
 mod beside;
 mod cached;
@@ -34,6 +35,7 @@ mod purged;
 mod queue;
 mod quota;
 mod report;
+mod send;
 mod settle;
 mod shield;
 mod similar;
@@ -44,6 +46,7 @@ mod steer;
 mod store;
 mod unanswered;
 mod visit;
+mod warm;
 
 use std::cell::{OnceCell, RefCell};
 use std::future::Future;
@@ -53,16 +56,17 @@ use std::task::Poll;
 
 pub use behind::deliver;
 pub use gate::{Gate, Vars};
+pub use warm::warm;
 
 use crate::admin;
 use crate::cache::CacheStatus;
 use crate::head::{Message, RequestHead, ResponseHead};
 use crate::identity::{Rejected, Settled};
 use crate::limit::Decision;
-use crate::origin::forward::{NotForwarded, is_loop};
+use crate::origin::forward::{NotForwarded, is_loop, max_forwards};
 use crate::ports::Ports;
 use crate::record::Incident;
-use crate::respond::Problem;
+use crate::respond::{self, Problem};
 use crate::route::compress::{self, Compression};
 use origin::Refusal;
 use visit::{Notes, Visit};
@@ -144,6 +148,9 @@ pub async fn serve<P: Ports>(
         let refusal = Refusal::NotForwarded(NotForwarded::LoopDetected);
         return finish(&visit, unanswered::refused(&visit, refusal), None);
     }
+    if max_forwards(&visit.request) == Some(0) {
+        return finish(&visit, visit.own(respond::no_further(&visit.request.method, &visit.id), None), None);
+    }
     if body.is_some() && admit::lacks_length(&visit) {
         let problem = Problem::plain(411, "a quota goes by the length of the content", &visit.id);
         return finish(&visit, visit.own(problem.into_message(), None), None);
@@ -169,6 +176,7 @@ pub fn tick<P: Ports>(gate: &Rc<Gate<P>>, ports: &P) {
     report::tick(gate, ports);
     health::exchange(gate, ports);
     behind::wake(gate, ports);
+    warm::tick(gate, ports);
 }
 
 /// The last touches of the client's head, and the record.
@@ -192,6 +200,9 @@ fn finish<P: Ports>(
         }
     }
     visit.route.cache.consume(&mut head.fields);
+    if visit.gate.site.fleet.hot && cache.is_some_and(|cache| cache.stored || cache.fwd.is_none()) {
+        warm::note(visit);
+    }
     if let Some(cache) = cache {
         let mut text = head.fields.combined("cache-status").unwrap_or_default();
         if !text.is_empty() {

@@ -3,22 +3,20 @@
 use crate::cache::stored::Exchange;
 use crate::head::{Message, Method, RequestHead, ResponseHead};
 use crate::origin::concurrency::QUEUE_STEP;
-use crate::origin::forward::{Hop, NotForwarded, Rewrite, forward};
-use crate::origin::lies::{LIE_BYTES_MAX, is_lie, needs_body};
+use crate::origin::forward::NotForwarded;
 use crate::origin::probe::read_lag;
-use crate::origin::rewrite::Secret;
 use crate::origin::upstream::Turn;
 use crate::origin::{
     Ask, Attempts, Cause, Failure, FetchError, Next, Outcome, Pool, Stop, Try, response, trace,
 };
 use crate::ports::Ports;
 use crate::route::Panic;
-use crate::route::path::PathPrefix;
-use crate::time::{Span, Timestamp};
+use crate::time::Span;
 
+use super::batch;
 use super::cdn;
 use super::health;
-use super::hedge::{Made, Sent};
+use super::hedge::Made;
 use super::queue;
 use super::visit::Visit;
 
@@ -100,6 +98,19 @@ pub async fn ask<P: Ports>(
     if let Some(answered) = cdn::ask(visit, request).await {
         return answered;
     }
+    match batch::ask(visit, request, body.is_some()).await {
+        Some(answered) => answered,
+        None => ask_now(visit, request, body, spare).await,
+    }
+}
+
+/// The same, for this request alone.
+pub async fn ask_now<P: Ports>(
+    visit: &Visit<P>,
+    request: &RequestHead,
+    body: Option<P::Body>,
+    spare: bool,
+) -> Asked<P::Body> {
     let can_hide = visit.route.retry_safe || request.method.is_idempotent();
     health::keep_up(visit, can_hide).await;
     let start = visit.ports.now();
@@ -174,8 +185,8 @@ async fn ask_pools<P: Ports>(
 /// One request on its way to the origins.
 pub struct Way<'v, P: Ports> {
     pub visit: &'v Visit<P>,
-    request: &'v RequestHead,
-    traceparent: String,
+    pub request: &'v RequestHead,
+    pub traceparent: String,
 }
 
 impl<P: Ports> Way<'_, P> {
@@ -208,7 +219,7 @@ impl<P: Ports> Way<'_, P> {
             None => return Asked::Refused(Refusal::NoPool),
         };
         loop {
-            let generation = visit.gate.fleet.generation();
+            let (generation, after) = (visit.gate.fleet.generation(), visit.gate.after_writes(ports.now()));
             let made = self.attempt((index, pool), &mut attempts, step, payload).await;
             let response_time = ports.now();
             let outcome = made.outcome(response_time);
@@ -218,8 +229,8 @@ impl<P: Ports> Way<'_, P> {
             let next =
                 visit.with_pool(index, |state, rng| attempts.report(state, by, &outcome, rng, response_time));
             let head = sent.as_ref().ok().and_then(|sent| sent.as_ref().ok()).map(|message| &message.head);
-            let exchange = visit.exchange((index, pool), by, head, (request_time, response_time));
-            let exchange = Exchange { generation, ..exchange };
+            let times = (request_time.max(after), response_time.max(after));
+            let exchange = Exchange { generation, ..visit.exchange((index, pool), by, head, times) };
             match (next, sent) {
                 (_, Err(refused)) => return Asked::Refused(Refusal::NotForwarded(refused)),
                 (Some(Next::Retry(again)), Ok(sent)) => {
@@ -295,75 +306,6 @@ impl<P: Ports> Way<'_, P> {
         }
     }
 
-    /// Sends the request to an endpoint. `revocable`: it ends when the future is dropped.
-    pub async fn send(&self, pool: &Pool, step: Try, body: P::Body, revocable: bool) -> Sent<P::Body> {
-        let (visit, ports) = (self.visit, &self.visit.ports);
-        let server = &visit.gate.site.server;
-        let Some(endpoint) = pool.endpoint(step.endpoint) else { return Ok(Err(FetchError::Aborted)) };
-        if !visit.may_fetch() {
-            return Ok(Err(FetchError::OverCap));
-        }
-        let rewrite = Rewrite {
-            strip_prefix: visit.route.strip_prefix.as_ref().map(PathPrefix::as_str),
-            add_prefix: visit.route.add_prefix.as_ref().map(PathPrefix::as_str),
-            path: pool.config.path.as_ref(),
-            headers: pool.config.headers.as_slice(),
-            secret: self.secret(pool),
-        };
-        let hop = Hop {
-            id: &server.id,
-            loops_max: server.loops_max,
-            request_id: &visit.id,
-            traceparent: &self.traceparent,
-        };
-        let mut head = forward(self.request, endpoint, &pool.config.host, rewrite, &hop)?;
-        if let Some(name) = &pool.config.deadline_header {
-            head.fields.insert(&name.to_ascii_lowercase(), &deadline(name, step.timeout, ports.now()));
-        }
-        {
-            let mut notes = visit.notes.borrow_mut();
-            notes.attempts = notes.attempts.saturating_add(1);
-            notes.endpoint = Some((*endpoint.name).into());
-        }
-        let sent = if revocable {
-            ports.fetch_revocable(&head, body, step.timeout).await
-        } else {
-            ports.fetch(&head, body, step.timeout).await
-        };
-        match sent {
-            Ok(message) if !pool.config.fail_when.is_empty() => Ok(self.believe(pool, message).await),
-            sent => Ok(sent),
-        }
-    }
-
-    /// What the pool shows its endpoints. It is in nothing but the request to them.
-    pub fn secret<'a>(&'a self, pool: &'a Pool) -> Option<(&'a Secret, &'a str)> {
-        let secret = pool.config.secret.as_ref()?;
-        let value = self.visit.gate.vars.all.get(&secret.name)?.trim();
-        (!value.is_empty()).then_some((secret, value))
-    }
-
-    /// A response, where the pool's rules do not call it a failure.
-    async fn believe(
-        &self,
-        pool: &Pool,
-        message: Message<ResponseHead, P::Body>,
-    ) -> Result<Message<ResponseHead, P::Body>, FetchError> {
-        let (rules, ports) = (&pool.config.fail_when, &self.visit.ports);
-        let Message { head, mut body } = message;
-        let mut lies = is_lie(rules, &head, None);
-        if !lies && self.request.method != Method::Head && needs_body(rules, &head) {
-            let bytes = ports.collect(body, LIE_BYTES_MAX).await.map_err(|_| FetchError::ConnectionLost)?;
-            lies = is_lie(rules, &head, Some(&ports.text(&bytes)));
-            body = ports.body(&bytes);
-        }
-        if lies {
-            ports.discard(body);
-            return Err(FetchError::Lied);
-        }
-        Ok(Message::new(head, body))
-    }
-
     /// A response as it goes on from here.
     fn receive(
         &self,
@@ -384,17 +326,5 @@ impl<P: Ports> Way<'_, P> {
             head.fields.append("date", &self.visit.ports.now().to_http_date());
         }
         Message::new(head, body)
-    }
-}
-
-/// How long an attempt is waited for, as the origin is told: for `grpc-timeout` what is left, as gRPC writes it; else the
-/// moment, in milliseconds since the UNIX epoch.
-fn deadline(name: &str, left: Span, now: Timestamp) -> String {
-    if name.eq_ignore_ascii_case("grpc-timeout") {
-        let mut text = left.as_millis().to_string();
-        text.push('m');
-        text
-    } else {
-        (now + left).as_millis().to_string()
     }
 }

@@ -88,7 +88,9 @@ async fn observe<P: Ports>(
         Observed::Metrics => {
             respond::text(200, "application/openmetrics-text; version=1.0.0; charset=utf-8", text)
         }
-        Observed::MetricsJson | Observed::Limits => respond::text(200, "application/json", text),
+        Observed::MetricsJson | Observed::Limits | Observed::Hot => {
+            respond::text(200, "application/json", text)
+        }
     }
 }
 

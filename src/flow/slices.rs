@@ -157,6 +157,7 @@ impl<P: Ports> Slices<P> {
                 Some((Record::Response(found), body))
                     if self.head.has_slice(slice, found.part, found.body_bytes, &found.fields) =>
                 {
+                    let body = visit.ports.exact(body, slice.bytes());
                     let above = layer == Layer::Kv && number > 0;
                     return Some(if above { self.kept(number, slice, body, &[Layer::Colo]) } else { body });
                 }

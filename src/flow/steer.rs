@@ -1,4 +1,4 @@
-//! What whoever holds the admin token has done: purges, and what was done before.
+//! What whoever holds the admin token has done: purges, what is to be warmed, and what was done before.
 
 use crate::admin::Steer;
 use crate::cache::purge::Mode;
@@ -13,8 +13,8 @@ use crate::respond::{self, Problem};
 use crate::time::{Span, Timestamp};
 use sha2::{Digest, Sha256};
 
-use super::fleet;
 use super::gate::Gate;
+use super::{fleet, warm};
 
 /// How long the content of an admin request may be, in bytes.
 const CONTENT_BYTES_MAX: u64 = 256 << 10;
@@ -34,7 +34,9 @@ pub async fn answer<P: Ports>(
 ) -> Message<ResponseHead, String> {
     let done = match what {
         Steer::Audit => ports.audit(AUDIT_BUDGET).await.map_err(|error| unavailable(&error, id)),
-        Steer::Purge => match content(ports, body, id).await {
+        Steer::Warming => warm::progress(ports).await.map_err(|error| unavailable(&error, id)),
+        Steer::Purge | Steer::Warm => match content(ports, body, id).await {
+            Ok(text) if what == Steer::Warm => warm::ask(gate, ports, &text, id).await,
             Ok(text) => purge(gate, ports, request, &text, id).await,
             Err(problem) => Err(problem),
         },
@@ -72,6 +74,9 @@ async fn purge<P: Ports>(
     let purge = batch.purge(table, &who(gate, ports, request));
     match fleet::purge(gate, ports, &purge).await {
         Ok(Outcome::Done { version, at }) => {
+            if gate.site.fleet.warm_after_purge {
+                warm::refill(gate, ports).await;
+            }
             Ok(report(&batch, version, at, holds_within(gate.site.fleet.refresh)))
         }
         Ok(Outcome::Conflict) => {

@@ -20,6 +20,7 @@ use super::complete;
 use super::fetch;
 use super::fleet;
 use super::flight::Lead;
+use super::gate::TICK;
 use super::keep;
 use super::lookup::{Candidate, Content, Found};
 use super::visit::Visit;
@@ -76,7 +77,8 @@ pub fn receive<P: Ports>(
     let (theirs, ours) = visit.ports.tee(body);
     let (asked, afresh) = (exchange.as_of(), fwd == Fwd::Method);
     if afresh {
-        visit.gate.forget(key, asked);
+        // It shows what the write made, and so does nothing that was asked for before.
+        visit.gate.forget(key, asked.before(TICK));
     }
     if let Some(complete) = complete {
         stored.slice_of(complete);
@@ -274,6 +276,10 @@ pub fn promote<P: Ports>(
     lead: Option<Lead<P>>,
 ) {
     let Content::Bytes(bytes) = &candidate.content else { return };
+    if visit.is_gone(key, candidate.head.as_of(), &candidate.head) {
+        // A write came while it was read.
+        return;
+    }
     let (policy, length) = (&visit.route.cache, visit.ports.len(bytes));
     if policy.takes(Layer::Memory, Some(length)) {
         let variants_max = policy.vary.variants_max;
@@ -318,6 +324,7 @@ pub fn invalidate<P: Ports>(visit: &Rc<Visit<P>>, response: &ResponseHead, own: 
         return;
     }
     let now = visit.ports.now();
+    visit.gate.note_write(now);
     visit.gate.groups.borrow_mut().heed(&visit.request, &response.fields, now);
     let targets = invalidates(&visit.request, response);
     if policy.invalidation == Reach::Global {

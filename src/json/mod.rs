@@ -5,5 +5,5 @@
 mod value;
 mod write;
 
-pub use value::Value;
+pub use value::{Value, parts};
 pub use write::{object, push_name, push_number, push_text, write};

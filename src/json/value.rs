@@ -88,6 +88,28 @@ impl Value {
     }
 }
 
+/// The values of a list or a table as they are written, in a table with their names. `None` where the text is neither.
+pub fn parts(text: &str) -> Option<Vec<(Option<String>, &str)>> {
+    let mut reader = Reader { text, at: 0 };
+    let mut parts = Vec::new();
+    reader.skip_space();
+    let is_table = match reader.peek()? {
+        b'[' => false,
+        b'{' => true,
+        _ => return None,
+    };
+    reader.members(if is_table { b'}' } else { b']' }, |reader| {
+        let name = if is_table { Some(reader.name()?) } else { None };
+        reader.skip_space();
+        let start = reader.at;
+        reader.value(DEPTH_MAX)?;
+        parts.push((name, reader.text.get(start..reader.at)?));
+        Some(())
+    })?;
+    reader.skip_space();
+    (reader.at == text.len()).then_some(parts)
+}
+
 struct Reader<'t> {
     text: &'t str,
     at: usize,
@@ -151,14 +173,19 @@ impl<'t> Reader<'t> {
     fn table(&mut self, depth: usize) -> Option<Value> {
         let mut table = Dict::default();
         self.members(b'}', |reader| {
-            reader.skip_space();
-            let name = reader.string()?;
-            reader.skip_space();
-            reader.takes(b':').then_some(())?;
+            let name = reader.name()?;
             table.set(name, reader.value(depth)?);
             Some(())
         })?;
         Some(Value::Table(table))
+    }
+
+    /// A name and its colon.
+    fn name(&mut self) -> Option<String> {
+        self.skip_space();
+        let name = self.string()?;
+        self.skip_space();
+        self.takes(b':').then_some(name)
     }
 
     /// What stands between an opening byte, commas and `end`.

@@ -72,6 +72,12 @@ pub fn is_loop(request: &RequestHead, id: &str, loops_max: usize) -> bool {
     request.fields.list("cdn-loop").filter(|member| names(member, id)).count() > loops_max
 }
 
+/// How much further an OPTIONS or TRACE may go, where it says so (RFC 9110, section 7.6.2).
+pub fn max_forwards(request: &RequestHead) -> Option<u64> {
+    let counts = matches!(request.method, Method::Options | Method::Trace);
+    request.fields.get("max-forwards").filter(|_| counts)?.trim().parse().ok()
+}
+
 /// The head that goes to `endpoint` for a client's request. An Upgrade is left only where it is to a WebSocket,
 /// and a Host only where it is not that of the URL.
 ///
@@ -95,6 +101,9 @@ pub fn forward(
         HostMode::Name(name) => fields.append("host", name),
     }
     say_who_asks(&mut fields, request);
+    if let Some(left) = max_forwards(request) {
+        fields.insert("max-forwards", &left.saturating_sub(1).to_string());
+    }
     for (name, value) in rewrite.headers {
         let name = name.to_ascii_lowercase();
         fields.remove(&name);

@@ -68,6 +68,9 @@ function within(promise, millis) {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
+/** Where something lies in the Cache API. */
+const inColo = (name) => `https://tidegate.invalid/${name}`;
+
 /** How late a store may take what it said that it refused, in milliseconds. */
 const STORES_LATE_MS = 250;
 
@@ -327,6 +330,11 @@ export class Call {
     (whole ? sink.close() : sink.abort(new Error("broken off"))).catch(() => {});
   }
 
+  /** The same body, which breaks off unless it is this long. */
+  exact(handle, length) {
+    return fixed(content(handle), length, this.ctx)[0];
+  }
+
   /** The bytes from `start` up to `end`. */
   part(handle, start, end) {
     const { readable, writable } = new FixedLengthStream(end - start);
@@ -335,9 +343,10 @@ export class Call {
     return readable;
   }
 
-  /** Marks a body: the platform is to encode it. */
+  /** Marks a body, where there is one: the platform is to encode it. */
   encode(handle) {
-    return { encode: content(handle) };
+    const body = content(handle) ?? null;
+    return body === null ? undefined : { encode: body };
   }
 
   discard(handle) {
@@ -349,29 +358,44 @@ export class Call {
     return new TextDecoder().decode(bytes);
   }
 
+  /** What has a seal that is not there was not written to its end. */
   colo_load(op, key, millis) {
-    const found = caches.default.match(`https://tidegate.invalid/${key}`).then((response) =>
-      response ? [decodeURIComponent(response.headers.get("x-tidegate-head")), response] : [],
-    );
-    this.settle(op, within(found, millis));
+    const load = async () => {
+      const found = await caches.default.match(inColo(key));
+      if (!found) return [];
+      const seal = found.headers.get("x-tidegate-seal");
+      if (seal !== null && !(await caches.default.match(inColo(`${key}/${seal}`)))) {
+        this.discard(found);
+        return [];
+      }
+      return [decodeURIComponent(found.headers.get("x-tidegate-head")), found];
+    };
+    this.settle(op, within(load(), millis));
   }
 
-  /** `length` < 0: unknown. */
+  /** A stream gets a seal, once all of it is there. `length` < 0: unknown. */
   colo_save(op, key, head, handle, length, ttl) {
-    const url = `https://tidegate.invalid/${key}`;
+    const [body, poured] = fixed(content(handle), length, this.ctx);
     const headers = {
       // Field values hold no control characters; a stored head has one between its parts.
       "x-tidegate-head": encodeURIComponent(head),
       "cache-control": `public, max-age=${ttl}`,
       "content-type": "application/octet-stream",
     };
-    const [body, poured] = fixed(content(handle), length, this.ctx);
-    const put = caches.default.put(url, new Response(body, { headers }));
-    this.settle(op, whole(poured, [put], () => caches.default.delete(url)));
+    const seal = poured && crypto.randomUUID();
+    if (seal) headers["x-tidegate-seal"] = seal;
+    const put = caches.default.put(inColo(key), new Response(body, { headers }));
+    const sealed = async () => {
+      await whole(poured, [put], () => caches.default.delete(inColo(key)));
+      const { "cache-control": cacheControl } = headers;
+      if (seal) await caches.default.put(inColo(`${key}/${seal}`), new Response("", { headers: { "cache-control": cacheControl } }));
+      return [];
+    };
+    this.settle(op, sealed());
   }
 
   colo_remove(op, key) {
-    this.settle(op, caches.default.delete(`https://tidegate.invalid/${key}`).then(() => []));
+    this.settle(op, caches.default.delete(inColo(key)).then(() => []));
   }
 
   /** A head that does not fit into the metadata lies under a key of its own. */
@@ -447,9 +471,13 @@ export class Call {
     this.settle(op, within(read, millis).then((text) => [text]));
   }
 
-  /** One command to the fleet's object. */
+  /** One command to the fleet's object, or to the one that warms. */
   command(op, command, millis) {
-    this.settle(op, within(this.env.FLEET.getByName("fleet").take(command), millis).then((answer) => [answer]));
+    const warm = "warm\n";
+    const taken = command.startsWith(warm)
+      ? this.env.WARM.getByName("warm").take(command.slice(warm.length))
+      : this.env.FLEET.getByName("fleet").take(command);
+    this.settle(op, within(taken, millis).then((answer) => [answer]));
   }
 
   audit(op, millis) {

@@ -55,6 +55,8 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn end(this: &Call, sink: &JsValue, whole: bool);
     #[wasm_bindgen(method)]
+    fn exact(this: &Call, body: &JsValue, length: f64) -> JsValue;
+    #[wasm_bindgen(method)]
     fn part(this: &Call, body: &JsValue, start: f64, end: f64) -> JsValue;
     #[wasm_bindgen(method)]
     fn encode(this: &Call, body: &JsValue) -> JsValue;
@@ -282,6 +284,10 @@ impl Ports for Edge {
     fn tee(&self, body: Body) -> (Body, Body) {
         let both = self.call.tee(&body.0);
         (Body(both.get(0)), Body(both.get(1)))
+    }
+
+    fn exact(&self, body: Body, length: u64) -> Body {
+        Body(self.call.exact(&body.0, length as f64))
     }
 
     fn part(&self, body: Body, range: Range<u64>) -> Body {

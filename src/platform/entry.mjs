@@ -6,7 +6,7 @@ import { Call, pack } from "./call.mjs";
 import { drain } from "./relay.mjs";
 import { start, enter, crash, forward } from "./guard.mjs";
 
-export { Deliveries, Fleet, Health, Limiter, Metrics, Queue, Shield, Sockets } from "./objects/index.mjs";
+export { Deliveries, Fleet, Health, Limiter, Metrics, Queue, Shield, Sockets, Warm } from "./objects/index.mjs";
 
 /** A schedule that no deployment can have. */
 const DRAIN = "drain";

@@ -112,6 +112,20 @@ pub fn deliver(packed: String, body: JsValue, call: Call, id: String, attempts: 
     executor::run();
 }
 
+/// A URL that is to be warmed: as [`serve`], for the object that goes through them.
+#[wasm_bindgen]
+pub fn warm(url: String, fields: String, document: String, call: Call) {
+    let edge = Edge::new(call);
+    executor::spawn(async move {
+        let answer = match gate() {
+            Some(gate) => flow::warm(gate, edge.clone(), (&url, &fields), &document).await,
+            None => own(&edge, Problem::reduced_capacity("the gateway is not configured", "")),
+        };
+        edge.respond(answer);
+    });
+    executor::run();
+}
+
 /// The platform's clock has struck: counters and the states of endpoints are handed over.
 #[wasm_bindgen]
 pub fn scheduled(call: Call) {
@@ -250,6 +264,7 @@ pub fn metrics_tell(state: &str, what: &str, now: f64) -> String {
         "metrics" => exposition::openmetrics(&live, now),
         "metrics.json" => exposition::json(&live, now),
         "limits" => live.limits(),
+        "hot" => live.hot(),
         _ => live.snapshot(now),
     }
 }

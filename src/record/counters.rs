@@ -29,6 +29,9 @@ pub struct Counters {
     /// The partitions that asked most.
     #[serde(rename = "y", skip_serializing_if = "Busiest::is_empty")]
     pub busiest: Busiest,
+    /// By route: the URLs whose stored responses were asked for most.
+    #[serde(rename = "w", skip_serializing_if = "Named::is_empty")]
+    pub hot: Named<Busiest>,
     /// By endpoint: requests that it was the last to be asked for, by status class.
     #[serde(rename = "e", skip_serializing_if = "Named::is_empty")]
     pub endpoints: Named<Tally>,
@@ -144,6 +147,7 @@ impl Counters {
         self.policies.merge(&other.policies);
         self.checks.merge(&other.checks);
         self.busiest.merge(&other.busiest);
+        self.hot.merge(&other.hot);
         self.endpoints.merge(&other.endpoints);
         self.forwards.merge(&other.forwards);
         self.similar.merge(&other.similar);

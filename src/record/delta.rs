@@ -15,6 +15,9 @@ const SEND_EVERY: Span = Span::from_secs(1);
 /// The same where nobody looks.
 const SEND_UNWATCHED_EVERY: Span = Span::from_secs(10);
 
+/// A longer URL is none of the hot ones.
+const HOT_URL_BYTES_MAX: usize = 1024;
+
 /// What an isolate counted since its last delta, and what it thinks of the endpoints now.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Delta {
@@ -78,6 +81,13 @@ impl Outbox {
     /// Counts a request of a partition.
     pub fn add_partition(&mut self, object: &str, is_refused: bool) {
         self.counters.busiest.add(object, 1, is_refused.into());
+    }
+
+    /// Counts a request for a URL whose response is stored.
+    pub fn add_hot(&mut self, route: &str, url: &str) {
+        if let Some(hot) = self.counters.hot.entry(route).filter(|_| url.len() <= HOT_URL_BYTES_MAX) {
+            hot.add(url, 1, 0);
+        }
     }
 
     /// Counts what went wrong outside a request.

@@ -41,7 +41,7 @@ impl LimitCount {
     }
 }
 
-/// How many partitions are kept as those that ask most.
+/// How many partitions are kept as those that ask most, and of each route how many URLs as those that are asked for most.
 const BUSIEST_MAX: usize = 16;
 
 /// The partitions that asked most, by their hash. With more of them than are kept, the numbers of one that

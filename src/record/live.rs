@@ -9,7 +9,7 @@ use super::delta::Delta;
 use super::endpoints::{Book, EndpointView};
 use super::event::{Incident, Verdict};
 use super::histogram::Histogram;
-use super::limits;
+use super::limits::{self, Busiest};
 use super::snapshot;
 use super::tally::{Merge, Named, Tally};
 use super::{of_stamped, stamped};
@@ -120,6 +120,7 @@ impl Live {
     pub fn ingest(&mut self, delta: &Delta, now: Timestamp) {
         if now.since(self.faded) >= FADES_EVERY {
             self.totals.busiest.halve();
+            self.totals.hot.values_mut().for_each(Busiest::halve);
             self.faded = now;
         }
         self.totals.merge(&delta.counters);
@@ -187,6 +188,13 @@ impl Live {
     /// What became of limits, as JSON.
     pub fn limits(&self) -> String {
         limits::json(self.started, &self.totals.checks, &self.totals.busiest)
+    }
+
+    /// The hot URLs of all routes, a line each; of each route the busiest first.
+    pub fn hot(&self) -> String {
+        let routes = self.totals.hot.iter().flat_map(|(_, hot)| hot.ranked());
+        let urls: Vec<&str> = routes.map(|busy| &*busy.name).collect();
+        urls.join("\n")
     }
 
     /// The state for storage. Storing it some seconds after the first change that

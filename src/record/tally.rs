@@ -101,6 +101,13 @@ impl<T> Default for Named<T> {
     }
 }
 
+impl<T> Named<T> {
+    /// Every value, to be changed.
+    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.0.iter_mut().map(|(_, value)| value)
+    }
+}
+
 impl<T: Merge> Named<T> {
     /// Adds `value` under `name`.
     pub fn add(&mut self, name: &str, value: &T) {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::matcher::Match;
 use super::path::PathPrefix;
-use super::{Panic, Sockets, StaticFallback, WriteBehind};
+use super::{Batch, Panic, Sockets, StaticFallback, WriteBehind};
 use crate::cache::{self, policy::Ttl};
 use crate::limit::PolicyName;
 use crate::origin::Hedge;
@@ -67,6 +67,9 @@ pub struct RouteConfig {
     /// Its changes are accepted at once, and delivered later; default never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub write_behind: Option<WriteBehind>,
+    /// How several of its requests are sent as one; default each alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<Batch>,
     /// What its WebSockets may do; default what they like.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub websocket: Option<Sockets>,
@@ -200,6 +203,7 @@ impl RouteConfig {
             hedge: None,
             static_fallback: None,
             write_behind: None,
+            batch: None,
             websocket: None,
         }
     }

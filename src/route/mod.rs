@@ -7,6 +7,7 @@
 //! equals the one that stands first in the file wins. What no route matches takes the fallback route.
 
 pub mod asset;
+mod batch;
 mod class;
 pub mod compress;
 mod config;
@@ -28,6 +29,7 @@ use crate::limit::{PolicyConfig, PolicyName};
 use crate::list::sort_short;
 use crate::origin::Hedge;
 use crate::path::{Reading, normal};
+pub use batch::Batch;
 pub use config::{CacheSetting, RouteConfig, RouteName};
 use matcher::{Match, Mismatch, Specificity};
 use path::PathPrefix;
@@ -122,6 +124,8 @@ pub struct Route {
     pub static_fallback: Option<Rc<StaticFallback>>,
     /// How its changes are delivered later, where they are.
     pub write_behind: Option<Rc<WriteBehind>>,
+    /// How several of its requests are sent as one, where they are.
+    pub batch: Option<Rc<Batch>>,
     /// What its WebSockets may do.
     pub websocket: Option<Rc<Sockets>>,
 }

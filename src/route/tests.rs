@@ -25,6 +25,7 @@ pub(crate) fn route(name: &str, matches: serde_json::Value) -> Route {
         hedge: None,
         static_fallback: None,
         write_behind: None,
+        batch: None,
         websocket: None,
     }
 }

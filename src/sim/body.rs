@@ -92,6 +92,13 @@ impl Body {
         (one, Self { content: self.content.take(), leaks, encoded: self.encoded, pipe: None })
     }
 
+    pub fn exact(mut self, length: u64) -> Self {
+        if let Some(content) = &mut self.content {
+            content.breaks |= content.bytes.len() as u64 != length;
+        }
+        self
+    }
+
     pub fn part(mut self, range: Range<u64>) -> Self {
         let leaks = self.leaks.take();
         let content = self.content.take().map(|content| {

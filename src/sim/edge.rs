@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use crate::cache::{Layer, StorageKey};
+use crate::fleet::warm::WARM;
 use crate::head::{Client, Message, RequestHead, ResponseHead};
 use crate::limit::batch;
 use crate::limit::object::{self, StateTable};
@@ -21,6 +22,7 @@ use super::fleet;
 use super::origin::Asked;
 use super::queue;
 use super::stores::Kept;
+use super::warm;
 use super::world::Shared;
 
 /// The world as the requests of one isolate see it.
@@ -166,6 +168,10 @@ impl Ports for Edge {
 
     fn tee(&self, body: Body) -> (Body, Body) {
         body.tee()
+    }
+
+    fn exact(&self, body: Body, length: u64) -> Body {
+        body.exact(length)
     }
 
     fn part(&self, body: Body, range: Range<u64>) -> Body {
@@ -442,7 +448,11 @@ impl Ports for Edge {
 
     async fn command(&self, command: &str, budget: Span) -> Result<String, PortError> {
         self.shared.counts.borrow_mut().fleet_commands += 1;
-        self.ask(Helper::Fleet, budget, || fleet::command(self, command)).await
+        self.ask(Helper::Fleet, budget, || match command.strip_prefix(WARM) {
+            Some(command) => warm::command(&self.shared, command),
+            None => fleet::command(self, command),
+        })
+        .await
     }
 
     async fn audit(&self, budget: Span) -> Result<String, PortError> {

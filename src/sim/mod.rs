@@ -33,6 +33,7 @@ mod probes;
 mod queue;
 mod shield;
 mod stores;
+mod warm;
 pub mod workload;
 mod world;
 

@@ -25,6 +25,7 @@ use super::origin::{Asked, Origin, Reply};
 use super::queue::QueueObject;
 use super::shield::Shield;
 use super::stores::{Colos, Kv};
+use super::warm::Warm;
 
 /// When every world begins: 2026-09-10 00:26:40 GMT.
 pub const START: Timestamp = Timestamp::from_secs(1_789_000_000);
@@ -58,6 +59,8 @@ pub struct Shared {
     /// Changes that are delivered later, by pool.
     pub deliveries: RefCell<HashMap<String, Vec<Kept>>>,
     pub fleet: RefCell<Fleet>,
+    /// What is to be fetched before anybody asks for it.
+    pub warm: RefCell<Warm>,
     pub origin: RefCell<Origin>,
     pub asked: RefCell<Vec<Asked>>,
     pub counts: RefCell<Counts>,
@@ -94,6 +97,7 @@ impl Shared {
             Observed::Metrics => exposition::openmetrics(&live, now),
             Observed::MetricsJson => exposition::json(&live, now),
             Observed::Limits => live.limits(),
+            Observed::Hot => live.hot(),
         }
     }
 
@@ -157,6 +161,7 @@ impl World {
             shields: RefCell::default(),
             deliveries: RefCell::default(),
             fleet: RefCell::default(),
+            warm: RefCell::default(),
             sockets: RefCell::default(),
             origin: RefCell::new(Box::new(|_| Reply::ok("hello"))),
             asked: RefCell::default(),

@@ -177,6 +177,26 @@ fn each_rule_between_the_parts_is_checked() {
             "5: routes[0].limits[1]: `tier` is there twice; allowed: each policy once",
         ),
         (
+            "refresh",
+            &format!("{GOOD}[fleet]\nrefresh = \"500ms\"\n"),
+            "4: fleet.refresh: 500ms does not fit; allowed: \"1s\" to \"1h\"",
+        ),
+        (
+            "warm",
+            &format!("{GOOD}[fleet]\nhot = true\nwarm_every = \"10s\"\n"),
+            "5: fleet.warm_every: 10s does not fit; allowed: \"1m\" to \"1d\", or \"0s\": never",
+        ),
+        (
+            "rate",
+            &format!("{GOOD}[fleet]\nwarm_per_second = 0\n"),
+            "4: fleet.warm_per_second: 0 does not fit; allowed: 1 to 50",
+        ),
+        (
+            "hot",
+            &format!("{GOOD}[fleet]\nwarm_after_purge = true\n"),
+            "4: fleet.warm_after_purge: has nothing to warm; allowed: with `fleet.hot = true`",
+        ),
+        (
             "times",
             &format!("{GOOD}attempt_timeout = \"60s\"\n"),
             "3: origins.default.attempt_timeout: does not fit; allowed: more than nothing, at most total_timeout",

@@ -1,6 +1,7 @@
 //! A request's whole way, on a virtual clock.
 
 mod assets;
+mod batch;
 mod behind;
 mod bodies;
 mod caching;
@@ -34,6 +35,7 @@ mod slices;
 mod sockets;
 mod stale;
 mod upstream;
+mod warming;
 
 use crate::sim::{Reply, World};
 

@@ -14,7 +14,7 @@ use crate::config::sections::Config;
 use crate::head::Method;
 use crate::limit::builtin;
 use crate::route::asset::CLASSES;
-use crate::route::{CacheSetting, FALLBACK_BYTES_MAX, RouteConfig, StaticFallback, WriteBehind};
+use crate::route::{Batch, CacheSetting, FALLBACK_BYTES_MAX, RouteConfig, StaticFallback, WriteBehind};
 use crate::size::Size;
 use crate::time::Span;
 
@@ -37,6 +37,10 @@ const MEMORY_BYTES_MIN: Size = Size::from_mib(1);
 const MEMORY_BYTES_MAX: Size = Size::from_mib(96);
 /// How often the fleet's document may be read: more often costs more than it tells, and seldom leaves purges unheard.
 const REFRESH: std::ops::RangeInclusive<Span> = Span::from_secs(1)..=Span::from_secs(3600);
+/// How often the hot URLs may be warmed.
+const WARM_EVERY: std::ops::RangeInclusive<Span> = Span::from_secs(60)..=Span::from_secs(86_400);
+/// How many URLs may be warmed in a second.
+const WARM_PER_SECOND: std::ops::RangeInclusive<u32> = 1..=50;
 /// The longest wait for KV.
 const KV_BUDGET_MAX: Span = Span::from_secs(10);
 
@@ -194,6 +198,8 @@ impl<'c> Check<'c> {
         if let Some(fallback) = &route.static_fallback {
             found.extend(static_fallback(&path.key("static_fallback"), fallback));
         }
+        let problems = route.batch.iter().flat_map(Batch::problems);
+        found.extend(problems.map(|(key, message)| (path.key("batch").key(key), message)));
         let problems =
             route.websocket.iter().flat_map(|websocket| websocket.problems(&self.config.identity.tiers));
         found.extend(problems.map(|(key, message)| (path.key("websocket").key(key), message)));
@@ -255,6 +261,25 @@ impl<'c> Check<'c> {
             let (min, max) = (REFRESH.start(), REFRESH.end());
             let message = format!("{} does not fit; allowed: \"{min}\" to \"{max}\"", config.fleet.refresh);
             self.add(KeyPath::of("fleet").key("refresh"), message);
+        }
+        let per_second = config.fleet.warm_per_second;
+        if !WARM_PER_SECOND.contains(&per_second) {
+            let message = format!("{per_second} does not fit; allowed: 1 to {}", WARM_PER_SECOND.end());
+            self.add(KeyPath::of("fleet").key("warm_per_second"), message);
+        }
+        let (every, hot) = (config.fleet.warm_every, config.fleet.hot);
+        if every != Span::ZERO && !WARM_EVERY.contains(&every) {
+            let (min, max) = (WARM_EVERY.start(), WARM_EVERY.end());
+            let message = format!("{every} does not fit; allowed: \"{min}\" to \"{max}\", or \"0s\": never");
+            self.add(KeyPath::of("fleet").key("warm_every"), message);
+        }
+        for (key, is_on) in
+            [("warm_every", every != Span::ZERO), ("warm_after_purge", config.fleet.warm_after_purge)]
+        {
+            if is_on && !hot {
+                let message = "has nothing to warm; allowed: with `fleet.hot = true`".to_owned();
+                self.add(KeyPath::of("fleet").key(key), message);
+            }
         }
     }
 

@@ -6,4 +6,5 @@ export { Limiter } from "./limiter.mjs";
 export { Metrics } from "./metrics.mjs";
 export { Shield } from "./shield.mjs";
 export { Queue } from "./queue.mjs";
+export { Warm } from "./warm.mjs";
 export { Sockets } from "./sockets.mjs";

@@ -1,7 +1,7 @@
 //! What a write through one isolate makes invalid in the others: `invalidation = "global"`.
 
-use super::PLAIN;
-use crate::sim::{Fault, Helper, Reply, World, secs};
+use super::{PLAIN, plain};
+use crate::sim::{Fault, Helper, Reply, World, ms, secs};
 
 /// After how long the fleet knows of a write: a second, KV's lag, and `fleet.refresh`.
 const EVERYWHERE: u64 = 66;
@@ -81,4 +81,76 @@ fn an_object_that_is_away_fails_no_write_and_hears_of_it_later() {
     world.get("/other").at(1, 0).run();
     world.pass(secs(1));
     assert_ne!(world.get("/written").at(1, 0).run().text(), first.text());
+}
+
+#[test]
+fn what_a_group_is_rid_of_includes_what_was_on_its_way_rfc9875_3() {
+    let world = plain([]);
+    world.origin(|asked| match asked.method() {
+        "GET" => Reply::cached(asked.nth.to_string(), "max-age=1000")
+            .field("cache-groups", "\"g\"")
+            .after(if asked.nth == 0 { ms(1500) } else { ms(1) }),
+        _ => Reply::new(200, "").field("cache-group-invalidation", "\"g\"").after(ms(1)),
+    });
+    let slow = world.get("/a").start();
+    world.pass(ms(300));
+    world.request("POST", "/w").run();
+    assert_eq!(world.finish(&slow).text(), "0");
+    for (isolate, text) in [(0, "2"), (0, "2"), (1, "2")] {
+        assert_eq!(world.get("/a").at(0, isolate).run().text(), text);
+    }
+}
+
+/// A world whose origin takes so long for everything, and whose answers say how many writes they show.
+fn versions(takes: u64) -> World {
+    let world = World::new(2).config(PLAIN);
+    let writes = std::cell::Cell::new(0);
+    world.origin(move |asked| {
+        writes.set(writes.get() + u32::from(asked.method() == "PUT"));
+        Reply::cached(writes.get().to_string(), "max-age=1000").after(ms(takes))
+    });
+    world
+}
+
+#[test]
+fn a_write_that_ends_in_the_millisecond_in_which_a_get_is_sent_makes_it_old() {
+    for takes in [0, 1, 5] {
+        let world = versions(takes);
+        let get = world.get("/a").start();
+        let put = world.request("PUT", "/a").start();
+        world.finish_all(&[get, put]);
+        for _ in 0..2 {
+            assert_eq!(world.get("/a").run().text(), "1", "{takes} ms");
+        }
+        // What is asked after a write in the same millisecond is stored all the same.
+        let world = versions(takes);
+        world.request("PUT", "/a").run();
+        assert!(!world.get("/a").run().is_hit());
+        assert!(world.get("/a").run().is_hit(), "{takes} ms");
+    }
+}
+
+#[test]
+fn what_was_on_its_way_in_one_isolate_does_not_come_back_to_the_one_that_wrote() {
+    let world = versions(500);
+    let slow = world.get("/a").at(0, 1).start();
+    world.pass(ms(100));
+    let put = world.request("PUT", "/a").start();
+    assert_eq!(world.finish(&slow).text(), "0");
+    world.finish(&put);
+    assert_eq!(world.get("/a").run().text(), "1");
+}
+
+#[test]
+fn what_is_being_read_of_a_store_while_a_write_ends_does_not_come_into_memory() {
+    let world = versions(20);
+    world.get("/a").run();
+    world.pass(secs(2));
+    world.lose(0, 0);
+    let put = world.request("PUT", "/a").start();
+    world.fault(Helper::Colo, Fault::Takes(ms(30)));
+    let get = world.get("/a").start();
+    world.fault(Helper::Colo, Fault::None);
+    world.finish_all(&[put, get]);
+    assert_eq!(world.get("/a").run().text(), "1");
 }

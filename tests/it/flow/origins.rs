@@ -162,6 +162,25 @@ fn a_request_that_comes_back_is_answered_502() {
 }
 
 #[test]
+fn max_forwards_counts_down_and_ends_here() {
+    for (method, sent, status, passed_on) in [
+        ("OPTIONS", "0", 204, None),
+        ("TRACE", "0", 405, None),
+        ("OPTIONS", "1", 200, Some("0")),
+        ("TRACE", "7", 200, Some("6")),
+        ("OPTIONS", "x", 200, Some("x")),
+        ("GET", "0", 200, Some("0")),
+    ] {
+        let world = plain([Reply::ok("hello")]);
+        let answer = world.request(method, "/x").field("max-forwards", sent).run();
+        assert_eq!(answer.status, status, "{method} {sent}");
+        let asked = world.asked();
+        let asked = asked.first().map(|asked| asked.field("max-forwards").unwrap());
+        assert_eq!(asked, passed_on, "{method} {sent}");
+    }
+}
+
+#[test]
 fn what_passes_is_passed_on_as_it_is() {
     let world = plain([]);
     world.origin(|_| {

@@ -1,0 +1,96 @@
+//! One request to one endpoint, as that endpoint is asked, and whether its answer is believed.
+
+use crate::head::{Message, Method, ResponseHead};
+use crate::origin::forward::{Hop, Rewrite, forward};
+use crate::origin::lies::{LIE_BYTES_MAX, is_lie, needs_body};
+use crate::origin::rewrite::Secret;
+use crate::origin::{FetchError, Pool, Try};
+use crate::ports::Ports;
+use crate::route::path::PathPrefix;
+use crate::time::{Span, Timestamp};
+
+use super::hedge::Sent;
+use super::origin::Way;
+
+impl<P: Ports> Way<'_, P> {
+    /// Sends the request to an endpoint. `revocable`: it ends when the future is dropped.
+    pub async fn send(&self, pool: &Pool, step: Try, body: P::Body, revocable: bool) -> Sent<P::Body> {
+        let (visit, ports) = (self.visit, &self.visit.ports);
+        let server = &visit.gate.site.server;
+        let Some(endpoint) = pool.endpoint(step.endpoint) else { return Ok(Err(FetchError::Aborted)) };
+        if !visit.may_fetch() {
+            return Ok(Err(FetchError::OverCap));
+        }
+        let rewrite = Rewrite {
+            strip_prefix: visit.route.strip_prefix.as_ref().map(PathPrefix::as_str),
+            add_prefix: visit.route.add_prefix.as_ref().map(PathPrefix::as_str),
+            path: pool.config.path.as_ref(),
+            headers: pool.config.headers.as_slice(),
+            secret: self.secret(pool),
+        };
+        let hop = Hop {
+            id: &server.id,
+            loops_max: server.loops_max,
+            request_id: &visit.id,
+            traceparent: &self.traceparent,
+        };
+        let mut head = forward(self.request, endpoint, &pool.config.host, rewrite, &hop)?;
+        if let Some(name) = &pool.config.deadline_header {
+            head.fields.insert(&name.to_ascii_lowercase(), &deadline(name, step.timeout, ports.now()));
+        }
+        {
+            let mut notes = visit.notes.borrow_mut();
+            notes.attempts = notes.attempts.saturating_add(1);
+            notes.endpoint = Some((*endpoint.name).into());
+        }
+        let sent = if revocable {
+            ports.fetch_revocable(&head, body, step.timeout).await
+        } else {
+            ports.fetch(&head, body, step.timeout).await
+        };
+        match sent {
+            Ok(message) if !pool.config.fail_when.is_empty() => Ok(self.believe(pool, message).await),
+            sent => Ok(sent),
+        }
+    }
+
+    /// What the pool shows its endpoints. It is in nothing but the request to them.
+    pub fn secret<'a>(&'a self, pool: &'a Pool) -> Option<(&'a Secret, &'a str)> {
+        let secret = pool.config.secret.as_ref()?;
+        let value = self.visit.gate.vars.all.get(&secret.name)?.trim();
+        (!value.is_empty()).then_some((secret, value))
+    }
+
+    /// A response, where the pool's rules do not call it a failure.
+    async fn believe(
+        &self,
+        pool: &Pool,
+        message: Message<ResponseHead, P::Body>,
+    ) -> Result<Message<ResponseHead, P::Body>, FetchError> {
+        let (rules, ports) = (&pool.config.fail_when, &self.visit.ports);
+        let Message { head, mut body } = message;
+        let mut lies = is_lie(rules, &head, None);
+        if !lies && self.request.method != Method::Head && needs_body(rules, &head) {
+            let bytes = ports.collect(body, LIE_BYTES_MAX).await.map_err(|_| FetchError::ConnectionLost)?;
+            lies = is_lie(rules, &head, Some(&ports.text(&bytes)));
+            body = ports.body(&bytes);
+        }
+        if lies {
+            ports.discard(body);
+            return Err(FetchError::Lied);
+        }
+        Ok(Message::new(head, body))
+    }
+}
+
+/// How long an attempt is waited for, as the origin is told: for `grpc-timeout` what is left, as gRPC writes it; else the
+/// moment, in milliseconds since the UNIX epoch.
+fn deadline(name: &str, left: Span, now: Timestamp) -> String {
+    if name.eq_ignore_ascii_case("grpc-timeout") {
+        let mut text = left.as_millis().to_string();
+        text.push('m');
+        text
+    } else {
+        (now + left).as_millis().to_string()
+    }
+}
