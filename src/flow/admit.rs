@@ -73,6 +73,8 @@ async fn decide<P: Ports>(visit: &Visit<P>, asks: Vec<Ask>) -> Option<Decision> 
     if refused {
         let mut local = gate.local.borrow_mut();
         spent.iter().flat_map(|batch| &batch.asks).for_each(|ask| local.unspend(ask));
+    } else {
+        visit.notes.borrow_mut().leased = spent;
     }
     Some(Decision { tier: tier.clone(), checked })
 }

@@ -31,7 +31,8 @@ pub fn settle<P: Ports>(visit: &Visit<P>, decision: &mut Decision, head: &Respon
         let settle = if ask.take.policy.algorithm.is_strikes() {
             policy.strikes.iter().any(|kind| outcome.is(*kind)).then_some(Settle { units: 1, at: now })
         } else {
-            outcome.correct(policy, ask.take.cost, answer)
+            let settle = outcome.correct(policy, ask.take.cost, answer);
+            settle.filter(|settle| !settles_here(visit, ask, settle.units))
         };
         if settle.is_none() {
             continue;
@@ -48,6 +49,14 @@ pub fn add(calls: &mut Vec<Call>, ask: &Ask, order: Order) {
         Some((_, orders)) => orders.push((ask.clone(), order)),
         None => calls.push((ask.object.clone(), vec![(ask.clone(), order)])),
     }
+}
+
+/// Gives back what was spent from a lease, without a call where that can be.
+fn settles_here<P: Ports>(visit: &Visit<P>, ask: &Ask, units: i32) -> bool {
+    let is_leased = visit.notes.borrow().leased.iter().any(|batch| batch.object == ask.object);
+    let now = visit.ports.now();
+    let refund = |units| visit.gate.local.borrow_mut().refund(ask, units, (visit.arrived, now), now);
+    is_leased && units < 0 && refund(units.unsigned_abs())
 }
 
 /// Tells one object; where there is a signal, when it is raised, or where nothing of it counts any more. What it says of strikes

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use crate::head::{Method, RequestHead};
 use crate::identity::Identity;
 use crate::json;
+use crate::limit::Batch;
 use crate::origin::affinity::hash;
 use crate::origin::config::Selection;
 use crate::origin::{Affinity, Bookmark, Pool, PoolState, Wish};
@@ -59,6 +60,8 @@ pub struct Notes {
     pub answered_by: AnsweredBy,
     /// What admission said.
     pub verdict: Verdict,
+    /// What was spent from leases for it.
+    pub leased: Vec<Batch>,
     /// Whether nothing limits it, since its client is on the allow list.
     pub is_allowed: bool,
     /// Why the cache did not answer alone.
@@ -88,6 +91,7 @@ impl Default for Notes {
         Self {
             answered_by: AnsweredBy::Tidegate,
             verdict: Verdict::None,
+            leased: Vec::new(),
             is_allowed: false,
             forward: None,
             collapsed: false,

@@ -156,8 +156,7 @@ pub struct PolicyConfig {
     pub budget: Span,
     /// Counted and reported, but never a reason to refuse. Default false.
     pub shadow: bool,
-    /// Whether a busy isolate may take units on lease, where the quota is [`LEASED_FROM`] or more and answers do not
-    /// change what requests cost. Default true.
+    /// Whether a busy isolate may take units on lease, where the quota is [`LEASED_FROM`] or more. Default true.
     pub leases: bool,
     /// Default `"counted"`.
     pub first_request: FirstRequest,
@@ -195,9 +194,14 @@ impl PolicyConfig {
         Self { cost, ..self.clone() }
     }
 
+    /// Whether what it counts is known with the answer alone.
+    fn is_told_afterwards(&self) -> bool {
+        !self.strikes.is_empty() || matches!(self.cost, Cost::Header { .. })
+    }
+
     /// Whether an answer may change what its request cost.
     fn settles(&self) -> bool {
-        !self.refund.is_empty() || !self.strikes.is_empty() || matches!(self.cost, Cost::Header { .. })
+        !self.refund.is_empty() || self.is_told_afterwards()
     }
 
     /// How it counts: by its algorithm, or strikes.
@@ -252,7 +256,10 @@ impl PolicyConfig {
             take: Take { policy, cost: self.cost.taken(head).unwrap_or(NonZeroU32::MIN) },
             on_error: self.on_error,
             budget: self.budget,
-            leases: self.leases && quota.amount() >= LEASED_FROM && !self.settles() && !self.is_concurrency(),
+            leases: self.leases
+                && quota.amount() >= LEASED_FROM
+                && !self.is_told_afterwards()
+                && !self.is_concurrency(),
             provisional: self.first_request == FirstRequest::Provisional
                 && !self.settles()
                 && !self.is_concurrency(),

@@ -78,6 +78,19 @@ impl Held {
         self.spent.retain(|(_, _, spent)| *spent > 0);
     }
 
+    /// Takes units back that were spent between two moments; of those spent first, so that what is reported is not older
+    /// than it is. Not where the object has heard of them already.
+    fn refund(&mut self, units: u32, (begin, end): (Timestamp, Timestamp)) -> bool {
+        let is_meant = |(from, to, spent): &&mut (Timestamp, Timestamp, u32)| {
+            *to >= begin && *from <= end && *spent >= units
+        };
+        let Some((_, _, spent)) = self.spent.iter_mut().find(is_meant) else { return false };
+        *spent -= units;
+        self.unspent += units;
+        self.spent.retain(|(_, _, spent)| *spent > 0);
+        true
+    }
+
     /// What the object is to know, where it does not yet: so much is held from now on.
     fn report(&mut self, held: u32, now: Timestamp) -> Option<Report> {
         if held == self.reported {
@@ -166,6 +179,14 @@ impl Holding {
             lease.unspend(units);
             self.spent = self.spent.saturating_sub(units);
         }
+    }
+
+    /// Takes back units that were spent between two moments, as far as the object does not know of them and they can be
+    /// spent again. Tells whether that was done.
+    pub(super) fn refund(&mut self, units: u32, spent: (Timestamp, Timestamp), now: Timestamp) -> bool {
+        let done = self.leases.iter_mut().any(|lease| lease.until > now && lease.refund(units, spent));
+        self.spent = if done { self.spent.saturating_sub(units) } else { self.spent };
+        done
     }
 
     /// What a client is told: what is held here is left too, and never more than before until more is promised.

@@ -203,6 +203,13 @@ impl Local {
         }
     }
 
+    /// Gives units back to the leases from which they were spent between two moments. Tells whether that could be done
+    /// without the object.
+    pub fn refund(&mut self, ask: &Ask, units: u32, spent: (Timestamp, Timestamp), now: Timestamp) -> bool {
+        let known = self.get_mut(&ask.object, &ask.take.policy);
+        known.is_some_and(|known| known.holding.refund(units, spent, now))
+    }
+
     /// What is asked of the object for a request: its cost, what became of leases, and where all of its policies
     /// may be leased and the client is busy here, a lease.
     pub fn orders(&mut self, asks: &[Ask], now: Timestamp) -> Vec<Order> {

@@ -132,3 +132,39 @@ fn a_refund_that_gets_lost_is_counted_as_an_incident_and_refuses_early_at_most()
     world.tick(0, 0);
     assert_eq!(world.metric("tidegate_incidents_total", &[("incident", "limiter-unreachable")]), 1);
 }
+
+#[test]
+fn what_does_not_count_goes_back_to_the_lease_that_it_was_spent_from() {
+    let world = site("quota = \"1000/1m\"\nrefund = [\"hit\"]", "cache = { ttl = \"1h\" }");
+    world.origin(|_| Reply::cached("hello", "max-age=3600"));
+    for _ in 0..200 {
+        assert_eq!(world.get("/x").run().status, 200);
+        world.pass(ms(50));
+    }
+    assert!(world.counts().limiter <= 20, "{} calls for 200 requests", world.counts().limiter);
+    world.pass(secs(40));
+    assert!(left(&world.get("/x").run()) >= 998, "one was counted, and one is");
+}
+
+#[test]
+fn with_leases_and_refunds_never_more_counts_than_the_quota() {
+    for seed in 0..4_u64 {
+        let world = site("quota = \"100/10s\"\nrefund = [\"5xx\"]", "cache = \"off\"");
+        world.origin(|asked| {
+            Reply::new(if asked.path().contains("bad") { 500 } else { 200 }, "x").after(ms(30))
+        });
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut sent = Vec::new();
+        for _ in 0..3000 {
+            let path = if rng.bool() { "/bad" } else { "/good" };
+            sent.push(world.request("POST", path).at(0, rng.usize(..3)).start());
+            world.pass(ms(rng.u64(..20)));
+        }
+        let answers = world.finish_all(&sent);
+        let good: Vec<u64> =
+            answers.iter().filter(|one| one.status == 200).map(|one| one.at.as_millis()).collect();
+        // An answer comes up to 80 ms after its request was counted.
+        let most = good.iter().map(|at| good.iter().filter(|t| (*at..at + 9_920).contains(t)).count()).max();
+        assert!(most.is_some_and(|most| (60..=100).contains(&most)), "seed {seed}: {most:?}");
+    }
+}
