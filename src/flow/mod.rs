@@ -120,6 +120,7 @@ pub async fn serve<P: Ports>(
         arrived,
         bookmark,
         unread,
+        awaited: true,
         warms: false,
         notes,
     });

@@ -47,6 +47,8 @@ pub struct Visit<P: Ports> {
     pub bookmark: Option<Bookmark>,
     /// What is being read of what the fleet shares, where this isolate is behind.
     pub unread: RefCell<Option<Wait<P::Signal>>>,
+    /// Its client waits for it.
+    pub awaited: bool,
     /// It is nobody's: KV is to have what it asks for, and what else holds that does not count.
     pub warms: bool,
     /// For the record.
@@ -174,6 +176,7 @@ impl<P: Ports> Visit<P> {
             arrived: self.ports.now(),
             bookmark: self.bookmark,
             unread: RefCell::default(),
+            awaited: false,
             // The platform counts both as one request.
             warms: self.warms,
             notes: RefCell::new(Notes { subrequests: self.notes.borrow().subrequests, ..Notes::default() }),

@@ -278,9 +278,8 @@ impl<'p> Attempts<'p> {
     /// endpoint for a good one, since there it would have gone at first had one known.
     fn is_free(&self, state: &PoolState, plan: &Plan, now: Timestamp) -> bool {
         self.last.is_none_or(|last| {
-            let is_new = || {
-                !self.tried.contains(plan.endpoint) && state.sound(self.pool, now).contains(plan.endpoint)
-            };
+            let is_new =
+                || !self.tried.contains(plan.endpoint) && state.sound(self.pool, now).contains(plan.endpoint);
             last != plan.endpoint
                 && plan.admission == Admission::Normal
                 && (!state.is_closed(last) || is_new())

@@ -67,11 +67,72 @@ export async function gather(body, cap) {
     }
     chunks.push(value);
   }
+  return [broken, joined(chunks, length)];
+}
+
+function joined(chunks, length) {
   const whole = new Uint8Array(length);
   let at = 0;
   for (const chunk of chunks) {
     whole.set(chunk, at);
     at += chunk.byteLength;
   }
-  return [broken, whole];
+  return whole;
+}
+
+/** The bytes of a body of at most `cap` after nothing; after a text, a longer one as a stream. */
+export async function hold(body, cap) {
+  if (!(body instanceof ReadableStream)) return [null, body ?? new Uint8Array()];
+  const reader = body.getReader();
+  const chunks = [];
+  let length = 0;
+  while (length <= cap) {
+    const { done, value } = await reader.read();
+    if (done) return [null, joined(chunks, length)];
+    chunks.push(value);
+    length += value.byteLength;
+  }
+  const { readable, writable } = new IdentityTransformStream();
+  made.add(readable);
+  const writer = writable.getWriter();
+  const pour = async () => {
+    for (const chunk of chunks) await writer.write(chunk);
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return writer.close();
+      await writer.write(value);
+    }
+  };
+  pour().catch((error) => {
+    writer.abort(error).catch(() => {});
+    reader.cancel(error).catch(() => {});
+  });
+  return ["longer", readable];
+}
+
+/**
+ * The same body, of which `clock` is told when its reader has to take something or has all of it (true), and when there is
+ * nothing for it (false); and `sent`, when it has all. `length`: as Content-Length has it.
+ */
+export function timed(body, length, clock, sent) {
+  const { readable, writable } = length === undefined ? new IdentityTransformStream() : new FixedLengthStream(Number(length));
+  const reader = body.getReader();
+  const writer = writable.getWriter();
+  const pour = async () => {
+    for (;;) {
+      const { done, value } = await reader.read();
+      clock(true);
+      if (done) break;
+      await writer.write(value);
+      clock(false);
+    }
+    await writer.close();
+    sent();
+    clock(true);
+  };
+  pour().catch((error) => {
+    writer.abort(error).catch(() => {});
+    reader.cancel(error).catch(() => {});
+  });
+  return readable;
 }
