@@ -19,7 +19,7 @@ pub enum PortError {
     /// The body is longer than what may be held.
     #[error("too large")]
     TooLarge,
-    /// The client went away, and nobody else waits for it.
+    /// The client went away.
     #[error("the client is gone")]
     Gone,
     /// Anything else, in the platform's own words.
@@ -160,7 +160,7 @@ pub trait Ports: Clone + 'static {
     ) -> impl Future<Output = Result<Message<ResponseHead, Self::Body>, FetchError>>;
 
     /// The same for who may go away: what is under way ends when the future is dropped, and where the client goes away
-    /// while no other request waits for what this one does ([`FetchError::Aborted`]).
+    /// ([`FetchError::Aborted`]).
     fn fetch_awaited(
         &self,
         request: &RequestHead,

@@ -132,7 +132,6 @@ pub async fn deliver<P: Ports>(
         prompt: OnceCell::new(),
         bookmark: None,
         unread: RefCell::default(),
-        awaited: false,
         warms: false,
         notes: RefCell::new(Notes::default()),
         gate,

@@ -59,7 +59,7 @@ impl<P: Ports> Way<'_, P> {
         });
         let is_worth_it = |after: &Span| *after < step.timeout && !visit.is_low(index);
         let Some(after) = after.filter(is_worth_it) else {
-            let sent = self.send(pool, step, body, visit.awaited).await;
+            let sent = self.send(pool, step, body, visit.is_lone()).await;
             let since = if streams { request_time.max(ports.uploaded()) } else { request_time };
             return Made { by: step, request_time, since, sent };
         };

@@ -120,7 +120,6 @@ pub async fn serve<P: Ports>(
         arrived,
         bookmark,
         unread,
-        awaited: true,
         warms: false,
         notes,
     });

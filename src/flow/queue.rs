@@ -110,9 +110,7 @@ impl<P: Ports> Place<P> {
             self.leave(visit);
             return Message::new(head, body);
         }
-        let lone = !visit.route.cache.enabled
-            || visit.request.method != Method::Get && visit.content.get().is_none();
-        let body = visit.ports.ending(body, &self.0, head.content_length(), lone);
+        let body = visit.ports.ending(body, &self.0, head.content_length(), visit.is_lone());
         Message::new(head, body)
     }
 }

@@ -47,8 +47,6 @@ pub struct Visit<P: Ports> {
     pub bookmark: Option<Bookmark>,
     /// What is being read of what the fleet shares, where this isolate is behind.
     pub unread: RefCell<Option<Wait<P::Signal>>>,
-    /// Its client waits for it.
-    pub awaited: bool,
     /// It is nobody's: KV is to have what it asks for, and what else holds that does not count.
     pub warms: bool,
     /// For the record.
@@ -115,6 +113,12 @@ impl<P: Ports> Visit<P> {
         self.request.client.get_or_init(|| self.ports.client());
     }
 
+    /// Whether what it is answered is for its client alone: nobody waits for the same, and nothing is stored.
+    pub fn is_lone(&self) -> bool {
+        let cache = &self.route.cache;
+        !cache.enabled || self.request.method != Method::Get && self.content.get().is_none()
+    }
+
     /// What a pool's selection goes by of this request, which has this method there.
     pub fn wish(&self, index: usize, pool: &Pool, method: &Method) -> Wish {
         let now = self.ports.now();
@@ -176,7 +180,6 @@ impl<P: Ports> Visit<P> {
             arrived: self.ports.now(),
             bookmark: self.bookmark,
             unread: RefCell::default(),
-            awaited: false,
             // The platform counts both as one request.
             warms: self.warms,
             notes: RefCell::new(Notes { subrequests: self.notes.borrow().subrequests, ..Notes::default() }),

@@ -137,7 +137,6 @@ async fn fetch<P: Ports>(gate: &Rc<Gate<P>>, ports: &P, url: &str, fields: &str)
         prompt: OnceCell::new(),
         bookmark: None,
         unread: RefCell::default(),
-        awaited: false,
         warms: true,
         notes: RefCell::new(Notes::default()),
         gate: gate.clone(),

@@ -5,6 +5,9 @@ export function content(handle) {
   return handle instanceof Response || handle instanceof Request ? handle.body : handle;
 }
 
+/** How much of an upload is handed on at once: one buffer serves for all of it. */
+const PIECE_BYTES = 65_536;
+
 /** Streams that were made here, and what they were teed into: the platform pipes none of them into another stream. */
 export const made = new WeakSet();
 
@@ -97,16 +100,12 @@ export async function hold(body, cap) {
   const writer = writable.getWriter();
   const pour = async () => {
     for (const chunk of chunks) await writer.write(chunk);
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return writer.close();
-      await writer.write(value);
-    }
+    reader.releaseLock();
+    if (made.has(body)) return pump(body, writer).then(() => writable.close());
+    writer.releaseLock();
+    return body.pipeTo(writable);
   };
-  pour().catch((error) => {
-    writer.abort(error).catch(() => {});
-    reader.cancel(error).catch(() => {});
-  });
+  pour().catch((error) => writable.abort(error).catch(() => {}));
   return ["longer", readable];
 }
 
@@ -116,14 +115,15 @@ export async function hold(body, cap) {
  */
 export function timed(body, length, clock, sent) {
   const { readable, writable } = length === undefined ? new IdentityTransformStream() : new FixedLengthStream(Number(length));
-  const reader = body.getReader();
+  const reader = body.getReader({ mode: "byob" });
   const writer = writable.getWriter();
   const pour = async () => {
-    for (;;) {
-      const { done, value } = await reader.read();
+    for (let buffer = new ArrayBuffer(PIECE_BYTES); ; ) {
+      const { done, value } = await reader.read(new Uint8Array(buffer));
       clock(true);
       if (done) break;
       await writer.write(value);
+      buffer = value.buffer;
       clock(false);
     }
     await writer.close();

@@ -101,8 +101,6 @@ export class Call {
     this.release = null;
     /** How to end what is under way, by its operation. */
     this.awaited = null;
-    /** Whether another request waits for what this one does. */
-    this.shared = false;
     /** When the end of the client's own body was sent. */
     this.uploaded = 0;
     /** The place that it has among its client's open connections. */
@@ -254,11 +252,11 @@ export class Call {
     this.awaited?.get(op)?.();
   }
 
-  /** Has an operation end where the client goes away while no other request waits for this one. */
+  /** Has an operation end where the client goes away. */
   whileThere(op, giveUp) {
     const { signal } = this.request;
     const leave = () => {
-      if (!this.shared) for (const one of [...this.awaited.values()]) one("gone");
+      for (const one of [...this.awaited.values()]) one("gone");
     };
     if (this.awaited === null) {
       this.awaited = new Map();
@@ -311,7 +309,6 @@ export class Call {
   /** Something to raise once and to wait for. It is a Promise of the request that makes it. */
   signal() {
     const signal = Promise.withResolvers();
-    signal.call = this;
     this.ctx.waitUntil(signal.promise);
     return signal;
   }
@@ -321,7 +318,6 @@ export class Call {
   }
 
   raised(op, signal, millis) {
-    if (signal.call !== this) signal.call.shared = true;
     this.settle(op, within(signal.promise, millis));
   }
 

@@ -30,10 +30,16 @@ cache = { enabled = false }
 name = "flight"
 match = { path = "/flight/**" }
 limits = ["flight"]
+cache = { enabled = false }
 [[routes]]
 name = "one"
 match = { path = "/one/**" }
 origin = "one"
+cache = { enabled = false }
+[[routes]]
+name = "plain"
+match = { path = "/plain/**" }
+cache = { enabled = false }
 [[routes]]
 name = "rest"
 `,
@@ -60,7 +66,7 @@ function holdsFirst(path) {
     return held;
 }
 
-for (const [method, path] of [["GET", "/get"], ["POST", "/post"], ["GET", "/queue/x"], ["GET", "/flight/x"], ["GET", "/one/x"]]) {
+for (const [method, path] of [["GET", "/plain/x"], ["POST", "/post"], ["GET", "/queue/x"], ["GET", "/flight/x"], ["GET", "/one/x"]]) {
     test(`a ${method} of ${path} ends at its origin, and its place is free`, async () => {
         const held = holdsFirst(path);
         const first = visitor(method, path);
