@@ -192,7 +192,8 @@ impl<P: Ports> Gate<P> {
         if forgotten.len() >= FORGOTTEN_MAX {
             forgotten.clear();
         }
-        forgotten.insert(key.clone(), now);
+        let at = forgotten.entry(key.clone()).or_insert(now);
+        *at = now.max(*at);
     }
 
     /// Something is invalidated at this moment.
