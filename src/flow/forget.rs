@@ -43,7 +43,9 @@ const REMOVE_AGAIN_AFTER: Span = Span::from_millis(1100);
 
 /// Removes every stored response of this key.
 pub fn forget<P: Ports>(visit: &Rc<Visit<P>>, key: PrimaryKey) {
-    visit.gate.forget(&key, visit.ports.now());
+    let now = visit.ports.now();
+    visit.gate.note_write(now);
+    visit.gate.forget(&key, now);
     if visit.route.cache.collapse == Reach::Global {
         shield::forget(visit, &key);
     }
