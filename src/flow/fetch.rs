@@ -15,7 +15,7 @@ use crate::ports::Ports;
 use crate::record::{AnsweredBy, Staleness};
 use crate::route::asset;
 
-use super::flight::Lead;
+use super::flight::{self, Lead};
 use super::forget;
 use super::lookup::{self, Found};
 use super::origin::{self, Asked, Failed};
@@ -85,6 +85,7 @@ pub(super) async fn gave_up<P: Ports>(
     fwd: Fwd,
     lead: Option<Lead<P>>,
 ) -> Reply<P::Body> {
+    lead.iter().for_each(|lead| lead.fail(flight::Failed::new(failed.failure, failed.pool)));
     let Failed { response, exchange, .. } = failed;
     match response {
         Some(message) if visit.route.static_fallback.is_none() => {
@@ -171,7 +172,16 @@ pub async fn revalidate<P: Ports>(
             }
             Reply { message, cache: Some(CacheStatus { stored, ttl, ..cache }) }
         }
-        (Settled::ServeStale { which, ttl, how }, message, _) if candidate(which).is_some() => {
+        (Settled::ServeStale { which, ttl, how }, message, failed) if candidate(which).is_some() => {
+            if let Some(lead) = &lead {
+                let word = match (&message, &failed) {
+                    (_, Some(failed)) => flight::Failed::new(failed.failure, failed.pool),
+                    (Some(message), None) => Some(flight::Failed::answered(message.head.status)),
+                    (None, None) => None,
+                };
+                // The others may have the same stored response.
+                lead.fail(word.map(|word| flight::Failed { is_sure: true, ..word }));
+            }
             if let Some(message) = message {
                 visit.ports.discard(message.body);
             }
