@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use crate::cache::key::keyed;
 use crate::cache::range::How;
 use crate::cache::reuse::Revalidate;
 use crate::cache::settle::{HeadEffect, after_head};
@@ -56,11 +57,15 @@ pub async fn fetch<P: Ports>(
 /// The client's request without what could make its response another one than its key says.
 pub(super) fn asked_for_all<P: Ports>(visit: &Visit<P>) -> Cow<'_, RequestHead> {
     let rules = &visit.route.cache.key;
-    if !unkeyed::any(&visit.request.fields, rules) {
+    let target = keyed(&visit.request.target, rules);
+    if target.is_none() && !unkeyed::any(&visit.request.fields, rules) {
         return Cow::Borrowed(&visit.request);
     }
     let mut request = visit.request.clone();
     unkeyed::strip(&mut request.fields, rules);
+    if let Some(target) = target {
+        request.target = target;
+    }
     Cow::Owned(request)
 }
 
