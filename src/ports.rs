@@ -19,6 +19,9 @@ pub enum PortError {
     /// The body is longer than what may be held.
     #[error("too large")]
     TooLarge,
+    /// The client went away.
+    #[error("the client is gone")]
+    Gone,
     /// Anything else, in the platform's own words.
     #[error("{0}")]
     Failed(String),
@@ -50,6 +53,14 @@ impl Observed {
             Self::Hot => "hot",
         }
     }
+}
+
+/// What was read of a body.
+pub enum Held<A, B> {
+    /// All of it.
+    Whole(A),
+    /// It is longer than what may be held; the same body, from its beginning.
+    Longer(B),
 }
 
 /// A record in a store: its head as text (see `cache::stored`) and its body.
@@ -123,6 +134,13 @@ pub trait Ports: Clone + 'static {
         }
     }
 
+    /// Reads a body whole, where it has at most `cap` bytes.
+    fn hold(
+        &self,
+        body: Self::Body,
+        cap: u64,
+    ) -> impl Future<Output = Result<Held<Self::Bytes, Self::Body>, PortError>>;
+
     /// Waits.
     fn sleep(&self, span: Span) -> impl Future<Output = ()>;
     /// A signal that is not raised yet.
@@ -132,7 +150,8 @@ pub trait Ports: Clone + 'static {
     /// Waits until it is raised, at most for `budget`; tells whether it was.
     fn raised(&self, signal: &Self::Signal, budget: Span) -> impl Future<Output = bool>;
 
-    /// Sends a request to an origin, and waits for the head of the answer at most until `deadline` has passed.
+    /// Sends a request to an origin, and waits for the head of the answer at most until `deadline` has passed. That does
+    /// not run while the client has to send more of the body, only while the origin has to take it, or has all of it.
     fn fetch(
         &self,
         request: &RequestHead,
@@ -140,13 +159,16 @@ pub trait Ports: Clone + 'static {
         deadline: Span,
     ) -> impl Future<Output = Result<Message<ResponseHead, Self::Body>, FetchError>>;
 
-    /// The same, but what is under way ends when the future is dropped.
-    fn fetch_revocable(
+    /// The same for who may go away: what is under way ends when the future is dropped, and where the client goes away
+    /// ([`FetchError::Aborted`]).
+    fn fetch_awaited(
         &self,
         request: &RequestHead,
         body: Self::Body,
         deadline: Span,
     ) -> impl Future<Output = Result<Message<ResponseHead, Self::Body>, FetchError>>;
+    /// When an origin was sent the end of the body that the client itself sends.
+    fn uploaded(&self) -> Timestamp;
     /// The same body; `signal` is raised when it has ended, in whatever way. `length` is its length, where that is known.
     /// `lone`: it ends where the client goes away, since nobody else wants it.
     fn ending(&self, body: Self::Body, signal: &Self::Signal, length: Option<u64>, lone: bool) -> Self::Body;

@@ -160,7 +160,11 @@ fn refuse<P: Ports>(visit: &Visit<P>, decision: &Decision) -> Option<Message<Res
             Problem::reduced_capacity("the rate limiter can't be reached", &visit.id)
         }
         Reason::OverQuota | Reason::AboveQuota => {
-            Problem::quota_exceeded(detail, decision.violated().map(str::to_owned).collect(), &visit.id)
+            let violated = decision.violated().map(str::to_owned).collect();
+            Problem {
+                status: refusal.reason.status(),
+                ..Problem::quota_exceeded(detail, violated, &visit.id)
+            }
         }
         Reason::Penalty => {
             Problem::abnormal_usage(detail, decision.violated().map(str::to_owned).collect(), &visit.id)

@@ -43,6 +43,7 @@ pub async fn accept<P: Ports>(
     let Some(pool) = visit.route.pools.first().and_then(|at| gate.site.pools.get(*at)) else {
         return unanswered::refused(visit, Refusal::NoPool);
     };
+    visit.meet_client();
     // What clients see of a random number tells the next one; this does not.
     let id = gate.bookmark_key.name(&visit.id);
     let number = |number: u64| number.to_string();
@@ -78,13 +79,21 @@ pub async fn accept<P: Ports>(
     visit.own(message, None)
 }
 
-/// Whose Idempotency-Key it is, for which URL and method: a hash of that. Empty where there is none.
+/// Whose Idempotency-Key it is, for which URL and method: a hash of that. Empty where there is none. Of clients that
+/// nobody has verified, each is another that shows something else to the origin, or comes from elsewhere.
 fn scope<P: Ports>(visit: &Visit<P>) -> String {
-    let request = &visit.request;
+    let (request, identity) = (&visit.request, &visit.identity);
     let Some(key) = request.fields.get("idempotency-key") else { return String::new() };
-    let subject = visit.identity.subject.as_deref().unwrap_or_default();
-    let parts = [subject, request.method.as_str(), request.target.url(), key];
-    visit.gate.bookmark_key.name(&parts.join("\n"))
+    let whose = match (&identity.subject, &identity.key_hash) {
+        (Some(subject), _) => ["user", subject].join("\n"),
+        (None, Some(hash)) => ["key", hash].join("\n"),
+        (None, None) => {
+            let shown = |name| request.fields.combined(name).unwrap_or_default();
+            let address = request.client().address.map(|address| address.to_canonical().to_string());
+            [&*shown("authorization"), &shown("cookie"), &address.unwrap_or_default()].join("\n")
+        }
+    };
+    visit.gate.bookmark_key.name(&[request.method.as_str(), request.target.url(), key, &whose].join("\n"))
 }
 
 fn refuse<P: Ports>(visit: &Rc<Visit<P>>, status: u16, detail: &str) -> Reply<P::Body> {

@@ -22,6 +22,8 @@ pub struct Made<B> {
     pub by: Try,
     /// When it was sent.
     pub request_time: Timestamp,
+    /// Since when the endpoint has all of it: until then it was the client's time, not the endpoint's.
+    pub since: Timestamp,
     /// What it came to.
     pub sent: Sent<B>,
 }
@@ -29,7 +31,7 @@ pub struct Made<B> {
 impl<B> Made<B> {
     /// What it means for the pool.
     pub fn outcome(&self, now: Timestamp) -> Outcome {
-        let latency = now.since(self.request_time);
+        let latency = now.since(self.since);
         match &self.sent {
             Ok(Ok(message)) => Outcome::response(&message.head, latency, now),
             Ok(Err(error)) => Outcome::failed(*error, latency),
@@ -49,6 +51,7 @@ impl<P: Ports> Way<'_, P> {
     ) -> Made<P::Body> {
         let (visit, ports) = (self.visit, &self.visit.ports);
         let request_time = ports.now();
+        let streams = payload.streams();
         let body = payload.take(ports);
         let hedge = visit.route.hedge;
         let after = hedge.and_then(|hedge| {
@@ -56,18 +59,19 @@ impl<P: Ports> Way<'_, P> {
         });
         let is_worth_it = |after: &Span| *after < step.timeout && !visit.is_low(index);
         let Some(after) = after.filter(is_worth_it) else {
-            let sent = self.send(pool, step, body, false).await;
-            return Made { by: step, request_time, sent };
+            let sent = self.send(pool, step, body, visit.is_lone()).await;
+            let since = if streams { request_time.max(ports.uploaded()) } else { request_time };
+            return Made { by: step, request_time, since, sent };
         };
         let mut first = pin!(self.send(pool, step, body, true));
         if let Either::One(sent) = race(first.as_mut(), pin!(ports.sleep(after))).await {
-            return Made { by: step, request_time, sent };
+            return Made { by: step, request_time, since: request_time, sent };
         }
         let hedged_at = ports.now();
         let second = (!visit.is_low(index))
             .then(|| visit.with_pool(index, |state, rng| attempts.hedge(state, rng, hedged_at)).flatten());
         let Some(second) = second.flatten() else {
-            return Made { by: step, request_time, sent: first.await };
+            return Made { by: step, request_time, since: request_time, sent: first.await };
         };
         self.spend(index, pool);
         visit.notes.borrow_mut().hedged = true;
@@ -80,7 +84,7 @@ impl<P: Ports> Way<'_, P> {
         if is_second {
             std::mem::swap(&mut won, &mut lost);
         }
-        let made = Made { by: won.0, request_time: won.1, sent };
+        let made = Made { by: won.0, request_time: won.1, since: won.1, sent };
         let now = ports.now();
         let outcome = made.outcome(now);
         if attempts.is_answer(&outcome) || made.sent.is_err() {
@@ -92,7 +96,7 @@ impl<P: Ports> Way<'_, P> {
             ports.discard(message.body);
         }
         let sent = if is_second { first.await } else { other.await };
-        Made { by: lost.0, request_time: lost.1, sent }
+        Made { by: lost.0, request_time: lost.1, since: lost.1, sent }
     }
 }
 

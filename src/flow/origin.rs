@@ -9,7 +9,7 @@ use crate::origin::upstream::Turn;
 use crate::origin::{
     Ask, Attempts, Cause, Failure, FetchError, Next, Outcome, Pool, Stop, Try, response, trace,
 };
-use crate::ports::Ports;
+use crate::ports::{Held, Ports};
 use crate::route::Panic;
 use crate::time::Span;
 
@@ -67,8 +67,11 @@ impl<P: Ports> Payload<P> {
     async fn kept_for(self, visit: &Visit<P>, pool: &Pool) -> Result<Self, Refusal> {
         match self {
             Self::Once(Some(body)) if pool.keeps_body(&visit.request, visit.route.retry_safe) => {
-                let kept = visit.ports.collect(body, pool.config.replay_bytes_max.bytes()).await;
-                kept.map(Self::Kept).map_err(|_| Refusal::BodyLost)
+                match visit.ports.hold(body, pool.config.replay_bytes_max.bytes()).await {
+                    Ok(Held::Whole(bytes)) => Ok(Self::Kept(bytes)),
+                    Ok(Held::Longer(body)) => Ok(Self::Once(Some(body))),
+                    Err(_) => Err(Refusal::BodyLost),
+                }
             }
             as_it_is => Ok(as_it_is),
         }
@@ -76,6 +79,11 @@ impl<P: Ports> Payload<P> {
 
     fn replayable(&self) -> bool {
         matches!(self, Self::Kept(_) | Self::Once(None))
+    }
+
+    /// Whether it comes from the client while it is sent.
+    pub fn streams(&self) -> bool {
+        matches!(self, Self::Once(Some(_)))
     }
 
     /// The body for an attempt.
@@ -231,7 +239,7 @@ impl<P: Ports> Way<'_, P> {
             let outcome = made.outcome(response_time);
             self.heed_quota(index, pool, turn, &made);
             self.heed_lag(index, pool, &made);
-            let Made { by, request_time, sent } = made;
+            let Made { by, request_time, sent, .. } = made;
             let next =
                 visit.with_pool(index, |state, rng| attempts.report(state, by, &outcome, rng, response_time));
             let head = sent.as_ref().ok().and_then(|sent| sent.as_ref().ok()).map(|message| &message.head);

@@ -37,14 +37,14 @@ pub async fn enter<P: Ports>(visit: &Visit<P>) -> Result<Option<Place<P>>, Stop>
     match answer {
         Ok(Answer::Admitted { .. }) => Ok(Some(keep(visit, object, config.budget, ticket))),
         Ok(Answer::Full { .. }) => Err(Stop::QueueFull),
-        Ok(Answer::Waiting { .. }) => {
+        Ok(Answer::Waiting { .. }) | Err(PortError::Gone) => {
             let ports = visit.ports.clone();
             let budget = config.budget;
             visit.ports.defer(async move {
                 // What is not taken back lapses with its lease.
                 drop(ports.queue(&object, &Call::Leave(ticket).text(), Span::ZERO, budget).await);
             });
-            Err(Stop::QueueSlow)
+            Err(if answer.is_ok() { Stop::QueueSlow } else { Stop::Aborted })
         }
         Err(error) => {
             visit.incident(Incident::LimiterUnreachable, &["queue: ", &error.to_string()].concat());
@@ -110,9 +110,7 @@ impl<P: Ports> Place<P> {
             self.leave(visit);
             return Message::new(head, body);
         }
-        let lone = !visit.route.cache.enabled
-            || visit.request.method != Method::Get && visit.content.get().is_none();
-        let body = visit.ports.ending(body, &self.0, head.content_length(), lone);
+        let body = visit.ports.ending(body, &self.0, head.content_length(), visit.is_lone());
         Message::new(head, body)
     }
 }

@@ -12,8 +12,8 @@ use super::hedge::Sent;
 use super::origin::Way;
 
 impl<P: Ports> Way<'_, P> {
-    /// Sends the request to an endpoint. `revocable`: it ends when the future is dropped.
-    pub async fn send(&self, pool: &Pool, step: Try, body: P::Body, revocable: bool) -> Sent<P::Body> {
+    /// Sends the request to an endpoint. `awaited`: it ends when the future is dropped, or the client goes away.
+    pub async fn send(&self, pool: &Pool, step: Try, body: P::Body, awaited: bool) -> Sent<P::Body> {
         let (visit, ports) = (self.visit, &self.visit.ports);
         let server = &visit.gate.site.server;
         let Some(endpoint) = pool.endpoint(step.endpoint) else { return Ok(Err(FetchError::Aborted)) };
@@ -36,8 +36,8 @@ impl<P: Ports> Way<'_, P> {
             notes.attempts = notes.attempts.saturating_add(1);
             notes.endpoint = Some((*endpoint.name).into());
         }
-        let sent = if revocable {
-            ports.fetch_revocable(&head, body, step.timeout).await
+        let sent = if awaited {
+            ports.fetch_awaited(&head, body, step.timeout).await
         } else {
             ports.fetch(&head, body, step.timeout).await
         };

@@ -119,6 +119,12 @@ impl<P: Ports> Visit<P> {
         self.request.client.get_or_init(|| self.ports.client());
     }
 
+    /// Whether what it is answered is for its client alone: nobody waits for the same, and nothing is stored.
+    pub fn is_lone(&self) -> bool {
+        let cache = &self.route.cache;
+        !cache.enabled || self.request.method != Method::Get && self.content.get().is_none()
+    }
+
     /// What a pool's selection goes by of this request, which has this method there.
     pub fn wish(&self, index: usize, pool: &Pool, method: &Method) -> Wish {
         let now = self.ports.now();

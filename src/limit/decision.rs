@@ -32,7 +32,7 @@ pub struct Checked {
 pub enum Reason {
     /// A quota is used up: 429.
     OverQuota,
-    /// The request costs more than the quota ever lets through at once: 429.
+    /// The request costs more than the quota ever lets through at once: 413.
     AboveQuota,
     /// The client has collected too many strikes: 429.
     Penalty,
@@ -54,7 +54,9 @@ impl Reason {
     /// The status of the answer.
     pub fn status(self) -> u16 {
         match self {
-            Self::OverQuota | Self::AboveQuota | Self::Penalty => 429,
+            Self::OverQuota | Self::Penalty => 429,
+            // Of costs that may be as much, only that of its content is the request's own.
+            Self::AboveQuota => 413,
             Self::LimiterUnreachable => 503,
         }
     }
@@ -67,8 +69,9 @@ pub struct Refusal<'d> {
     pub reason: Reason,
     /// The policy that refuses for longest.
     pub by: &'d Checked,
-    /// How long the client should wait: at least a second, and not less than any refusing policy's reset.
-    pub retry_after: Span,
+    /// How long the client should wait: at least a second, and not less than any refusing policy's reset. `None`: the same
+    /// request will never be admitted.
+    pub retry_after: Option<Span>,
 }
 
 impl Refusal<'_> {
@@ -81,7 +84,14 @@ impl Refusal<'_> {
             Algorithm::Monthly => "per month".to_owned(),
             _ => format!("per {} s", quota.window_secs()),
         };
-        format!("{} {unit} {span} on tier {tier}", quota.amount())
+        let said = format!("{} {unit} {span} on tier {tier}", quota.amount());
+        match (self.reason, self.by.answer) {
+            (Reason::AboveQuota, Answer::Counted(verdict)) => format!(
+                "{said}: it costs {}, and never more than {} are let through at once",
+                self.by.ask.take.cost, verdict.limit
+            ),
+            _ => said,
+        }
     }
 }
 
@@ -108,8 +118,8 @@ impl Checked {
         !self.ask.take.policy.shadow && (!self.ask.take.policy.algorithm.is_strikes() || self.is_refusing())
     }
 
-    /// Why this policy refuses, and for how long; `None` where it does not. One in shadow never does.
-    fn refuses(&self) -> Option<(Reason, Span)> {
+    /// Why this policy refuses, and for how long (`None`: for ever); `None` where it does not. One in shadow never does.
+    fn refuses(&self) -> Option<(Reason, Option<Span>)> {
         if self.ask.take.policy.shadow {
             return None;
         }
@@ -117,11 +127,11 @@ impl Checked {
             Answer::Counted(verdict) if verdict.admitted => None,
             Answer::Counted(Verdict { retry_after: Some(wait), .. }) => {
                 let is_strikes = self.ask.take.policy.algorithm.is_strikes();
-                Some((if is_strikes { Reason::Penalty } else { Reason::OverQuota }, wait))
+                Some((if is_strikes { Reason::Penalty } else { Reason::OverQuota }, Some(wait)))
             }
-            Answer::Counted(_) => Some((Reason::AboveQuota, self.ask.take.policy.quota.window())),
+            Answer::Counted(_) => Some((Reason::AboveQuota, None)),
             Answer::Unreachable if self.ask.on_error == OnError::Refuse => {
-                Some((Reason::LimiterUnreachable, UNREACHABLE_RETRY))
+                Some((Reason::LimiterUnreachable, Some(UNREACHABLE_RETRY)))
             }
             Answer::Unreachable | Answer::Provisional | Answer::NotAsked => None,
         }
@@ -132,8 +142,9 @@ impl Decision {
     /// Why and by whom the request is refused; `None` where it is admitted.
     pub fn refusal(&self) -> Option<Refusal<'_>> {
         let refusing = self.checked.iter().filter_map(|checked| Some((checked, checked.refuses()?)));
-        let (by, (reason, wait)) = refusing.max_by_key(|(_, (_, wait))| *wait)?;
-        Some(Refusal { reason, by, retry_after: Span::from_secs(wait.as_secs_ceil().max(1)) })
+        let (by, (reason, wait)) = refusing.max_by_key(|(_, (_, wait))| (wait.is_none(), *wait))?;
+        let retry_after = wait.map(|wait| Span::from_secs(wait.as_secs_ceil().max(1)));
+        Some(Refusal { reason, by, retry_after })
     }
 
     /// The names of the policies that refuse.
@@ -166,7 +177,7 @@ impl Decision {
     pub fn tightest(&self) -> Option<&Checked> {
         let shown = self.checked.iter().filter(|c| c.is_shown() && c.answer != Answer::NotAsked);
         shown.min_by_key(|checked| {
-            let wait = checked.refuses().map(|(_, wait)| wait);
+            let wait = checked.refuses().map(|(_, wait)| (wait.is_none(), wait));
             let (remaining, reset) = match checked.answer {
                 Answer::Counted(verdict) => (verdict.remaining / checked.ask.take.cost, verdict.reset),
                 Answer::Unreachable | Answer::Provisional | Answer::NotAsked => (u32::MAX, Span::ZERO),
@@ -240,7 +251,7 @@ mod tests {
                 3,
                 "c",
             ),
-            (vec![("a", refused(None)), ("b", refused(Some(500)))], Some("above-quota"), 60, "a"),
+            (vec![("a", refused(None)), ("b", refused(Some(500_000)))], Some("above-quota"), 0, "a"),
             (vec![("shadow", refused(Some(500))), ("b", admitted(9))], None, 0, "b"),
             (vec![("a", Answer::Unreachable), ("b", admitted(9))], None, 0, "b"),
             (vec![("a", Answer::NotAsked), ("b", refused(Some(0)))], Some("over-quota"), 1, "b"),
@@ -250,7 +261,7 @@ mod tests {
             let decision = Decision { tier: "pro".into(), checked };
             let refusal = decision.refusal();
             assert_eq!(refusal.map(|refusal| refusal.reason.as_str()), reason, "{decision:?}");
-            assert_eq!(refusal.map_or(0, |refusal| refusal.retry_after.as_secs()), secs);
+            assert_eq!(refusal.and_then(|refusal| refusal.retry_after).map_or(0, Span::as_secs), secs);
             assert_eq!(name(decision.tightest()).as_deref(), Some(tightest));
             assert_eq!(decision.violated().count() > 0, reason.is_some());
         }

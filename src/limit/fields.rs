@@ -23,8 +23,8 @@ pub fn write(decision: &Decision, config: &LimitConfig, now: Timestamp, fields: 
     if config.fields != FieldsForm::Standard {
         legacy(decision, tightest, config.reset, now, fields);
     }
-    if let Some(refusal) = decision.refusal() {
-        fields.insert("retry-after", &refusal.retry_after.as_secs().to_string());
+    if let Some(wait) = decision.refusal().and_then(|refusal| refusal.retry_after) {
+        fields.insert("retry-after", &wait.as_secs().to_string());
     }
 }
 
@@ -46,6 +46,9 @@ fn standard(decision: &Decision, config: &LimitConfig, now: Timestamp, fields: &
         }
         if config.counts_bytes(policy.name.as_str()) {
             policies.push_str(";qu=\"content-bytes\"");
+        }
+        if checked.answer == Answer::Unreachable {
+            policies.push_str(";degraded");
         }
         if let Answer::Counted(verdict) = checked.answer {
             let parameters = [("r", verdict.remaining.into()), ("t", verdict.reset.as_secs_ceil())];
@@ -204,7 +207,7 @@ mod tests {
         let fields = written(vec![lost.clone()], ResetForm::Epoch, false);
         let expected = [
             ("ratelimit", "\"theirs\";r=1"),
-            ("ratelimit-policy", "\"minute\";q=20;w=60"),
+            ("ratelimit-policy", "\"minute\";q=20;w=60;degraded"),
             ("x-ratelimit-limit", "20"),
             ("x-ratelimit-policy", "minute;degraded"),
             ("x-ratelimit-tier", "pro"),

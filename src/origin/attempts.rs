@@ -207,7 +207,7 @@ impl<'p> Attempts<'p> {
         if left == Span::ZERO {
             return Err(Stop::DeadlineSpent);
         }
-        if !self.is_free(state, &plan) && !state.budget.take() {
+        if !self.is_free(state, &plan, now) && !state.budget.take() {
             return Err(Stop::BudgetSpent);
         }
         Ok(self.begin(state, &plan, left, now))
@@ -273,11 +273,16 @@ impl<'p> Attempts<'p> {
         if sound.is_empty() { admitted } else { sound }
     }
 
-    /// Whether an attempt takes nothing from the retry budget: the first one, and one that leaves an ejected
+    /// Whether an attempt takes nothing from the retry budget: the first one; the first one at an endpoint whose last
+    /// attempt did not fail, since what bounds retries is for when there is none; and one that leaves an ejected
     /// endpoint for a good one, since there it would have gone at first had one known.
-    fn is_free(&self, state: &PoolState, plan: &Plan) -> bool {
+    fn is_free(&self, state: &PoolState, plan: &Plan, now: Timestamp) -> bool {
         self.last.is_none_or(|last| {
-            last != plan.endpoint && plan.admission == Admission::Normal && !state.is_closed(last)
+            let is_new =
+                || !self.tried.contains(plan.endpoint) && state.sound(self.pool, now).contains(plan.endpoint);
+            last != plan.endpoint
+                && plan.admission == Admission::Normal
+                && (!state.is_closed(last) || is_new())
         })
     }
 

@@ -164,9 +164,10 @@ pub struct Failure {
 
 impl Failure {
     /// The status that tidegate answers with, where it has nothing better (RFC 9209, section 2.3): 502, 503 or
-    /// 504; the origin's own where it was a response.
+    /// 504; the origin's own where it was a response. What nobody waits for any more is counted as 499.
     pub fn status(&self) -> u16 {
         match self.cause {
+            _ if self.stop == Stop::Aborted => 499,
             Cause::Status(status) => status,
             // RFC 9111, section 5.2.2.2.
             Cause::Fetch(FetchError::Timeout) | Cause::Unconfirmed(_) => 504,

@@ -99,12 +99,12 @@ impl Pool {
         (self.endpoints.len() * percent / 100).max(1)
     }
 
-    /// Whether it is worth keeping this request's body so that it can be sent again: its length is known and
+    /// Whether it is worth keeping this request's body so that it can be sent again: as far as is known its length is
     /// within `replay_bytes_max`, and the method, or the route (`declared_safe`), lets it be sent twice.
     pub fn keeps_body(&self, request: &RequestHead, declared_safe: bool) -> bool {
         let length = request.fields.get("content-length").and_then(|text| text.trim().parse::<u64>().ok());
         (declared_safe || self.config.retry.repeats(&request.method))
-            && length.is_some_and(|length| length <= self.config.replay_bytes_max.bytes())
+            && length.is_none_or(|length| length <= self.config.replay_bytes_max.bytes())
     }
 }
 

@@ -51,6 +51,8 @@ struct Request<'p> {
     panics: u32,
     outcome: Outcome,
     tries: u32,
+    /// The endpoints that were asked.
+    asked: Vec<usize>,
     /// What the attempts came to, the last one not counted.
     earlier: Vec<Result<u16, FetchError>>,
 }
@@ -78,7 +80,8 @@ struct World<'p> {
     requests: Vec<Request<'p>>,
     events: BinaryHeap<Reverse<(Timestamp, u64, Event)>>,
     steps: u64,
-    /// Retries that left an endpoint whose breaker was closed: the budget must have paid for them.
+    /// Retries that left an endpoint whose breaker was closed for one that was asked before or failed last: the budget
+    /// must have paid for them.
     paid: u64,
     arrived: u64,
     answered: u64,
@@ -181,6 +184,7 @@ impl<'p> World<'p> {
                     panics: 0,
                     outcome: Outcome::failed(FetchError::Aborted, Span::ZERO),
                     tries: 0,
+                    asked: Vec::new(),
                     earlier: Vec::new(),
                 });
                 self.follow(self.requests.len() - 1, current, &before);
@@ -219,6 +223,7 @@ impl<'p> World<'p> {
             }
         }
         request.current = next;
+        request.asked.push(at);
         request.tries += 1;
         assert!(request.tries <= self.pool.config.attempts_max);
         assert!(self.now + next.wait + next.timeout <= request.deadline);
@@ -275,7 +280,10 @@ impl<'p> World<'p> {
             Next::GiveUp(failure) => self.give_up(failure, ask),
             Next::Retry(next) => {
                 let after = self.states();
-                self.paid += u64::from(after[last] == BreakerState::Closed);
+                let request = &self.requests[id];
+                let is_new = !request.asked.contains(&next.endpoint)
+                    && self.state.sound(self.pool, self.now).contains(next.endpoint);
+                self.paid += u64::from(after[last] == BreakerState::Closed && !is_new);
                 self.follow(id, next, &after);
             }
         }

@@ -5,6 +5,9 @@ export function content(handle) {
   return handle instanceof Response || handle instanceof Request ? handle.body : handle;
 }
 
+/** How much of an upload is handed on at once: one buffer serves for all of it. */
+const PIECE_BYTES = 65_536;
+
 /** Streams that were made here, and what they were teed into: the platform pipes none of them into another stream. */
 export const made = new WeakSet();
 
@@ -67,11 +70,69 @@ export async function gather(body, cap) {
     }
     chunks.push(value);
   }
+  return [broken, joined(chunks, length)];
+}
+
+function joined(chunks, length) {
   const whole = new Uint8Array(length);
   let at = 0;
   for (const chunk of chunks) {
     whole.set(chunk, at);
     at += chunk.byteLength;
   }
-  return [broken, whole];
+  return whole;
+}
+
+/** The bytes of a body of at most `cap` after nothing; after a text, a longer one as a stream. */
+export async function hold(body, cap) {
+  if (!(body instanceof ReadableStream)) return [null, body ?? new Uint8Array()];
+  const reader = body.getReader();
+  const chunks = [];
+  let length = 0;
+  while (length <= cap) {
+    const { done, value } = await reader.read();
+    if (done) return [null, joined(chunks, length)];
+    chunks.push(value);
+    length += value.byteLength;
+  }
+  const { readable, writable } = new IdentityTransformStream();
+  made.add(readable);
+  const writer = writable.getWriter();
+  const pour = async () => {
+    for (const chunk of chunks) await writer.write(chunk);
+    reader.releaseLock();
+    if (made.has(body)) return pump(body, writer).then(() => writable.close());
+    writer.releaseLock();
+    return body.pipeTo(writable);
+  };
+  pour().catch((error) => writable.abort(error).catch(() => {}));
+  return ["longer", readable];
+}
+
+/**
+ * The same body, of which `clock` is told when its reader has to take something or has all of it (true), and when there is
+ * nothing for it (false); and `sent`, when it has all. `length`: as Content-Length has it.
+ */
+export function timed(body, length, clock, sent) {
+  const { readable, writable } = length === undefined ? new IdentityTransformStream() : new FixedLengthStream(Number(length));
+  const reader = body.getReader({ mode: "byob" });
+  const writer = writable.getWriter();
+  const pour = async () => {
+    for (let buffer = new ArrayBuffer(PIECE_BYTES); ; ) {
+      const { done, value } = await reader.read(new Uint8Array(buffer));
+      clock(true);
+      if (done) break;
+      await writer.write(value);
+      buffer = value.buffer;
+      clock(false);
+    }
+    await writer.close();
+    sent();
+    clock(true);
+  };
+  pour().catch((error) => {
+    writer.abort(error).catch(() => {});
+    reader.cancel(error).catch(() => {});
+  });
+  return readable;
 }

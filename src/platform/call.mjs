@@ -1,7 +1,7 @@
 // What one request asks of the platform: the JavaScript half of `Ports`. Heads cross as one packed text
 // ("status\nname\nvalue\n..."), bodies stay handles on this side.
 import * as wasm from "../../build/wasm/tidegate.js";
-import { content, cut, fixed, gather, made, pump } from "./bodies.mjs";
+import { content, cut, fixed, gather, hold, made, pump, timed } from "./bodies.mjs";
 import { inFlight, resume } from "./guard.mjs";
 import { leave, relay } from "./relay.mjs";
 import { verifySignature } from "./signature.mjs";
@@ -99,8 +99,10 @@ export class Call {
     this.reject = null;
     this.holds = 0;
     this.release = null;
-    /** How to end a fetch that is under way, by its operation. */
-    this.revocable = null;
+    /** How to end what is under way, by its operation. */
+    this.awaited = null;
+    /** When the end of the client's own body was sent. */
+    this.uploaded = 0;
     /** The place that it has among its client's open connections. */
     this.place = null;
     /** Whether the request was sent to an origin. */
@@ -121,6 +123,8 @@ export class Call {
       this.resolve = resolve;
       this.reject = reject;
     });
+    // What was begun comes to its end also where the client goes away: others may hang on it.
+    this.ctx.waitUntil(answered.catch(() => {}));
     return answered.catch(() => instead(this));
   }
 
@@ -144,7 +148,7 @@ export class Call {
   }
 
   /** Called by the wasm: work goes on after the answer. */
-  hold() {
+  stay() {
     if (this.holds++ === 0) {
       this.ctx.waitUntil(
         new Promise((resolve) => {
@@ -156,7 +160,7 @@ export class Call {
   }
 
   /** Called by the wasm: that work has ended. */
-  unhold() {
+  unstay() {
     if (--this.holds > 0) return;
     this.release?.();
     if (this.answer !== null) inFlight.delete(this);
@@ -194,11 +198,11 @@ export class Call {
   }
 
   /**
-   * `packed`: "METHOD URL" and the fields. Settles with the packed head and the Response as the body's handle. What
-   * comes too late is let go; an AbortController, which costs as much as the timer, only where the fetch is `revocable`:
-   * the platform ends what is still open when the request ends.
+   * `packed`: "METHOD URL" and the fields. Settles with the packed head and the Response as the body's handle, fails where
+   * the origin has been silent for so long. What comes too late is let go. `awaited`: it ends where it is revoked, or where
+   * the client goes away.
    */
-  fetch(op, packed, handle, millis, revocable) {
+  fetch(op, packed, handle, millis, awaited) {
     const lines = packed.split("\n");
     const [method, url] = lines[0].split(" ");
     const headers = {};
@@ -206,42 +210,61 @@ export class Call {
     // The platform's fetch refuses content with these; what it would have meant is not defined (RFC 9110, section 9.3.1).
     const bare = method === "GET" || method === "HEAD";
     if (bare) delete headers["content-length"];
-    const body = bare ? null : (content(handle) ?? null);
+    let body = bare ? null : (content(handle) ?? null);
     this.sent = true;
-    let late = false;
-    let signal;
-    const timer = setTimeout(() => {
-      late = true;
-      if (revocable) this.revoke(op);
-      this.failed(op, new Error("timeout"));
-    }, millis);
-    if (revocable) {
-      const controller = new AbortController();
-      signal = controller.signal;
-      (this.revocable ??= new Map()).set(op, () => {
-        late = true;
-        clearTimeout(timer);
-        controller.abort();
-      });
-    }
-    fetch(url, { method, headers, body, redirect: "manual", encodeResponseBody: "manual", signal }).then(
+    const controller = awaited ? new AbortController() : null;
+    let over = false;
+    let timer;
+    const end = () => {
+      over = true;
+      clearTimeout(timer);
+      this.awaited?.delete(op);
+    };
+    const giveUp = (why) => {
+      end();
+      controller?.abort();
+      if (why) this.failed(op, new Error(why));
+    };
+    const clock = (runs) => {
+      clearTimeout(timer);
+      if (runs && !over) timer = setTimeout(giveUp, millis, "timeout");
+    };
+    if (awaited) this.whileThere(op, giveUp);
+    if (body instanceof ReadableStream) {
+      body = timed(body, headers["content-length"], clock, () => (this.uploaded = Date.now()));
+    } else clock(true);
+    fetch(url, { method, headers, body, redirect: "manual", encodeResponseBody: "manual", signal: controller?.signal }).then(
       (response) => {
-        clearTimeout(timer);
-        if (revocable) this.revocable.delete(op);
-        if (late) this.discard(response);
-        else this.settled(op, packHead(response), response);
+        if (over) return this.discard(response);
+        end();
+        this.settled(op, packHead(response), response);
       },
       (error) => {
-        clearTimeout(timer);
-        if (!late) this.failed(op, error);
+        if (over) return;
+        end();
+        this.failed(op, error);
       },
     );
   }
 
-  /** Nobody waits for this fetch any more. */
+  /** Nobody waits for this operation any more. */
   revoke(op) {
-    this.revocable?.get(op)?.();
-    this.revocable?.delete(op);
+    this.awaited?.get(op)?.();
+  }
+
+  /** Has an operation end where the client goes away. */
+  whileThere(op, giveUp) {
+    const { signal } = this.request;
+    const leave = () => {
+      for (const one of [...this.awaited.values()]) one("gone");
+    };
+    if (this.awaited === null) {
+      this.awaited = new Map();
+      signal.addEventListener("abort", leave, { once: true });
+    }
+    this.awaited.set(op, giveUp);
+    // The wasm is not to be entered out of itself.
+    if (signal.aborted) queueMicrotask(leave);
   }
 
   /**
@@ -301,6 +324,11 @@ export class Call {
   /** The bytes of a body, at most `cap`; a longer one fails. One that breaks off settles with a text beside its bytes. */
   gather(op, handle, cap) {
     this.settle(op, gather(content(handle), cap));
+  }
+
+  /** The bytes of a body of at most `cap`; of a longer one the same body, with a text beside it. */
+  hold(op, handle, cap) {
+    this.settle(op, hold(content(handle), cap));
   }
 
   /** Two handles for one body. */
@@ -525,8 +553,11 @@ export class Call {
 
   /** Says something to a queue's object, and waits for an answer that is not "wait" for so long. */
   queue(op, name, call, patience, millis) {
-    const told = this.env.QUEUE.getByName(name).turn(call, patience);
-    this.settle(op, within(told, patience + millis).then((answer) => [answer]));
+    const told = within(this.env.QUEUE.getByName(name).turn(call, patience), patience + millis);
+    if (patience <= 0) return this.settle(op, told.then((answer) => [answer]));
+    const gone = Promise.withResolvers();
+    this.whileThere(op, (why) => gone.reject(new Error(why)));
+    this.settle(op, Promise.race([told, gone.promise]).then((answer) => [answer]).finally(() => this.awaited.delete(op)));
   }
 
   /** Hands counters over. */

@@ -13,7 +13,7 @@ use crate::cache::record::{METADATA_BYTES_MAX, json_bytes};
 use crate::cache::{Layer, StorageKey};
 use crate::head::{Client, Message, RequestHead, ResponseHead};
 use crate::origin::FetchError;
-use crate::ports::{Loaded, Observed, PortError, Ports};
+use crate::ports::{Held, Loaded, Observed, PortError, Ports};
 use crate::time::{Span, Timestamp};
 
 #[wasm_bindgen]
@@ -27,9 +27,9 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn client(this: &Call) -> String;
     #[wasm_bindgen(method)]
-    fn hold(this: &Call);
+    fn stay(this: &Call);
     #[wasm_bindgen(method)]
-    fn unhold(this: &Call);
+    fn unstay(this: &Call);
     #[wasm_bindgen(method)]
     fn sleep(this: &Call, op: u32, millis: f64);
     #[wasm_bindgen(method)]
@@ -39,13 +39,17 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn raised(this: &Call, op: u32, signal: &JsValue, millis: f64);
     #[wasm_bindgen(method)]
-    fn fetch(this: &Call, op: u32, packed: &str, body: &JsValue, millis: f64, revocable: bool);
+    fn fetch(this: &Call, op: u32, packed: &str, body: &JsValue, millis: f64, awaited: bool);
     #[wasm_bindgen(method)]
     fn revoke(this: &Call, op: u32);
+    #[wasm_bindgen(method, getter)]
+    fn uploaded(this: &Call) -> f64;
     #[wasm_bindgen(method)]
     fn watch(this: &Call, body: &JsValue, millis: f64, length: f64, signal: &JsValue, lone: bool) -> JsValue;
     #[wasm_bindgen(method)]
     fn gather(this: &Call, op: u32, body: &JsValue, cap: f64);
+    #[wasm_bindgen(method)]
+    fn hold(this: &Call, op: u32, body: &JsValue, cap: f64);
     #[wasm_bindgen(method)]
     fn tee(this: &Call, body: &JsValue) -> Array;
     #[wasm_bindgen(method)]
@@ -170,6 +174,7 @@ fn failed(message: String) -> PortError {
     match message.as_str() {
         "timeout" => PortError::Timeout,
         "too large" => PortError::TooLarge,
+        "gone" => PortError::Gone,
         _ => PortError::Failed(message),
     }
 }
@@ -195,13 +200,12 @@ impl Edge {
         request: &RequestHead,
         body: &Body,
         deadline: Span,
-        revocable: bool,
+        awaited: bool,
     ) -> impl Future<Output = Result<Message<ResponseHead, Body>, FetchError>> + use<> {
         let first = [request.method.as_str(), " ", request.target.url()].concat();
         let packed = wire::pack(&first, &request.fields);
-        let operation =
-            Operation::new(|op| self.call.fetch(op, &packed, &body.0, millis(deadline), revocable));
-        let mut revoke = revocable.then(|| Revoke { call: self.call.clone(), op: Some(operation.id()) });
+        let operation = Operation::new(|op| self.call.fetch(op, &packed, &body.0, millis(deadline), awaited));
+        let mut revoke = awaited.then(|| Revoke { call: self.call.clone(), op: Some(operation.id()) });
         async move {
             let message = Self::message(operation).await;
             if let Some(revoke) = &mut revoke {
@@ -210,6 +214,7 @@ impl Edge {
             // The platform does not tell a refused connection from a lost one, so none counts as certainly not sent.
             message.map_err(|error| match error {
                 PortError::Timeout => FetchError::Timeout,
+                PortError::Gone => FetchError::Aborted,
                 PortError::TooLarge | PortError::Failed(_) => FetchError::ConnectionLost,
             })
         }
@@ -245,10 +250,10 @@ impl Ports for Edge {
 
     fn defer(&self, work: impl Future<Output = ()> + 'static) {
         let call = self.call.clone();
-        call.hold();
+        call.stay();
         executor::spawn(async move {
             work.await;
-            call.unhold();
+            call.unstay();
         });
     }
 
@@ -321,6 +326,14 @@ impl Ports for Edge {
         Ok((read.handle.unchecked_into(), read.text.is_none()))
     }
 
+    async fn hold(&self, body: Body, cap: u64) -> Result<Held<Uint8Array, Body>, PortError> {
+        let read = settled(Operation::new(|op| self.call.hold(op, &body.0, cap as f64))).await?;
+        Ok(match read.text {
+            None => Held::Whole(read.handle.unchecked_into()),
+            Some(_) => Held::Longer(Body(read.handle)),
+        })
+    }
+
     async fn sleep(&self, span: Span) {
         // A timer that can't be set is no reason to wait for ever.
         drop(settled(Operation::new(|op| self.call.sleep(op, millis(span)))).await);
@@ -347,13 +360,17 @@ impl Ports for Edge {
         self.begin_fetch(request, &body, deadline, false).await
     }
 
-    async fn fetch_revocable(
+    async fn fetch_awaited(
         &self,
         request: &RequestHead,
         body: Body,
         deadline: Span,
     ) -> Result<Message<ResponseHead, Body>, FetchError> {
         self.begin_fetch(request, &body, deadline, true).await
+    }
+
+    fn uploaded(&self) -> Timestamp {
+        Timestamp::from_millis(self.call.uploaded() as u64)
     }
 
     fn watch(&self, body: Body, idle: Span, length: Option<u64>) -> Body {

@@ -62,7 +62,10 @@ pub struct Body {
 
 impl Body {
     pub fn bytes(bytes: Bytes) -> Self {
-        let content = Content { bytes, ends_at: Timestamp::default(), breaks: false };
+        Self::content(Content { bytes, ends_at: Timestamp::default(), breaks: false })
+    }
+
+    pub fn content(content: Content) -> Self {
         Self { content: Some(content), leaks: None, encoded: false, pipe: None }
     }
 
@@ -116,6 +119,11 @@ impl Body {
             (content.ends_at, content.breaks) = (until, true);
         }
         self
+    }
+
+    /// How long it is.
+    pub fn len(&self) -> u64 {
+        self.content.as_ref().map_or(0, |content| content.bytes.len() as u64)
     }
 
     /// When its last byte is here.

@@ -5,9 +5,9 @@ use std::rc::Rc;
 
 use crate::flow;
 use crate::head::{Client, Fields, Message, Method, RequestHead};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
-use super::body::{self, Body};
+use super::body::{self, Body, Content};
 use super::edge::Edge;
 use super::world::World;
 
@@ -17,6 +17,7 @@ pub struct Request<'w> {
     world: &'w World,
     head: RequestHead,
     body: Option<String>,
+    takes: Span,
     place: (usize, usize),
 }
 
@@ -26,7 +27,7 @@ impl<'w> Request<'w> {
         let url = if path.starts_with('/') { format!("https://edge.example{path}") } else { path.to_owned() };
         let mut head = RequestHead::new(method, &url).unwrap();
         head.client = client("192.0.2.1");
-        Self { world, head, body: None, place: (0, 0) }
+        Self { world, head, body: None, takes: Span::ZERO, place: (0, 0) }
     }
 
     /// Adds a field.
@@ -45,6 +46,13 @@ impl<'w> Request<'w> {
     /// Gives it a body, and does not say how long it is.
     pub fn streamed(mut self, body: &str) -> Self {
         self.body = Some(body.to_owned());
+        self
+    }
+
+    /// Gives it a body of which the last byte comes so late.
+    pub fn uploads(mut self, body: &str, takes: Span) -> Self {
+        self = self.body(body);
+        self.takes = takes;
         self
     }
 
@@ -73,10 +81,12 @@ impl<'w> Request<'w> {
     pub fn start(self) -> Pending {
         let shared = self.world.shared().clone();
         let (isolate, gate) = shared.isolate(self.place);
-        let edge = Edge { shared: shared.clone(), colo: self.place.0, isolate };
+        let edge = Edge::new(shared.clone(), self.place.0, isolate);
         let pending = Pending(Rc::default());
         let (slot, is_head) = (pending.0.clone(), self.head.method == Method::Head);
-        let body = self.body.map(|text| Body::bytes(text.as_bytes().into()));
+        let ends_at = shared.clock.now() + self.takes;
+        let content = |text: String| Content { bytes: text.as_bytes().into(), ends_at, breaks: false };
+        let body = self.body.map(|text| Body::content(content(text)));
         let head = self.head;
         shared.clone().tasks.spawn(isolate, async move {
             let Message { head, body } = flow::serve(gate, edge, head, body).await;

@@ -93,7 +93,7 @@ fn spawn(shared: &Rc<Shared>, pool: &str, id: &str) {
                 continue;
             }
             let (isolate, gate) = shared.isolate(PLACE);
-            let edge = Edge { shared: shared.clone(), colo: PLACE.0, isolate };
+            let edge = Edge::new(shared.clone(), PLACE.0, isolate);
             let body = Some(Body::bytes(row.body.clone()));
             let which = (row.id.clone(), row.attempts + 1);
             let Message { head, body } = flow::deliver(gate, edge, row.request.clone(), body, which).await;

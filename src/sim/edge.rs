@@ -1,5 +1,6 @@
 //! The simulator's [`Ports`].
 
+use std::cell::Cell;
 use std::future::Future;
 use std::ops::Range;
 use std::rc::Rc;
@@ -10,7 +11,7 @@ use crate::head::{Client, Message, RequestHead, ResponseHead};
 use crate::limit::batch;
 use crate::limit::object::{self, StateTable};
 use crate::origin::FetchError;
-use crate::ports::{Loaded, Observed, PortError, Ports};
+use crate::ports::{Held, Loaded, Observed, PortError, Ports};
 use crate::record::Delta;
 use crate::time::{Span, Timestamp};
 
@@ -31,6 +32,7 @@ pub struct Edge {
     pub shared: Rc<Shared>,
     pub colo: usize,
     pub isolate: u64,
+    uploaded: Rc<Cell<Timestamp>>,
 }
 
 /// A fetch without an answer yet; counted where it is dropped.
@@ -60,6 +62,10 @@ const KEEPS_SECS_MAX: u64 = 2_147_483_647;
 const KV_LAG_MAX: Span = Span::from_secs(60);
 
 impl Edge {
+    pub fn new(shared: Rc<Shared>, colo: usize, isolate: u64) -> Self {
+        Self { shared, colo, isolate, uploaded: Rc::default() }
+    }
+
     /// One call of a helper: half of the time it takes passes before it is done, half after. What is given up
     /// is done all the same.
     async fn ask<T>(
@@ -203,6 +209,13 @@ impl Ports for Edge {
         }
     }
 
+    async fn hold(&self, body: Body, cap: u64) -> Result<Held<Bytes, Body>, PortError> {
+        if body.len() > cap {
+            return Ok(Held::Longer(body));
+        }
+        self.collect(body, cap).await.map(Held::Whole)
+    }
+
     async fn sleep(&self, span: Span) {
         self.shared.clock.sleep(span).await;
     }
@@ -225,10 +238,10 @@ impl Ports for Edge {
         body: Body,
         deadline: Span,
     ) -> Result<Message<ResponseHead, Body>, FetchError> {
-        self.fetch_revocable(request, body, deadline).await
+        self.fetch_awaited(request, body, deadline).await
     }
 
-    async fn fetch_revocable(
+    async fn fetch_awaited(
         &self,
         request: &RequestHead,
         body: Body,
@@ -238,6 +251,7 @@ impl Ports for Edge {
         let under_way = UnderWay(shared.clone());
         clock.sleep(Span::ZERO).await;
         let sent = body::read(clock, body).await.map_err(|_| FetchError::ConnectionLost)?;
+        self.uploaded.set(clock.now());
         let asked = Asked {
             head: request.clone(),
             body: self.text(&sent),
@@ -266,6 +280,10 @@ impl Ports for Edge {
         }
         let content = Content { bytes, ends_at: self.shared.clock.now() + reply.takes, breaks: reply.breaks };
         Ok(Message::new(head, Body::stream(content, &shared.leaks)))
+    }
+
+    fn uploaded(&self) -> Timestamp {
+        self.uploaded.get()
     }
 
     fn ending(&self, body: Body, signal: &Rc<Signal>, _: Option<u64>, _: bool) -> Body {

@@ -29,7 +29,7 @@ impl Edge {
         self.shared.alarm.replace(Some(Rc::default()));
         let shared = self.shared.clone();
         let (isolate, gate) = shared.isolate(PLACE);
-        let edge = Self { shared: shared.clone(), colo: 0, isolate };
+        let edge = Self::new(shared.clone(), 0, isolate);
         self.shared.tasks.spawn(isolate, async move {
             let state = || shared.health.borrow().clone();
             loop {

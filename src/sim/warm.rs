@@ -125,7 +125,7 @@ fn next(shared: &Shared) -> Next {
 
 async fn fetch(shared: Rc<Shared>, (url, fields): (String, String), document: String) {
     let (isolate, gate) = shared.isolate(PLACE);
-    let edge = Edge { shared: shared.clone(), colo: PLACE.0, isolate };
+    let edge = Edge::new(shared.clone(), PLACE.0, isolate);
     let answer = flow::warm(gate, edge, (&url, &fields), &document).await;
     let mut warm = shared.warm.borrow_mut();
     warm.under_way -= 1;

@@ -306,7 +306,7 @@ impl World {
     /// The platform's clock rings in an isolate, as it does once a minute.
     pub fn tick(&self, colo: usize, isolate: usize) {
         let (id, gate) = self.0.isolate((colo, isolate));
-        flow::tick(&gate, &Edge { shared: self.0.clone(), colo, isolate: id });
+        flow::tick(&gate, &Edge::new(self.0.clone(), colo, id));
         self.settle();
     }
 

@@ -47,7 +47,11 @@ fn a_refusal_is_known_until_it_can_change_and_its_wait_shrinks() {
     for (after, wait) in [(0, Some(12)), (5000, Some(7)), (11_999, Some(1)), (12_000, None)] {
         let asks = [ask("b", "5/1m", 1), over.clone()];
         let known = known(&local, &asks, NOW + Span::from_millis(after));
-        let secs = known.as_ref().and_then(Decision::refusal).map(|refusal| refusal.retry_after.as_secs());
+        let secs = known
+            .as_ref()
+            .and_then(Decision::refusal)
+            .and_then(|refusal| refusal.retry_after)
+            .map(Span::as_secs);
         assert_eq!(secs, wait, "after {after} ms");
         assert!(known.is_none_or(|known| known.checked[0].answer == Answer::NotAsked));
     }

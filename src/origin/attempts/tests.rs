@@ -173,10 +173,25 @@ fn the_budget_holds_back_retries_but_not_the_way_out_of_an_ejected_endpoint() {
         "retry": {"budget_percent": 0, "budget_min_per_second": 3}}));
     let mut stops = Vec::new();
     for _ in 0..20 {
-        stops.push(bench.send(Method::Get, ASK, &[SLOW, GOOD]).1.err().map(|failure| failure.stop));
+        stops.push(bench.send(Method::Get, ASK, &[SLOW, SLOW]).1.err().map(|failure| failure.stop));
     }
     let spent = stops.iter().filter(|stop| **stop == Some(Stop::BudgetSpent)).count();
-    assert_eq!((spent, stops[19]), (16, None), "3 by budget, and the last since `a` was ejected by it");
+    let last = stops[19];
+    assert_eq!(spent, 15, "the first found `b` well, 3 by budget, and the last since `a` was ejected by it");
+    assert_eq!(last, Some(Stop::AttemptsSpent));
+}
+
+#[test]
+fn the_budget_does_not_hold_back_from_an_endpoint_that_is_well() {
+    let mut bench = bench(json!({
+        "breaker": {"failures": 0, "failure_ratio": 0.0},
+        "retry": {"budget_percent": 0, "budget_min_per_second": 0}}));
+    for _ in 0..1000 {
+        assert_eq!(bench.send(Method::Get, ASK, &[BUSY, GOOD]).1, Ok(()));
+    }
+    let stop = |bench: &mut Bench, results| bench.send(Method::Get, ASK, results).1.unwrap_err().stop;
+    assert_eq!(stop(&mut bench, &[BUSY, BUSY]), Stop::BudgetSpent, "none is asked again");
+    assert_eq!(stop(&mut bench, &[BUSY]), Stop::BudgetSpent, "the other one failed, too");
 }
 
 #[test]

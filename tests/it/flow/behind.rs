@@ -131,6 +131,33 @@ fn the_same_idempotency_key_is_the_same_change_and_another_one_under_it_is_refus
 }
 
 #[test]
+fn the_idempotency_key_of_another_client_is_another() {
+    let world = World::new(1).config(&CONFIG.replace("pending_max = 3", "pending_max = 30"));
+    let send = || world.request("POST", "/orders/1").field("idempotency-key", "k1").body("x");
+    let keyed = |key: &str| send().field("x-api-key", key);
+    world.api_key("alice", r#"{"tier":"pro","subject":"alice"}"#);
+    world.api_key("alice-2", r#"{"tier":"pro","subject":"alice"}"#);
+    world.api_key("bob", r#"{"tier":"pro","subject":"bob"}"#);
+    let urls: BTreeSet<String> = [
+        send(),
+        send().from("192.0.2.2"),
+        send().field("authorization", "Basic YTph"),
+        send().field("authorization", "Basic YjpI"),
+        send().field("cookie", "session=1"),
+        send().field("cookie", "session=2"),
+        keyed("alice"),
+        keyed("bob"),
+    ]
+    .into_iter()
+    .map(|request| status_url(&request.run()))
+    .collect();
+    assert_eq!(urls.len(), 8);
+    assert_eq!(status_url(&keyed("alice").from("192.0.2.9").run()), status_url(&keyed("alice-2").run()));
+    world.pass(secs(1));
+    assert_eq!(world.counts().origin, 8);
+}
+
+#[test]
 fn what_can_not_be_kept_is_refused_and_said_so() {
     let world = world();
     world.replies([Reply::new(500, "broken")]);

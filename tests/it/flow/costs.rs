@@ -42,7 +42,26 @@ fn bytes_of_content_are_counted_and_named() {
     let wait: u64 = refused.field("retry-after").unwrap().parse().unwrap();
     world.pass(secs(wait));
     assert_eq!(sent(600).status, 200, "Retry-After is enough for so many bytes");
-    assert_eq!(sent(2000).status, 429, "more than is ever let through");
+    let hopeless = sent(2000);
+    assert_eq!(
+        (hopeless.status, hopeless.field("retry-after")),
+        (413, None),
+        "more than is ever let through"
+    );
+    assert!(
+        hopeless.text().contains("it costs 2000, and never more than 1000 are let through"),
+        "{hopeless:#?}"
+    );
+}
+
+#[test]
+fn what_costs_more_than_its_quota_is_not_told_to_come_again_also_where_that_is_used_up() {
+    let world = site("quota = \"2/1m\"\ncost = \"request-bytes/1KiB\"", "");
+    let sent = |bytes: usize| world.request("POST", "/x").body(&"x".repeat(bytes)).run();
+    assert_eq!((sent(2048).status, sent(1).status), (200, 429));
+    let hopeless = sent(2049);
+    assert_eq!((hopeless.status, hopeless.field("retry-after")), (413, None));
+    assert_eq!(hopeless.field("x-ratelimit-limit").as_deref(), Some("2"));
 }
 
 #[test]

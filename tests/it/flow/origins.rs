@@ -236,3 +236,28 @@ fn a_background_refresh_that_fails_leaves_the_stale_response_where_it_is() {
     }
     assert_eq!(world.leaks(), 0);
 }
+
+#[test]
+fn a_body_that_does_not_say_how_long_it_is_goes_to_another_endpoint_too_while_it_can_be_kept() {
+    for (method, bytes, expected) in
+        [("PUT", 65_536, (200, 2)), ("PUT", 65_537, (503, 1)), ("POST", 10, (503, 1))]
+    {
+        let world = two(Reply::new(503, "down"));
+        let body = "x".repeat(bytes);
+        let answer = world.request(method, "/x").streamed(&body).run();
+        assert_eq!((answer.status, world.asked().len()), expected, "{method} {bytes}");
+        assert!(world.asked().iter().all(|asked| asked.body == body), "it arrives whole");
+        assert_eq!(world.leaks(), 0);
+    }
+}
+
+#[test]
+fn how_long_a_client_sends_is_not_how_slow_an_endpoint_is() {
+    let world = World::new(1).config(&TWO.replace("failures = 3", "latency = \"p95 > 800ms\""));
+    world.origin(|asked| Reply::ok(asked.host()));
+    for nth in 0..60 {
+        let answer = world.request("POST", &format!("/{nth}")).uploads("x", secs(60)).run();
+        assert_eq!((answer.status, answer.text()), (200, "a.example"));
+    }
+    assert_eq!(world.get("/x").run().text(), "a.example");
+}
