@@ -25,7 +25,7 @@ pub(super) fn is_not_for_clients(name: &str) -> bool {
     matches!(
         name,
         "forwarded" | "x-real-ip" | "true-client-ip" | "x-request-id" | "cache-status" | "proxy-status"
-    ) || ["x-forwarded-", "x-tidegate-", "cf-"].iter().any(|prefix| name.starts_with(prefix))
+    ) || ["x-forwarded-", "x-tidegate-", "x-queue-", "cf-"].iter().any(|prefix| name.starts_with(prefix))
         || is_limit(name)
 }
 
