@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::rules::is_token;
+use super::rules::{is_token, is_token_byte};
 use crate::head::{Fields, split_list};
 use crate::time::DeltaSeconds;
 
@@ -20,10 +20,11 @@ pub enum Reach {
 
 impl Reach {
     /// The wider of what was said so far and an argument: a list of field names, or nothing for all. What is no
-    /// such list means all, to be on the safe side.
+    /// such list means all, to be on the safe side; so does a quote of the wrong kind.
     pub(super) fn widen(&mut self, argument: Option<&str>) {
         let names: Vec<&str> = argument.map(|list| split_list(list).collect()).unwrap_or_default();
-        if *self == Self::Whole || names.is_empty() || !names.iter().all(|name| is_token(name)) {
+        let is_name = |name: &&str| is_token(name) && !name.contains('\'');
+        if *self == Self::Whole || names.is_empty() || !names.iter().all(is_name) {
             *self = Self::Whole;
             return;
         }
@@ -175,7 +176,11 @@ impl RequestDirectives {
     }
 }
 
-/// Every directive of the Cache-Control lines: its name in lower case and its argument.
+/// What a member that the grammar does not know may still have been meant to say.
+const MEANT: [&str; 3] = ["no-cache", "no-store", "private"];
+
+/// Every directive of the Cache-Control lines: its name in lower case and its argument. Of a member that is none, such as
+/// `private; max-age=60`, whatever forbids to share is taken at its word.
 fn each(fields: &Fields, mut found: impl FnMut(&str, &Argument<'_>)) {
     for line in fields.get_all("cache-control") {
         // A quote that never ends must not swallow a `no-store` that follows it.
@@ -190,6 +195,11 @@ fn each(fields: &Fields, mut found: impl FnMut(&str, &Argument<'_>)) {
                 Some((name, text)) => (name, unquote(text).map_or(Argument::Malformed, Argument::Text)),
             };
             let name = name.trim_matches([' ', '\t']);
+            if !is_token(name) || matches!(argument, Argument::Malformed) {
+                let words = member.split(|c| !u8::try_from(c).is_ok_and(is_token_byte));
+                let meant = |word: &str| MEANT.into_iter().find(|one| word.eq_ignore_ascii_case(one));
+                words.filter_map(meant).for_each(|name| found(name, &Argument::None));
+            }
             if name.bytes().any(|b| b.is_ascii_uppercase()) {
                 found(&name.to_ascii_lowercase(), &argument);
             } else {
@@ -308,6 +318,31 @@ mod tests {
             assert!(response(&[line]).no_store, "{line}");
         }
         assert!(!response(&["a=\"no-store\", b=\"x, no-store\""]).no_store);
+    }
+
+    #[test]
+    fn what_forbids_to_share_is_heard_whatever_stands_around_it() {
+        for (line, private, no_store, no_cache) in [
+            ("private; max-age=60", true, false, false),
+            ("max-age=60; PRIVATE", true, false, false),
+            ("max-age=60 no-store", false, true, false),
+            ("max-age=60 / no-cache", false, false, true),
+            ("\"private\", max-age=60", true, false, false),
+            ("foo=\"bar, private\", max-age=60\"", true, false, false),
+            ("max-age=\"60, private", true, false, false),
+            ("private='x, y', max-age=60", true, false, false),
+            ("private=x y, max-age=60", true, false, false),
+            ("private\u{a0}, max-age=60", true, false, false),
+            ("=no-store", false, true, false),
+            ("a=\"b\" no-store", false, true, false),
+            ("a=\"private; no-store\", no-storeage; x-private", false, false, false),
+        ] {
+            let all = response(&[line]);
+            let heard = (all.private == Reach::Whole, all.no_store, all.no_cache == Reach::Whole);
+            assert_eq!(heard, (private, no_store, no_cache), "{line}");
+        }
+        assert!(request("max-age=60; no-store").no_store);
+        assert_eq!(response(&["max-age=\"60"]).max_age, Some(DeltaSeconds::default()));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::time::Span;
 use super::gate::Gate;
 use super::origin::{self, Asked, Failed, Refusal};
 use super::visit::{Notes, Visit};
-use super::{Reply, report, store, unanswered};
+use super::{Reply, forget, report, unanswered};
 
 /// How long to wait for the object that keeps a change.
 const KEEP_BUDGET: Span = Span::from_secs(5);
@@ -141,7 +141,7 @@ pub async fn deliver<P: Ports>(
     });
     let (head, why) = match origin::ask(&visit, &visit.request, body, false).await {
         Asked::Answered(message, _) => {
-            store::invalidate(&visit, &message.head, None);
+            forget::invalidate(&visit, &message.head, None);
             visit.ports.discard(message.body);
             (Some(message.head), String::new())
         }

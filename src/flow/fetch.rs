@@ -16,7 +16,8 @@ use crate::record::{AnsweredBy, Staleness};
 use crate::route::asset;
 
 use super::flight::Lead;
-use super::lookup::{self, Candidate, Found};
+use super::forget;
+use super::lookup::{self, Found};
 use super::origin::{self, Asked, Failed};
 use super::slices;
 use super::store::{self, Received};
@@ -102,7 +103,7 @@ pub async fn pass<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>, fwd: Fw
             store::receive_post(visit, message, exchange)
         }
         Asked::Answered(mut message, _) => {
-            store::invalidate(visit, &message.head, None);
+            forget::invalidate(visit, &message.head, None);
             apply_asset_policy(visit, &mut message.head);
             visit.notes.borrow_mut().answered_by = AnsweredBy::Origin;
             let cache = CacheStatus { fwd_status: Some(message.head.status), ..CacheStatus::fwd(fwd) };
@@ -242,15 +243,13 @@ fn heed_head<P: Ports>(
     if visit.request.method != Method::Head {
         return;
     }
-    let rules = &visit.route.cache.vary;
-    let selected = |candidate: &&Candidate<P>| candidate.head.selecting.matches(&visit.request.fields, rules);
-    let Some(candidate) = found.candidates.iter().find(selected) else { return };
+    let Some(candidate) = found.selected(visit) else { return };
     match after_head(&visit.request, &candidate.head, head, &visit.route.cache, &visit.identity, exchange) {
         HeadEffect::Freshen(freshened) if freshened.not_stored.is_none() => {
             let fresh = candidate.with_head(freshened.head);
             store::freshen(visit, key, found, &fresh, exchange.as_of(), None);
         }
-        HeadEffect::Invalidate => store::forget(visit, key.clone()),
+        HeadEffect::Invalidate => forget::forget(visit, key.clone()),
         HeadEffect::Freshen(_) | HeadEffect::None => {}
     }
 }

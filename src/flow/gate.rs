@@ -184,7 +184,6 @@ impl<P: Ports> Gate<P> {
     /// when: what is older is not to come back, neither with a request that is under way nor from a store that is late to
     /// learn of it.
     pub fn forget(&self, key: &PrimaryKey, now: Timestamp) {
-        self.note_write(now);
         let mut memory = self.memory.borrow_mut();
         memory.remove(key);
         memory.remove(&self.searches.borrow_mut().write(key, now));
@@ -192,18 +191,19 @@ impl<P: Ports> Gate<P> {
         if forgotten.len() >= FORGOTTEN_MAX {
             forgotten.clear();
         }
-        forgotten.insert(key.clone(), now);
+        let at = forgotten.entry(key.clone()).or_insert(now);
+        *at = now.max(*at);
     }
 
-    /// Something is invalidated at this moment.
+    /// Something is invalidated now.
     pub fn note_write(&self, now: Timestamp) {
-        self.wrote.set(self.wrote.get().max(now));
+        self.wrote.set(now);
     }
 
     /// The moment that a request bears which is sent now: later than all that was invalidated before, also within the same
     /// millisecond.
     pub fn after_writes(&self, now: Timestamp) -> Timestamp {
-        now.max(self.wrote.get() + TICK)
+        if self.wrote.get() == now { now + TICK } else { now }
     }
 
     /// Whether this key was invalidated since what was asked for at that moment: within one millisecond nobody knows which

@@ -193,6 +193,14 @@ impl<P: Ports> Found<P> {
         Self { candidates, index: None }
     }
 
+    /// A stored response that the request selects (RFC 9111, section 4.1).
+    pub(super) fn selected(&self, visit: &Visit<P>) -> Option<&Candidate<P>> {
+        let rules = &visit.route.cache.vary;
+        self.candidates
+            .iter()
+            .find(|candidate| candidate.head.selecting.matches(&visit.request.fields, rules))
+    }
+
     /// Whether it holds what became stale so short a time ago that it was so for everybody: what one of them writes to KV
     /// now, the others do not see yet.
     pub(super) fn is_lately_stale(&self, now: Timestamp) -> bool {

@@ -17,6 +17,7 @@ mod complete;
 mod fetch;
 mod fleet;
 mod flight;
+mod forget;
 mod gate;
 pub mod health;
 mod hedge;

@@ -10,10 +10,11 @@ use crate::head::{Message, Method, ResponseHead};
 use crate::ports::{Loaded, PortError, Ports};
 use crate::record::Incident;
 
+use super::forget;
 use super::keep;
 use super::lookup::{self, Candidate, Content};
 use super::origin::{self, Asked};
-use super::store::{self, Received};
+use super::store::Received;
 use super::visit::Visit;
 
 /// How long the slices are in which this request's response is to be fetched; `None` where it is to come whole.
@@ -191,7 +192,7 @@ impl<P: Ports> Slices<P> {
         if !self.head.has_slice(range, part, complete, &head.fields) {
             visit.ports.discard(body);
             visit.incident(Incident::TruncatedBody, "the response changed between two slices");
-            store::forget(visit, self.key.clone());
+            forget::forget(visit, self.key.clone());
             return Err(Broken);
         }
         Ok(body)

@@ -6,8 +6,7 @@ use crate::cache::policy::KvAdmission;
 use crate::cache::range::How;
 use crate::cache::stored::Exchange;
 use crate::cache::{
-    CacheStatus, Detail, Fwd, Layer, NotStored, PrimaryKey, Reach, Record, StoredHead, VariantIndex,
-    invalidates, storable,
+    CacheStatus, Detail, Fwd, Layer, NotStored, PrimaryKey, Record, StoredHead, VariantIndex, storable,
 };
 use crate::head::{Message, ResponseHead};
 use crate::ports::{Loaded, PortError, Ports};
@@ -18,13 +17,13 @@ use super::Reply;
 use super::beside;
 use super::complete;
 use super::fetch;
-use super::fleet;
 use super::flight::Lead;
+use super::forget;
 use super::gate::TICK;
 use super::keep;
 use super::lookup::{Candidate, Content, Found};
 use super::visit::Visit;
-use super::{shield, similar, slices};
+use super::{similar, slices};
 
 /// A response of the origin's own to a request that the cache took part in.
 pub struct Received<B> {
@@ -58,6 +57,7 @@ pub fn receive<P: Ports>(
         Err(why) => {
             // Whose method's responses are hardly ever stored needs no reason.
             cache.detail = (fwd != Fwd::Method).then_some(Detail::Reason(why.as_str()));
+            forget::displace(visit, key, found, head.status, why);
             // A 304, a client's own wish and a failure say nothing of what the next client would get.
             if head.status < 500 && !matches!(why, NotStored::Partial | NotStored::RequestNoStore) {
                 lead.into_iter().for_each(Lead::pass);
@@ -71,6 +71,7 @@ pub fn receive<P: Ports>(
     let policy = &visit.route.cache;
     if !policy.layers.iter().any(|layer| policy.takes(*layer, length.or(Some(0)))) {
         cache.detail = Some(Detail::Reason(NotStored::TooLarge.as_str()));
+        forget::displace(visit, key, found, head.status, NotStored::TooLarge);
         return Reply { message: Message::new(head, body), cache: Some(cache) };
     }
     cache.stored = true;
@@ -117,7 +118,7 @@ pub fn receive_post<P: Ports>(
     let received = Received { message, exchange, fwd: Fwd::Method, how: How::Full, complete: None };
     let reply = receive(visit, &key, &found, received, None);
     let is_stored = reply.cache.is_some_and(|cache| cache.stored);
-    invalidate(visit, &reply.message.head, Some(&key).filter(|_| is_stored));
+    forget::invalidate(visit, &reply.message.head, Some(&key).filter(|_| is_stored));
     reply
 }
 
@@ -140,11 +141,13 @@ impl<P: Ports> Filling<P> {
     async fn fill(mut self, mut head: StoredHead, body: P::Body, length: Option<u64>) {
         let visit = self.visit.clone();
         if self.afresh {
-            remove(&visit, &self.key).await;
+            forget::remove(&visit, &self.key).await;
         }
         let policy = &visit.route.cache;
         let small = length.is_none_or(|bytes| bytes <= policy.memory_object_bytes_max.bytes());
         if !small {
+            // Memory is asked first, and would go on with what it held.
+            visit.gate.forget(&self.key, self.asked.before(TICK));
             self.lead.take().into_iter().for_each(Lead::pass_for_others);
             return self.stream(head, body, length).await;
         }
@@ -152,7 +155,10 @@ impl<P: Ports> Filling<P> {
         let bytes = match read {
             Ok((bytes, true)) if length.is_none_or(|length| length == visit.ports.len(&bytes)) => bytes,
             // Of unknown length, and longer than what is held: not an error, and not to be waited for again.
-            Err(PortError::TooLarge) => return self.lead.into_iter().for_each(Lead::pass),
+            Err(PortError::TooLarge) => {
+                visit.gate.forget(&self.key, self.asked.before(TICK));
+                return self.lead.into_iter().for_each(Lead::pass);
+            }
             Ok((part, _)) => {
                 visit.late_incident(Incident::TruncatedBody, "it broke off, or was shorter than it said");
                 if !policy.partial || !head.broke_off(visit.ports.len(&part)) {
@@ -316,69 +322,4 @@ pub fn freshen<P: Ports>(
     let filling = Filling { visit: visit.clone(), key, index, asked, afresh: false, crowded, lead };
     let length = visit.ports.len(bytes);
     visit.ports.defer(filling.fill((*candidate.head).clone(), visit.ports.body(bytes), Some(length)));
-}
-
-/// Removes what a response to an unsafe method makes invalid (RFC 9111, section 4.4), from every layer that is asked
-/// by this worker. Others learn of it when what they hold is stale, or where the route says so from the fleet. `own` is what this response itself replaces.
-pub fn invalidate<P: Ports>(visit: &Rc<Visit<P>>, response: &ResponseHead, own: Option<&PrimaryKey>) {
-    let policy = &visit.route.cache;
-    // Where the content is in the key, it only reads.
-    if !policy.enabled || policy.key.has_body(&visit.request.method) {
-        return;
-    }
-    let now = visit.ports.now();
-    visit.gate.note_write(now);
-    visit.gate.groups.borrow_mut().heed(&visit.request, &response.fields, now);
-    let targets = invalidates(&visit.request, response);
-    if policy.invalidation == Reach::Global {
-        fleet::tell(visit, &targets, &response.fields);
-    }
-    for target in targets {
-        if !policy.key.body.is_empty() {
-            visit.gate.groups.borrow_mut().write(&target, now);
-        }
-        let key = PrimaryKey::new(&target, &visit.request.fields, &policy.key, &visit.identity);
-        if own != Some(&key) {
-            forget(visit, key);
-        }
-    }
-}
-
-/// KV takes one write a second under one key, and what is to be removed may just have been stored.
-const REMOVE_AGAIN_AFTER: Span = Span::from_millis(1100);
-
-/// Removes every stored response of this key.
-pub fn forget<P: Ports>(visit: &Rc<Visit<P>>, key: PrimaryKey) {
-    visit.gate.forget(&key, visit.ports.now());
-    if visit.route.cache.collapse == Reach::Global {
-        shield::forget(visit, &key);
-    }
-    let visit = visit.clone();
-    visit.clone().ports.defer(async move { remove(&visit, &key).await });
-}
-
-/// Removes what the layers below memory hold for a key.
-async fn remove<P: Ports>(visit: &Visit<P>, key: &PrimaryKey) {
-    for layer in visit.route.cache.layers.iter().filter(|layer| **layer != Layer::Memory) {
-        let mut removed = remove_from(visit, *layer, key).await;
-        if removed.is_err() {
-            visit.ports.sleep(REMOVE_AGAIN_AFTER).await;
-            removed = remove_from(visit, *layer, key).await;
-        }
-        if let Err(error) = removed {
-            visit.late_incident(Incident::StoreFailed, &format!("{}: {error}", layer.as_str()));
-        }
-    }
-}
-
-/// A delete costs as much as ten reads of KV, so it is looked first.
-async fn remove_from<P: Ports>(visit: &Visit<P>, layer: Layer, key: &PrimaryKey) -> Result<(), PortError> {
-    let key = key.storage_key();
-    if layer == Layer::Kv {
-        let Some(found) = visit.ports.load(layer, &key, visit.gate.site.kv_budget).await? else {
-            return Ok(());
-        };
-        visit.ports.discard(found.body);
-    }
-    visit.ports.remove(layer, &key).await
 }

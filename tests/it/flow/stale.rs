@@ -119,6 +119,68 @@ fn what_is_asked_behind_a_stale_answer_is_for_the_next_one_where_it_is_good() {
 }
 
 #[test]
+fn a_full_answer_that_is_no_failure_takes_the_place_of_what_is_stored_rfc9111_4_3_3() {
+    let said = "max-age=200, stale-while-revalidate=600, stale-if-error=600";
+    let answers = [
+        (Reply::new(404, "no"), true),
+        (Reply::new(410, "no"), true),
+        (Reply::cached("no", "private"), true),
+        (Reply::cached("no", "no-store"), true),
+        (Reply::cached("no", "max-age=60").field("vary", "*"), true),
+        (Reply::cached("x".repeat(300_000), "max-age=60").chunked(), true),
+        (Reply::new(429, "no"), false),
+        (Reply::new(408, "no"), false),
+        (Reply::new(501, "no"), false),
+        (Reply::new(503, "no"), false),
+    ];
+    for (answer, replaces) in answers {
+        for (age, layers) in [(205, "memory"), (205, "colo"), (205, "kv"), (900, "memory")] {
+            let world = World::new(1).config(&format!(
+                "{PLAIN}cache = {{ layers = [\"{layers}\"], kv_admission = \"always\" }}\n"
+            ));
+            world.replies([Reply::cached("old", said).field("etag", "\"a\"")]);
+            world.get("/x").run();
+            world.pass(secs(age));
+            world.replies([answer.clone()]);
+            world.get("/x").run();
+            world.pass(secs(2));
+            world.replies([Reply::fails(FetchError::ConnectionLost)]);
+            let after = world.get("/x").run();
+            let may_be_old = !replaces && age == 205;
+            assert_eq!(after.text() == "old", may_be_old, "{answer:?} {age} {layers}");
+            world.pass(secs(60));
+            assert_eq!(world.leaks(), 0);
+        }
+    }
+}
+
+#[test]
+fn what_is_too_large_for_memory_takes_the_place_of_what_is_held_there() {
+    let world = World::new(1).config(PLAIN);
+    world.replies([Reply::cached("old", "max-age=10, stale-while-revalidate=600")]);
+    world.get("/x").run();
+    world.pass(secs(15));
+    let large = "x".repeat(300_000);
+    world.replies([Reply::cached(large.clone(), "max-age=60"), Reply::new(500, "asked again")]);
+    assert_eq!(world.get("/x").run().text(), "old");
+    world.pass(secs(1));
+    assert!(world.get("/x").run().text() == large);
+}
+
+#[test]
+fn what_one_request_alone_was_answered_leaves_what_is_stored() {
+    let world = World::new(1).config(&format!("{PLAIN}cache = {{ honour_client_directives = \"all\" }}\n"));
+    world.replies([Reply::cached("old", "max-age=100, public")]);
+    world.get("/x").run();
+    world.replies([Reply::new(412, "no"), Reply::new(404, "no")]);
+    world.get("/x").field("if-match", "\"z\"").run();
+    world.get("/x").field("cache-control", "no-cache, no-store").run();
+    world.request("HEAD", "/x").field("cache-control", "no-cache").run();
+    world.get("/x").field("cache-control", "no-cache").field("authorization", "Basic eDp5").run();
+    assert!(world.get("/x").run().is_hit());
+}
+
+#[test]
 fn a_file_is_the_fallback_and_its_body_stands_in_for_it() {
     let failing = |fallback: &str, path: &str| {
         let world = World::new(1).config(&[PLAIN, "static_fallback = ", fallback].concat());
