@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use super::config::HostMode;
+use super::bookmark;
 use super::fields::{append_member, is_hop_by_hop, is_not_for_clients, named_in_connection};
 use super::pool::Endpoint;
 use super::rewrite::{PathRewrite, Secret, behind};
@@ -78,15 +78,14 @@ pub fn max_forwards(request: &RequestHead) -> Option<u64> {
     request.fields.get("max-forwards").filter(|_| counts)?.trim().parse().ok()
 }
 
-/// The head that goes to `endpoint` for a client's request. An Upgrade is left only where it is to a WebSocket,
-/// and a Host only where it is not that of the URL.
+/// The head that goes to `endpoint` for a client's request, without Host, which the platform makes of the URL. An Upgrade is
+/// left only where it is to a WebSocket.
 ///
 /// # Errors
 /// Where it may not go there.
 pub fn forward(
     request: &RequestHead,
     endpoint: &Endpoint,
-    host: &HostMode,
     rewrite: Rewrite<'_>,
     hop: &Hop<'_>,
 ) -> Result<RequestHead, NotForwarded> {
@@ -95,11 +94,6 @@ pub fn forward(
     }
     let target = target(request, endpoint, rewrite).ok_or(NotForwarded::DotSegment)?;
     let mut fields = end_to_end(request);
-    match host {
-        HostMode::Origin => {}
-        HostMode::Pass => fields.append("host", request.target.authority()),
-        HostMode::Name(name) => fields.append("host", name),
-    }
     say_who_asks(&mut fields, request);
     if let Some(left) = max_forwards(request) {
         fields.insert("max-forwards", &left.saturating_sub(1).to_string());
@@ -144,6 +138,20 @@ fn target(request: &RequestHead, endpoint: &Endpoint, rewrite: Rewrite<'_>) -> O
     Target::parse(&url).ok()
 }
 
+/// What clients ask for to get what is at this target of an endpoint, where they ask for others of it like this: the way of
+/// [`forward`] back. `None` where it is not the endpoint's, or where its pool has paths of its own.
+pub fn backward(at: &Target, endpoint: &Endpoint, like: &Target, rewrite: Rewrite<'_>) -> Option<Target> {
+    let is_there = at.url().get(..endpoint.url.root().len())?.eq_ignore_ascii_case(endpoint.url.root());
+    if !is_there || !at.authority().eq_ignore_ascii_case(endpoint.url.authority()) || rewrite.path.is_some() {
+        return None;
+    }
+    let path = behind(at.path(), endpoint.url.base_path())?;
+    let path = rewrite.add_prefix.map_or(Some(path), |added| behind(path, added))?;
+    let front = rewrite.strip_prefix.unwrap_or_default().trim_end_matches('/');
+    let query = at.path_and_query().get(at.path().len()..)?;
+    Target::parse(&[like.scheme(), "://", like.authority(), front, path, query].concat()).ok()
+}
+
 /// The fields of a request that are for the origin.
 fn end_to_end(request: &RequestHead) -> Fields {
     let named = named_in_connection(&request.fields);
@@ -154,9 +162,18 @@ fn end_to_end(request: &RequestHead) -> Fields {
         // CDN-Loop stays, whoever asks for its removal (RFC 8586, section 2).
         let is_named = name != "cdn-loop" && named.iter().any(|n| n == name);
         let is_for_this_hop = is_hop_by_hop(name) || is_named;
-        if !(is_ours || is_for_this_hop || is_not_for_clients(name)) {
-            fields.append(name, value);
+        if is_ours || is_for_this_hop || is_not_for_clients(name) {
+            continue;
         }
+        if name == "cookie" && value.contains(bookmark::COOKIE) {
+            let others = value.split("; ").filter(|pair| pair.split('=').next() != Some(bookmark::COOKIE));
+            let others = others.collect::<Vec<_>>().join("; ");
+            if !others.is_empty() {
+                fields.append(name, &others);
+            }
+            continue;
+        }
+        fields.append(name, value);
     }
     if request.fields.list("te").any(|coding| coding.eq_ignore_ascii_case("trailers")) {
         fields.append("te", "trailers");
