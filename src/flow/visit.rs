@@ -13,7 +13,7 @@ use crate::origin::{Affinity, Bookmark, Pool, PoolState, Wish};
 use crate::ports::Ports;
 use crate::record::{AnsweredBy, Event, Incident, Incidents, MethodClass, Verdict};
 use crate::route::Route;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 use super::fleet::Wait;
 use super::gate::Gate;
@@ -62,6 +62,10 @@ pub struct Notes {
     pub verdict: Verdict,
     /// What was spent from leases for it.
     pub leased: Vec<Batch>,
+    /// How long it took to say whether it is admitted.
+    pub limited: Span,
+    /// How long it waited for origins, its turn at them included.
+    pub waited: Span,
     /// Whether nothing limits it, since its client is on the allow list.
     pub is_allowed: bool,
     /// Why the cache did not answer alone.
@@ -92,6 +96,8 @@ impl Default for Notes {
             answered_by: AnsweredBy::Tidegate,
             verdict: Verdict::None,
             leased: Vec::new(),
+            limited: Span::ZERO,
+            waited: Span::ZERO,
             is_allowed: false,
             forward: None,
             collapsed: false,
