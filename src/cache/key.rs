@@ -112,6 +112,18 @@ fn push_target(text: &mut String, target: &Target, rules: &KeyRules) {
     }
 }
 
+/// The target with no more of its query than the key holds, and in its form: what an origin is asked for where others may
+/// get the answer. `None` where that is the target itself.
+pub fn keyed(target: &Target, rules: &KeyRules) -> Option<Target> {
+    if !rules.picks() {
+        return None;
+    }
+    let query = target.query()?;
+    let mut url = target.url().strip_suffix(query)?.strip_suffix('?')?.to_owned();
+    push_query(&mut url, query, rules);
+    Target::parse(&url).ok().filter(|keyed| keyed != target)
+}
+
 impl StorageKey {
     /// Where a newer head lies of the response that is kept here.
     pub fn beside(&self) -> Self {
@@ -164,7 +176,7 @@ fn push_authority(out: &mut String, target: &Target) {
 }
 
 fn push_query(out: &mut String, query: &str, rules: &KeyRules) {
-    if rules.drop.is_empty() && rules.keep_only.is_none() && !rules.sort {
+    if !rules.picks() {
         out.push('?');
         out.push_str(&normalise(query));
         return;

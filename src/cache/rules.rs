@@ -152,6 +152,11 @@ impl Default for KeyRules {
 }
 
 impl KeyRules {
+    /// Whether not all of a query counts, or not in its order.
+    pub(super) fn picks(&self) -> bool {
+        self.sort || self.keep_only.is_some() || !self.drop.is_empty()
+    }
+
     /// Whether the content of a request with this method is part of the key.
     pub fn has_body(&self, method: &Method) -> bool {
         match method {

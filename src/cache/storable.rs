@@ -2,6 +2,7 @@
 
 use super::directives::{Reach, RequestDirectives, ResponseDirectives};
 use super::freshness::{self, Source};
+use super::key::keyed;
 use super::policy::{Layer, Policy, SetCookie};
 use super::range::ByteRange;
 use super::{date, targeted, unkeyed, validator};
@@ -192,7 +193,9 @@ fn gates(
 fn answers_itself(request: &RequestHead, response: &ResponseHead, policy: &Policy) -> bool {
     let location = response.fields.get("content-location");
     let location = location.and_then(|to| super::invalidate::resolve(&request.target, to));
-    location.as_ref() == Some(&request.target) && !unkeyed::any(&request.fields, &policy.key)
+    location.as_ref() == Some(&request.target)
+        && !unkeyed::any(&request.fields, &policy.key)
+        && keyed(&request.target, &policy.key).is_none()
 }
 
 /// An Authorization field (RFC 9111, section 3.5), or another credential: one that tidegate itself has verified, unless

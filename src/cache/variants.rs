@@ -62,6 +62,13 @@ impl Selecting {
         })
     }
 
+    /// The key of what requests ask for that are like this one in the fields that selected.
+    pub fn narrow(&self, key: &PrimaryKey, request: &Fields, rules: &VaryRules) -> PrimaryKey {
+        let names = self.0.iter().map(|(name, _)| name.clone());
+        let text = Self::of(names, request, rules).text();
+        PrimaryKey::from_text([key.as_str(), "\nv", &text].concat())
+    }
+
     /// The secondary key as text: lines of a name and, where the request had the field, `=` and the value.
     fn text(&self) -> String {
         let mut text = String::new();

@@ -7,6 +7,7 @@ use crate::cache::{Layer, PrimaryKey, Record, StoredHead};
 use crate::ports::{Loaded, Ports};
 use crate::record::Incident;
 
+use super::flight::Lead;
 use super::keep;
 use super::lookup::{self, Candidate, Place};
 use super::visit::Visit;
@@ -39,7 +40,12 @@ pub async fn newer<P: Ports>(visit: &Visit<P>, layer: Layer, place: Place, own: 
 }
 
 /// The origin has confirmed a response whose body is in a store: its newer head goes beside it.
-pub fn freshen<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey, candidate: &Candidate<P>) {
+pub fn freshen<P: Ports>(
+    visit: &Rc<Visit<P>>,
+    key: &PrimaryKey,
+    candidate: &Candidate<P>,
+    mut lead: Option<Lead<P>>,
+) {
     let (head, policy) = (candidate.head.clone(), &visit.route.cache);
     // A body can't be moved to where another Vary would have it.
     let Some(place) = candidate.place.filter(|place| head.storage_key(key) == place.key) else { return };
@@ -65,6 +71,7 @@ pub fn freshen<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey, candidate: &Can
                     &[layer.as_str(), ": ", &error.to_string()].concat(),
                 );
             }
+            lead.take().into_iter().for_each(Lead::leave_below);
         }
     });
 }

@@ -12,7 +12,7 @@ use crate::respond::Problem;
 
 use super::complete::complete;
 use super::fetch::{fetch, pass, revalidate};
-use super::flight::{self, Lead, Role};
+use super::flight::{self, Lead, Left, Role};
 use super::lookup::{self, Candidate, Content, Found};
 use super::origin::Refusal;
 use super::shield::{self, Turn};
@@ -45,29 +45,55 @@ pub async fn answer<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>) -> Re
     if visit.is_behind() && visit.is_held(&key) {
         visit.caught_up().await;
     }
-    let (mut waited, mut alone) = (false, false);
+    let (mut began, mut failures) = (None, 0);
+    let (mut goes, mut alone) = (!may_share(visit), false);
     let lead = loop {
         if let Some(mut reply) = from_memory(visit, &key) {
-            mark_collapsed(visit, &mut reply, waited);
+            mark_collapsed(visit, &mut reply, began.is_some());
             return reply;
         }
-        if waited || !may_share(visit) {
+        if goes {
             break None;
         }
-        match flight::role(&visit.gate, &visit.ports, &visit.gate.key_in_memory(&key)) {
+        match flight::role(&visit.gate, &visit.ports, &key_in_flight(visit, &key)) {
             Role::Lead(lead) => break Some(lead),
             Role::Alone => {
                 alone = true;
                 break None;
             }
             Role::Follow(leader) => {
-                // Whoever waited too long goes alone.
-                flight::follow(&visit.ports, &leader, policy.collapse_wait).await;
-                waited = true;
+                let now = visit.ports.now();
+                let patience = policy.collapse_wait.saturating_sub(now.since(*began.get_or_insert(now)));
+                match flight::follow(&visit.ports, &leader, patience).await {
+                    Some(Left::Memory) => {}
+                    Some(Left::Failure(failed)) => {
+                        failures += 1;
+                        goes = failed.is_sure || failures >= FAILURES_BELIEVED;
+                        visit.notes.borrow_mut().failed_for_all = goes.then_some(failed);
+                    }
+                    // Whoever waited too long goes alone.
+                    Some(Left::Below) | None => goes = true,
+                }
             }
         }
     };
-    from_elsewhere(visit, &key, lead, alone).await
+    let is_told = visit.notes.borrow().failed_for_all.is_some();
+    let mut reply = from_elsewhere(visit, &key, lead, alone).await;
+    mark_collapsed(visit, &mut reply, is_told);
+    reply
+}
+
+/// A failure that the origin answered with may have to do with what that one request asked: the next one tries it, too.
+const FAILURES_BELIEVED: u32 = 2;
+
+/// Those who wait for one another ask for the same, as far as memory knows by what its variants were selected.
+fn key_in_flight<P: Ports>(visit: &Visit<P>, key: &PrimaryKey) -> PrimaryKey {
+    let key = visit.gate.key_in_memory(key);
+    let memory = visit.gate.memory.borrow();
+    match memory.get(&key).first() {
+        Some(held) => held.head.selecting.narrow(&key, &visit.request.fields, &visit.route.cache.vary),
+        None => key,
+    }
 }
 
 /// What becomes of the content of a request that is to be part of its key.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use crate::cache::key::keyed;
 use crate::cache::range::How;
 use crate::cache::reuse::Revalidate;
 use crate::cache::settle::{HeadEffect, after_head};
@@ -15,7 +16,7 @@ use crate::ports::Ports;
 use crate::record::{AnsweredBy, Staleness};
 use crate::route::asset;
 
-use super::flight::Lead;
+use super::flight::{self, Lead};
 use super::forget;
 use super::lookup::{self, Found};
 use super::origin::{self, Asked, Failed};
@@ -56,11 +57,15 @@ pub async fn fetch<P: Ports>(
 /// The client's request without what could make its response another one than its key says.
 pub(super) fn asked_for_all<P: Ports>(visit: &Visit<P>) -> Cow<'_, RequestHead> {
     let rules = &visit.route.cache.key;
-    if !unkeyed::any(&visit.request.fields, rules) {
+    let target = keyed(&visit.request.target, rules);
+    if target.is_none() && !unkeyed::any(&visit.request.fields, rules) {
         return Cow::Borrowed(&visit.request);
     }
     let mut request = visit.request.clone();
     unkeyed::strip(&mut request.fields, rules);
+    if let Some(target) = target {
+        request.target = target;
+    }
     Cow::Owned(request)
 }
 
@@ -85,6 +90,7 @@ pub(super) async fn gave_up<P: Ports>(
     fwd: Fwd,
     lead: Option<Lead<P>>,
 ) -> Reply<P::Body> {
+    lead.iter().for_each(|lead| lead.fail(flight::Failed::new(failed.failure, failed.pool)));
     let Failed { response, exchange, .. } = failed;
     match response {
         Some(message) if visit.route.static_fallback.is_none() => {
@@ -171,7 +177,16 @@ pub async fn revalidate<P: Ports>(
             }
             Reply { message, cache: Some(CacheStatus { stored, ttl, ..cache }) }
         }
-        (Settled::ServeStale { which, ttl, how }, message, _) if candidate(which).is_some() => {
+        (Settled::ServeStale { which, ttl, how }, message, failed) if candidate(which).is_some() => {
+            if let Some(lead) = &lead {
+                let word = match (&message, &failed) {
+                    (_, Some(failed)) => flight::Failed::new(failed.failure, failed.pool),
+                    (Some(message), None) => Some(flight::Failed::answered(message.head.status)),
+                    (None, None) => None,
+                };
+                // The others may have the same stored response.
+                lead.fail(word.map(|word| flight::Failed { is_sure: true, ..word }));
+            }
             if let Some(message) = message {
                 visit.ports.discard(message.body);
             }

@@ -1,13 +1,15 @@
 //! Collapsed forwarding within one isolate: who is fetching what, so that others wait for it.
 //!
 //! What is shared is never a response but the memory layer: a follower waits until the leader is done, and looks
-//! there again.
+//! there again. Where nothing is there for it the next one leads, so that one at a time asks the origin; that it could
+//! not be had is shared, too.
 
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::cache::{PrimaryKey, StoredHead};
+use crate::origin::{Cause, Failure, Stop};
 use crate::ports::Ports;
 use crate::time::{Span, Timestamp};
 
@@ -34,6 +36,45 @@ pub struct Flight<S> {
     landed: S,
     /// When the leader asks the origin, at the latest.
     asks: Rc<Cell<Timestamp>>,
+    left: Rc<Cell<Left>>,
+}
+
+/// What a leader leaves to those who waited for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Left {
+    /// What memory holds now, which may not be for all of them.
+    #[default]
+    Memory,
+    /// What a layer below memory holds.
+    Below,
+    /// Word of a failure.
+    Failure(Failed),
+}
+
+/// The origin could not be asked, or its answer was a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failed {
+    /// Why.
+    pub failure: Failure,
+    /// The pool that failed last, an index into the site's.
+    pub pool: usize,
+    /// Whether the next one could hardly fare better: the failure is not an answer to what one of them asked.
+    pub is_sure: bool,
+}
+
+impl Failed {
+    /// Of this pool; `None` where it concerns one request alone.
+    pub fn new(failure: Failure, pool: usize) -> Option<Self> {
+        let is_sure = !matches!(failure.cause, Cause::Status(_));
+        failure.may_fall_back().then_some(Self { failure, pool, is_sure })
+    }
+
+    /// A failure that the origin answered with.
+    pub fn answered(status: u16) -> Self {
+        let failure =
+            Failure { cause: Cause::Status(status), stop: Stop::NotRetried, tries: 1, endpoint: None };
+        Self { failure, pool: 0, is_sure: false }
+    }
 }
 
 impl<S> Default for Flights<S> {
@@ -102,16 +143,28 @@ impl<P: Ports> Lead<P> {
         self
     }
 
+    /// No answer came that the others could have.
+    pub fn fail(&self, failed: Option<Failed>) {
+        if let Some(failed) = failed {
+            self.flight.left.set(Left::Failure(failed));
+        }
+    }
+
+    /// The answer is in a layer below memory, or can be had there sooner than after another one.
+    pub fn leave_below(self) {
+        self.flight.left.set(Left::Below);
+    }
+
     /// The answer is in memory: the others may go on.
     pub fn share(mut self, head: &StoredHead, bytes: &P::Bytes) {
+        self.flight.left.set(Left::Memory);
         if let Some(duty) = self.duty.take() {
             duty.share(head, bytes);
         }
     }
 
-    /// What comes is too large for memory: other isolates are not to wait for it for a while. Those of this one find it
-    /// in the colo.
-    pub fn pass_for_others(mut self) {
+    /// What comes is too large for memory: other isolates are not to wait for it for a while.
+    pub fn pass_for_others(&mut self) {
         if let Some(duty) = self.duty.take() {
             duty.pass();
         }
@@ -148,17 +201,22 @@ pub fn role<P: Ports>(gate: &Rc<Gate<P>>, ports: &P, key: &PrimaryKey) -> Role<P
     if let Some(flight) = flights.leaders.get(key) {
         return Role::Follow(flight.clone());
     }
-    let flight = Flight { landed: ports.signal(), asks: Rc::default() };
+    let flight = Flight { landed: ports.signal(), asks: Rc::default(), left: Rc::default() };
     flights.leaders.insert(key.clone(), flight.clone());
     Role::Lead(Lead { gate: gate.clone(), ports: ports.clone(), key: key.clone(), flight, duty: None })
 }
 
-/// Waits for the leader, and where it has to wait itself before it may ask the origin, as long for the origin.
-pub async fn follow<P: Ports>(ports: &P, flight: &Flight<P::Signal>, patience: Span) {
-    let mut left = patience;
-    while left > Span::ZERO && !ports.raised(&flight.landed, left).await {
-        left = (flight.asks.get() + patience).since(ports.now()).min(patience);
+/// Waits for the leader, and where it has to wait itself before it may ask the origin, as long for the origin; tells what
+/// it left, `None` where that took too long.
+pub async fn follow<P: Ports>(ports: &P, flight: &Flight<P::Signal>, patience: Span) -> Option<Left> {
+    let mut wait = patience;
+    while wait > Span::ZERO {
+        if ports.raised(&flight.landed, wait).await {
+            return Some(flight.left.get());
+        }
+        wait = (flight.asks.get() + patience).since(ports.now()).min(patience);
     }
+    None
 }
 
 /// Holds the only background refresh of a key, until it is dropped.

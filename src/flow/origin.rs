@@ -15,6 +15,7 @@ use crate::time::Span;
 
 use super::batch;
 use super::cdn;
+use super::flight;
 use super::health;
 use super::hedge::Made;
 use super::queue;
@@ -102,6 +103,11 @@ pub async fn ask<P: Ports>(
     body: Option<P::Body>,
     spare: bool,
 ) -> Asked<P::Body> {
+    let failed = visit.notes.borrow_mut().failed_for_all.take();
+    if let Some(flight::Failed { failure, pool, .. }) = failed {
+        let now = visit.ports.now();
+        return Asked::Failed(Failed { response: None, failure, pool, exchange: Exchange::new(now, now) });
+    }
     visit.meet_client();
     if let Some(answered) = cdn::ask(visit, request).await {
         return answered;

@@ -17,7 +17,7 @@ use super::Reply;
 use super::beside;
 use super::complete;
 use super::fetch;
-use super::flight::Lead;
+use super::flight::{Failed, Lead};
 use super::forget;
 use super::gate::TICK;
 use super::keep;
@@ -59,7 +59,9 @@ pub fn receive<P: Ports>(
             cache.detail = (fwd != Fwd::Method).then_some(Detail::Reason(why.as_str()));
             forget::displace(visit, key, found, head.status, why);
             // A 304, a client's own wish and a failure say nothing of what the next client would get.
-            if head.status < 500 && !matches!(why, NotStored::Partial | NotStored::RequestNoStore) {
+            if head.status >= 500 {
+                lead.iter().for_each(|lead| lead.fail(Some(Failed::answered(head.status))));
+            } else if !matches!(why, NotStored::Partial | NotStored::RequestNoStore) {
                 lead.into_iter().for_each(Lead::pass);
             }
             return Reply { message: Message::new(head, body), cache: Some(cache) };
@@ -148,7 +150,7 @@ impl<P: Ports> Filling<P> {
         if !small {
             // Memory is asked first, and would go on with what it held.
             visit.gate.forget(&self.key, self.asked.before(TICK));
-            self.lead.take().into_iter().for_each(Lead::pass_for_others);
+            self.lead.iter_mut().for_each(Lead::pass_for_others);
             return self.stream(head, body, length).await;
         }
         let read = visit.ports.gather(body, policy.memory_object_bytes_max.bytes()).await;
@@ -192,10 +194,12 @@ impl<P: Ports> Filling<P> {
     }
 
     /// A body too large for memory flows into the other layers as it comes.
-    async fn stream(&self, mut head: StoredHead, body: P::Body, length: Option<u64>) {
+    async fn stream(mut self, mut head: StoredHead, body: P::Body, length: Option<u64>) {
+        let lead = self.lead.take();
         let (policy, ports) = (&self.visit.route.cache, &self.visit.ports);
         let fits = |layer| policy.takes(layer, length);
         let Some(bytes) = length.filter(|_| fits(Layer::Colo) || fits(Layer::Kv)) else {
+            lead.into_iter().for_each(Lead::leave_below);
             return ports.discard(body);
         };
         head.count(bytes);
@@ -203,12 +207,24 @@ impl<P: Ports> Filling<P> {
             (true, true) => {
                 let (one, other) = ports.tee(body);
                 let kv = self.save(Layer::Kv, &head, other, bytes);
-                let colo = self.save(Layer::Colo, &head, one, bytes);
+                let colo = async {
+                    self.save(Layer::Colo, &head, one, bytes).await;
+                    lead.into_iter().for_each(Lead::leave_below);
+                };
                 super::join(colo, kv).await;
             }
-            (true, false) => self.save(Layer::Colo, &head, body, bytes).await,
-            (false, true) => self.save(Layer::Kv, &head, body, bytes).await,
-            (false, false) => ports.discard(body),
+            (true, false) => {
+                self.save(Layer::Colo, &head, body, bytes).await;
+                lead.into_iter().for_each(Lead::leave_below);
+            }
+            (false, true) => {
+                lead.into_iter().for_each(Lead::leave_below);
+                self.save(Layer::Kv, &head, body, bytes).await;
+            }
+            (false, false) => {
+                lead.into_iter().for_each(Lead::leave_below);
+                ports.discard(body);
+            }
         }
     }
 
@@ -284,7 +300,9 @@ pub fn promote<P: Ports>(
     candidate: &Candidate<P>,
     lead: Option<Lead<P>>,
 ) {
-    let Content::Bytes(bytes) = &candidate.content else { return };
+    let Content::Bytes(bytes) = &candidate.content else {
+        return lead.into_iter().for_each(Lead::leave_below);
+    };
     if visit.is_gone(key, candidate.head.as_of(), &candidate.head) {
         // A write came while it was read.
         return;
@@ -317,7 +335,9 @@ pub fn freshen<P: Ports>(
     asked: Timestamp,
     lead: Option<Lead<P>>,
 ) {
-    let Content::Bytes(bytes) = &candidate.content else { return beside::freshen(visit, key, candidate) };
+    let Content::Bytes(bytes) = &candidate.content else {
+        return beside::freshen(visit, key, candidate, lead);
+    };
     let (key, index, crowded) = (key.clone(), found.index.clone(), found.is_lately_stale(asked));
     let filling = Filling { visit: visit.clone(), key, index, asked, afresh: false, crowded, lead };
     let length = visit.ports.len(bytes);

@@ -16,6 +16,7 @@ use crate::route::Route;
 use crate::time::{Span, Timestamp};
 
 use super::fleet::Wait;
+use super::flight::Failed;
 use super::gate::Gate;
 use super::queue::Queued;
 use super::similar::Asked;
@@ -72,6 +73,8 @@ pub struct Notes {
     pub forward: Option<&'static str>,
     /// Whether it waited for another request's answer.
     pub collapsed: bool,
+    /// What the one came to that it waited for: it need not ask, too.
+    pub failed_for_all: Option<Failed>,
     /// How often an origin was asked.
     pub attempts: u8,
     /// How often the platform was asked for something that it counts: an origin, or the Cache API.
@@ -101,6 +104,7 @@ impl Default for Notes {
             is_allowed: false,
             forward: None,
             collapsed: false,
+            failed_for_all: None,
             attempts: 0,
             subrequests: 0,
             failover: false,

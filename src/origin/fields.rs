@@ -24,7 +24,14 @@ pub(super) fn is_limit(name: &str) -> bool {
 pub(super) fn is_not_for_clients(name: &str) -> bool {
     matches!(
         name,
-        "forwarded" | "x-real-ip" | "true-client-ip" | "x-request-id" | "cache-status" | "proxy-status"
+        "forwarded"
+            | "x-real-ip"
+            | "true-client-ip"
+            | "x-request-id"
+            | "cache-status"
+            | "proxy-status"
+            // What runs as CGI would take it for its own `HTTP_PROXY` (RFC 3875, section 4.1.18).
+            | "proxy"
     ) || ["x-forwarded-", "x-tidegate-", "cf-"].iter().any(|prefix| name.starts_with(prefix))
         || is_limit(name)
 }

@@ -1,5 +1,10 @@
 //! Many requests for one key.
 
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
+use tidegate::origin::FetchError;
+
 use super::{PLAIN, plain};
 use crate::sim::{Answer, Reply, World, ms, secs};
 
@@ -112,4 +117,91 @@ fn a_304_for_one_client_does_not_keep_the_others_from_sharing() {
     assert_eq!(world.get("/x").field("if-none-match", "\"a\"").run().status, 304);
     stampede(&world, 10);
     assert_eq!(world.counts().origin, 2);
+}
+
+/// The statuses, and how many answers have each.
+fn statuses(answers: &[Answer]) -> BTreeMap<u16, usize> {
+    let mut all = BTreeMap::new();
+    answers.iter().for_each(|answer| *all.entry(answer.status).or_default() += 1);
+    all
+}
+
+/// One attempt for each request that goes to the origin.
+fn once(reply: Reply, keys: &str) -> World {
+    let world = World::new(1).config(&format!(
+        "[origins.default]\nurl = \"http://origin.example\"\nattempts_max = 1\n\
+         [[routes]]\nname = \"all\"\ncache = {{ {keys} }}\n"
+    ));
+    world.origin(move |_| reply.clone().after(ms(200)));
+    world
+}
+
+#[test]
+fn those_who_wait_share_the_gates_own_word_of_an_origin_that_is_gone() {
+    let world = once(Reply::fails(FetchError::ConnectionLost), "");
+    let answers = stampede(&world, 100);
+    assert_eq!(statuses(&answers), BTreeMap::from([(502, 100)]));
+    assert_eq!(world.counts().origin, 1);
+    let told = answers.iter().filter(|answer| answer.cache() == "fwd=uri-miss; collapsed").count();
+    assert_eq!(told, 99);
+    assert!(answers.iter().all(|answer| answer.field("proxy-status").is_some()));
+    assert_eq!(world.leaks(), 0);
+}
+
+#[test]
+fn a_failure_that_the_origin_answers_with_is_believed_the_second_time() {
+    for status in [500, 502, 503, 504] {
+        let world = once(Reply::new(status, "no"), "");
+        let answers = stampede(&world, 100);
+        assert_eq!(statuses(&answers), BTreeMap::from([(status, 100)]));
+        assert_eq!(world.counts().origin, 2);
+        assert_eq!(answers.iter().filter(|answer| answer.text() == "no").count(), 2);
+        assert_eq!(world.leaks(), 0);
+    }
+}
+
+#[test]
+fn those_who_wait_have_what_is_stale_where_their_leader_had_it() {
+    for layers in ["memory\", \"colo\", \"kv", "memory"] {
+        for reply in [Reply::new(503, "no"), Reply::fails(FetchError::ConnectionLost)] {
+            let world = once(reply, &format!("layers = [\"{layers}\"]"));
+            let failing = Cell::new(false);
+            world.origin(move |_| match failing.replace(true) {
+                false => Reply::cached("old", "max-age=10, stale-if-error=600"),
+                true => Reply::new(503, "no").after(ms(200)),
+            });
+            world.get("/x").run();
+            world.pass(secs(20));
+            let answers = stampede(&world, 100);
+            assert!(answers.iter().all(|answer| answer.text() == "old"));
+            assert_eq!(world.counts().origin, 2);
+        }
+    }
+}
+
+#[test]
+fn each_variant_is_collapsed_for_itself() {
+    let world = plain([]);
+    world.origin(|asked| {
+        let language = asked.field("accept-language").unwrap_or("none");
+        Reply::cached(language.to_owned(), "max-age=60").field("vary", "accept-language").after(ms(100))
+    });
+    for round in 1..3 {
+        let languages = ["de", "en", "fr"].repeat(20);
+        let before = world.now();
+        let pending: Vec<_> =
+            languages.iter().map(|one| world.get("/x").field("accept-language", one).start()).collect();
+        let answers = world.finish_all(&pending);
+        assert_eq!(world.counts().origin, 3 * round);
+        assert!(answers.iter().all(|answer| answer.at.since(before) <= ms(200)), "they do not wait in a row");
+        world.pass(secs(100));
+    }
+}
+
+#[test]
+fn what_is_too_large_for_memory_is_collapsed_until_the_colo_has_it() {
+    let world = plain([Reply::cached("x".repeat(400_000), "max-age=600").after(ms(200)).takes(ms(300))]);
+    let answers = stampede(&world, 50);
+    assert!(answers.iter().all(|answer| answer.text().len() == 400_000));
+    assert_eq!((world.counts().origin, world.leaks()), (1, 0));
 }

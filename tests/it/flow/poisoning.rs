@@ -23,7 +23,7 @@ fn credulous(world: World) -> World {
     world
 }
 
-const ATTACKS: [(&str, &str); 16] = [
+const ATTACKS: [(&str, &str); 39] = [
     ("x-forwarded-host", "evil.example"),
     ("x-forwarded-scheme", "http"),
     ("x-forwarded-prefix", "/evil"),
@@ -40,6 +40,29 @@ const ATTACKS: [(&str, &str); 16] = [
     ("x-method-override", "DELETE"),
     ("x-scheme", "http"),
     ("true-client-ip", "6.6.6.6"),
+    ("x-original-uri", "evil"),
+    ("x-original-path", "evil"),
+    ("x-original-method", "evil"),
+    ("x-envoy-original-path", "evil"),
+    ("x-request-uri", "evil"),
+    ("request-uri", "evil"),
+    ("x-override-url", "evil"),
+    ("x-http-path-override", "evil"),
+    ("x-script-name", "evil"),
+    ("script-name", "evil"),
+    ("x-real-host", "evil"),
+    ("host-override", "evil"),
+    ("x-server-name", "evil"),
+    ("x-replaced-path", "evil"),
+    ("x-external-path", "evil"),
+    ("x-matched-path", "evil"),
+    ("x-now-route-matches", "evil"),
+    ("x-nextjs-data", "evil"),
+    ("x-middleware-prefetch", "evil"),
+    ("x-middleware-subrequest", "evil"),
+    ("x-invoke-path", "evil"),
+    ("x-invoke-status", "evil"),
+    ("proxy", "evil"),
 ];
 
 #[test]
@@ -104,4 +127,33 @@ fn a_get_that_says_it_has_no_content_is_like_any_other() {
     assert_eq!(world.get("/x").body("").run().cache(), "fwd=uri-miss; fwd-status=200; stored; ttl=60");
     assert!(world.get("/x").run().is_hit() && world.get("/x").body("").run().is_hit());
     assert_eq!(world.leaks(), 0);
+}
+
+#[test]
+fn what_the_key_leaves_out_of_a_query_does_not_reach_the_origin_of_what_is_cached() {
+    for (keys, query, sent) in [
+        ("drop = [\"utm_*\"]", "?a=1&utm_x=evil&b=2", "/x?a=1&b=2"),
+        ("drop = [\"utm_*\"]", "?utm_x=evil", "/x"),
+        ("keep_only = [\"a\"]", "?b=evil&a=1&%61=2", "/x?a=1&a=2"),
+        ("drop = [\"utm_*\"], sort = true", "?b=2&a=1", "/x?a=1&b=2"),
+        ("drop = [\"utm_*\"]", "?a=%3C", "/x?a=%3C"),
+        ("drop = []", "?utm_x=1", "/x?utm_x=1"),
+    ] {
+        let world = cached(&format!("key = {{ {keys} }}"));
+        world.origin(|asked| Reply::cached(asked.path().to_owned(), "max-age=1, stale-while-revalidate=60"));
+        let path = ["/x", query].concat();
+        assert_eq!(world.get(&path).run().text(), sent, "{keys} {query}");
+        world.pass(crate::sim::secs(10));
+        world.get(&path).run();
+        world.pass(crate::sim::secs(1));
+        assert_eq!(world.asked_last().path(), sent, "refreshed: {keys} {query}");
+        world.request("PUT", &path).run();
+        assert_eq!(world.asked_last().path(), path, "what is not stored goes as it came");
+    }
+    let world = cached("key = { drop = [\"utm_*\"] }");
+    world.origin(|asked| {
+        Reply::cached(asked.path().to_owned(), "max-age=60").field("content-location", asked.path())
+    });
+    world.request("POST", "/x?utm_x=evil").run();
+    assert_eq!(world.get("/x").run().text(), "/x", "nor is a POST about it stored for others");
 }
