@@ -126,7 +126,8 @@ impl<P: Ports> Visit<P> {
     /// Whether what it is answered is for its client alone: nobody waits for the same, and nothing is stored.
     pub fn is_lone(&self) -> bool {
         let cache = &self.route.cache;
-        !cache.enabled || self.request.method != Method::Get && self.content.get().is_none()
+        !cache.enabled
+            || !matches!(self.request.method, Method::Get | Method::Head) && self.content.get().is_none()
     }
 
     /// What a pool's selection goes by of this request, which has this method there.
