@@ -123,7 +123,8 @@ impl<P: Ports> Visit<P> {
         self.request.client.get_or_init(|| self.ports.client());
     }
 
-    /// Whether what it is answered is for its client alone: nobody waits for the same, and nothing is stored.
+    /// Whether what it is answered is for its client alone: nobody waits for the same, and nothing is stored. Then it ends where
+    /// the client goes away.
     pub fn is_lone(&self) -> bool {
         let cache = &self.route.cache;
         !cache.enabled
