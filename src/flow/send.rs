@@ -34,7 +34,7 @@ impl<P: Ports> Way<'_, P> {
             request_id: &visit.id,
             traceparent: &self.traceparent,
         };
-        let mut head = forward(self.request, endpoint, &pool.config.host, rewrite, &hop)?;
+        let mut head = forward(self.request, endpoint, rewrite, &hop)?;
         if let Some(name) = &pool.config.deadline_header {
             head.fields.insert(&name.to_ascii_lowercase(), &deadline(name, step.timeout, ports.now()));
         }
