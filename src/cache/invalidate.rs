@@ -3,8 +3,13 @@
 use crate::head::{RequestHead, ResponseHead, Target};
 
 /// The targets whose stored responses are to be removed: the request's own, and those of Location and
-/// Content-Location where they have the same origin. Empty for safe methods and for errors.
-pub fn invalidates(request: &RequestHead, response: &ResponseHead) -> Vec<Target> {
+/// Content-Location where they have the same origin, or `known` has it under another name. Empty for safe methods and for
+/// errors.
+pub fn invalidates(
+    request: &RequestHead,
+    response: &ResponseHead,
+    known: impl Fn(&Target) -> Option<Target>,
+) -> Vec<Target> {
     if request.method.is_safe() || !(200..400).contains(&response.status) {
         return Vec::new();
     }
@@ -14,7 +19,8 @@ pub fn invalidates(request: &RequestHead, response: &ResponseHead) -> Vec<Target
         let named = response.fields.get(name).and_then(|reference| resolve(own, reference));
         let same_origin =
             |to: &Target| to.scheme() == own.scheme() && to.authority().eq_ignore_ascii_case(own.authority());
-        targets.extend(named.filter(|to| same_origin(to) && *to != *own));
+        let named = named.and_then(|to| if same_origin(&to) { Some(to) } else { known(&to) });
+        targets.extend(named.filter(|to| *to != *own));
     }
     targets.dedup();
     targets
@@ -82,7 +88,7 @@ mod tests {
         for (name, value) in pairs {
             response.fields.append(name, value);
         }
-        invalidates(&request, &response).iter().map(|target| target.url().to_owned()).collect()
+        invalidates(&request, &response, |_| None).iter().map(|target| target.url().to_owned()).collect()
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub enum Detail {
 /// tidegate's member of Cache-Status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheStatus {
-    /// `None` for a hit, else why the request went to the origin.
+    /// Why the request went to the origin; `None` where it did not.
     pub fwd: Option<Fwd>,
     /// Whether the request waited for another one's answer.
     pub collapsed: bool,
@@ -88,6 +88,16 @@ impl CacheStatus {
         }
     }
 
+    /// Neither did a stored response answer nor was the origin asked (RFC 9211, section 2: both are optional).
+    pub const fn neither(reason: &'static str) -> Self {
+        Self { ttl: None, ..Self::hit(0, Detail::Reason(reason)) }
+    }
+
+    /// Whether a stored response answered without the origin.
+    pub const fn is_hit(&self) -> bool {
+        self.fwd.is_none() && self.ttl.is_some()
+    }
+
     /// The origin was asked.
     pub const fn fwd(fwd: Fwd) -> Self {
         Self { fwd: Some(fwd), collapsed: false, fwd_status: None, stored: false, ttl: None, detail: None }
@@ -97,7 +107,8 @@ impl CacheStatus {
     pub fn write(&self, out: &mut String) {
         out.push_str("tidegate");
         match self.fwd {
-            None => out.push_str("; hit"),
+            None if self.is_hit() => out.push_str("; hit"),
+            None => {}
             Some(fwd) => {
                 out.push_str("; fwd=");
                 out.push_str(fwd.as_str());

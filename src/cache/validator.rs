@@ -134,15 +134,20 @@ pub enum Precondition {
     Unknown,
 }
 
-/// Compares the tags of If-Match with that of a response, where there is one (RFC 9110, section 13.1.1). A weak tag never
-/// matches; that is for the origin to say, too, since it may have been made weak on the way.
+/// Compares the tags of If-Match with that of a response, where there is one. A weak one of the request matches nothing,
+/// whatever the response (RFC 9110, section 13.1.1); that of the response may have been made weak on the way, so a strong one
+/// like it is for the origin to judge.
 pub fn if_match(request: &Fields, response: Option<&Fields>) -> Precondition {
     let mut members = request.get_all("if-match").flat_map(tags).filter(|tag| !tag.is_empty()).peekable();
     if members.peek().is_none() {
         return Precondition::Missing;
     }
+    let mut strong = members.filter(|member| !member.starts_with("W/")).peekable();
+    if strong.peek().is_none() {
+        return Precondition::Fails;
+    }
     let Some(tag) = response.and_then(etag) else { return Precondition::Unknown };
-    let may_hold = members.any(|member| member == "*" || same_weakly(member, tag));
+    let may_hold = strong.any(|member| member == "*" || same_weakly(member, tag));
     if may_hold { Precondition::Holds } else { Precondition::Fails }
 }
 
@@ -192,7 +197,8 @@ mod tests {
             (vec!["", " , "], Missing),
             (vec!["\"a\""], Holds),
             (vec!["\"b\", \"a\""], Holds),
-            (vec!["\"b\"", "W/\"a\""], Holds),
+            (vec!["\"b\"", "W/\"a\""], Fails),
+            (vec!["W/\"b\"", "\"a\""], Holds),
             (vec!["*"], Holds),
             (vec!["\"b\""], Fails),
             (vec!["\"a,b\", a"], Fails),
@@ -202,6 +208,11 @@ mod tests {
             let untagged = if expected == Missing { Missing } else { Unknown };
             assert_eq!(if_match(&request, Some(&Fields::new())), untagged, "{fields:?}");
         }
+        let weak = Fields::from_pairs([("if-match", "W/\"a\", W/\"b\"")]);
+        assert_eq!((if_match(&weak, None), if_match(&weak, Some(&response))), (Fails, Fails));
+        let (request, weakened) =
+            (Fields::from_pairs([("if-match", "\"a\"")]), Fields::from_pairs([("etag", "W/\"a\"")]));
+        assert_eq!(if_match(&request, Some(&weakened)), Holds);
     }
 
     #[test]

@@ -287,7 +287,7 @@ fn decide<P: Ports>(visit: &Visit<P>, found: &Found<P>) -> Reuse {
 fn only_if_cached<P: Ports>(visit: &Visit<P>) -> Reply<P::Body> {
     let problem =
         Problem::plain(504, "nothing suitable is stored, and the request asks for nothing else", &visit.id);
-    visit.own(problem.into_message(), Some(CacheStatus::fwd(Fwd::Request)))
+    visit.own(problem.into_message(), Some(CacheStatus::neither("only-if-cached")))
 }
 
 /// A stored response, as it answers this request.

@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use crate::cache::{Layer, NotStored, PrimaryKey, Reach, invalidates};
-use crate::head::ResponseHead;
+use crate::head::{ResponseHead, Target};
+use crate::origin::forward::backward;
 use crate::ports::{PortError, Ports};
 use crate::record::Incident;
 use crate::time::Span;
@@ -13,17 +14,17 @@ use super::visit::Visit;
 use super::{fleet, shield};
 
 /// Removes what a response to an unsafe method makes invalid (RFC 9111, section 4.4), from every layer that is asked
-/// by this worker. Others learn of it when what they hold is stale, or where the route says so from the fleet. `own` is what this response itself replaces.
+/// by this worker. Others learn of it when what they hold is stale, or where the route says so from the fleet. `own` is what
+/// this response itself replaces.
 pub fn invalidate<P: Ports>(visit: &Rc<Visit<P>>, response: &ResponseHead, own: Option<&PrimaryKey>) {
     let policy = &visit.route.cache;
     // Where the content is in the key, it only reads.
     if !policy.enabled || policy.key.has_body(&visit.request.method) {
         return;
     }
-    let now = visit.ports.now();
-    visit.gate.note_write(now);
+    let now = visit.gate.note_write(visit.ports.now());
     visit.gate.groups.borrow_mut().heed(&visit.request, &response.fields, now);
-    let targets = invalidates(&visit.request, response);
+    let targets = invalidates(&visit.request, response, |to| public(visit, to));
     if policy.invalidation == Reach::Global {
         fleet::tell(visit, &targets, &response.fields);
     }
@@ -38,13 +39,20 @@ pub fn invalidate<P: Ports>(visit: &Rc<Visit<P>>, response: &ResponseHead, own: 
     }
 }
 
+/// What clients ask for to get what is at this target of one of the route's endpoints.
+fn public<P: Ports>(visit: &Visit<P>, target: &Target) -> Option<Target> {
+    let pools = visit.route.pools.iter().filter_map(|index| visit.gate.site.pools.get(*index));
+    let mut endpoints = pools.flat_map(|pool| pool.endpoints.iter().map(move |endpoint| (pool, endpoint)));
+    endpoints
+        .find_map(|(pool, endpoint)| backward(target, endpoint, &visit.request.target, visit.rewrite(pool)))
+}
+
 /// KV takes one write a second under one key, and what is to be removed may just have been stored.
 const REMOVE_AGAIN_AFTER: Span = Span::from_millis(1100);
 
 /// Removes every stored response of this key.
 pub fn forget<P: Ports>(visit: &Rc<Visit<P>>, key: PrimaryKey) {
-    let now = visit.ports.now();
-    visit.gate.note_write(now);
+    let now = visit.gate.note_write(visit.ports.now());
     visit.gate.forget(&key, now);
     if visit.route.cache.collapse == Reach::Global {
         shield::forget(visit, &key);

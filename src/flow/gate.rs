@@ -91,6 +91,8 @@ pub struct Gate<P: Ports> {
     forgotten: RefCell<HashMap<PrimaryKey, Timestamp>>,
     /// When something was invalidated last.
     wrote: Cell<Timestamp>,
+    /// When a request was sent last.
+    sent: Cell<Timestamp>,
     seeded: Cell<bool>,
     traps: u32,
 }
@@ -101,6 +103,15 @@ const STORED_MAX: usize = 8192;
 const STORED_FOR: Span = Span::from_secs(3600);
 /// How fine the clock is.
 pub const TICK: Span = Span::from_millis(1);
+/// How far moments are ahead of the clock that keep apart what is sent and invalidated within one millisecond. What is
+/// further ahead is of a clock that was set back.
+const AHEAD_MAX: Span = Span::from_millis(16);
+
+/// This moment, or now where that is later.
+fn not_before(moment: Timestamp, now: Timestamp) -> Timestamp {
+    if moment.since(now) > AHEAD_MAX { now } else { moment.max(now) }
+}
+
 /// How many invalidated keys are remembered.
 const FORGOTTEN_MAX: usize = 2048;
 
@@ -136,6 +147,7 @@ impl<P: Ports> Gate<P> {
             stored: RefCell::default(),
             forgotten: RefCell::default(),
             wrote: Cell::default(),
+            sent: Cell::default(),
             seeded: Cell::new(false),
             traps,
             site,
@@ -195,15 +207,20 @@ impl<P: Ports> Gate<P> {
         *at = now.max(*at);
     }
 
-    /// Something is invalidated now.
-    pub fn note_write(&self, now: Timestamp) {
-        self.wrote.set(now);
+    /// The moment of what is invalidated now: not before any request that was sent until then, also within the same
+    /// millisecond.
+    pub fn note_write(&self, now: Timestamp) -> Timestamp {
+        let at = not_before(self.sent.get(), now);
+        self.wrote.set(at);
+        at
     }
 
     /// The moment that a request bears which is sent now: later than all that was invalidated before, also within the same
     /// millisecond.
     pub fn after_writes(&self, now: Timestamp) -> Timestamp {
-        if self.wrote.get() == now { now + TICK } else { now }
+        let at = not_before(self.wrote.get() + TICK, now);
+        self.sent.set(at);
+        at
     }
 
     /// Whether this key was invalidated since what was asked for at that moment: within one millisecond nobody knows which

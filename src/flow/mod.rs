@@ -205,7 +205,7 @@ fn finish<P: Ports>(
         }
     }
     visit.route.cache.consume(&mut head.fields);
-    if visit.gate.site.fleet.hot && cache.is_some_and(|cache| cache.stored || cache.fwd.is_none()) {
+    if visit.gate.site.fleet.hot && cache.is_some_and(|cache| cache.stored || cache.is_hit()) {
         warm::note(visit);
     }
     if let Some(cache) = cache {

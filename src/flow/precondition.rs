@@ -31,7 +31,8 @@ pub async fn refuse<P: Ports>(visit: &Rc<Visit<P>>) -> Option<Reply<P::Body>> {
             Some(refusal(visit, 428, "a change has to say by If-Match what it changes", None))
         }
         Precondition::Holds => None,
-        Precondition::Unknown | Precondition::Fails => {
+        Precondition::Fails => Some(refusal(visit, 412, "a weak entity tag matches nothing", None)),
+        Precondition::Unknown => {
             let cache = stored(visit).await?;
             Some(refusal(visit, 412, "what is to be changed is not what it was any more", Some(cache)))
         }

@@ -6,7 +6,6 @@ use crate::origin::lies::{LIE_BYTES_MAX, is_lie, needs_body};
 use crate::origin::rewrite::Secret;
 use crate::origin::{FetchError, Pool, Try};
 use crate::ports::Ports;
-use crate::route::path::PathPrefix;
 use crate::time::{Span, Timestamp};
 
 use super::hedge::Sent;
@@ -21,13 +20,7 @@ impl<P: Ports> Way<'_, P> {
         if !visit.may_fetch() {
             return Ok(Err(FetchError::OverCap));
         }
-        let rewrite = Rewrite {
-            strip_prefix: visit.route.strip_prefix.as_ref().map(PathPrefix::as_str),
-            add_prefix: visit.route.add_prefix.as_ref().map(PathPrefix::as_str),
-            path: pool.config.path.as_ref(),
-            headers: pool.config.headers.as_slice(),
-            secret: self.secret(pool),
-        };
+        let rewrite = Rewrite { secret: self.secret(pool), ..visit.rewrite(pool) };
         let hop = Hop {
             id: &server.id,
             loops_max: server.loops_max,

@@ -31,6 +31,11 @@ pub struct Asked<P: Ports> {
 /// The answer to a prompt that is similar to this request's, where the route has such answers and there is one.
 pub async fn answer<P: Ports>(visit: &Rc<Visit<P>>) -> Option<Reply<P::Body>> {
     let rules = visit.route.cache.similar.as_ref().filter(|_| visit.request.method == Method::Post)?;
+    let is_verified = visit.identity.subject.is_some() || !visit.request.fields.contains("authorization");
+    if visit.identity.unproven || !is_verified {
+        // The origin may know who that is, and answer accordingly.
+        return None;
+    }
     let content = visit.ports.text(visit.content.get()?);
     let (request, policy) = (&visit.request, &visit.route.cache);
     let base = PrimaryKey::new(&request.target, &request.fields, &policy.key, &visit.identity);

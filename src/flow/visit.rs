@@ -9,10 +9,12 @@ use crate::json;
 use crate::limit::Batch;
 use crate::origin::affinity::hash;
 use crate::origin::config::Selection;
+use crate::origin::forward::Rewrite;
 use crate::origin::{Affinity, Bookmark, Pool, PoolState, Wish};
 use crate::ports::Ports;
 use crate::record::{AnsweredBy, Event, Incident, Incidents, MethodClass, Verdict};
 use crate::route::Route;
+use crate::route::path::PathPrefix;
 use crate::time::{Span, Timestamp};
 
 use super::fleet::Wait;
@@ -171,6 +173,17 @@ impl<P: Ports> Visit<P> {
         let mut states = self.gate.pools.borrow_mut();
         let mut rng = self.gate.rng.borrow_mut();
         states.get_mut(index).map(|state| step(state, &mut rng))
+    }
+
+    /// How the route and a pool change a request, the pool's secret aside.
+    pub fn rewrite<'a>(&'a self, pool: &'a Pool) -> Rewrite<'a> {
+        Rewrite {
+            strip_prefix: self.route.strip_prefix.as_ref().map(PathPrefix::as_str),
+            add_prefix: self.route.add_prefix.as_ref().map(PathPrefix::as_str),
+            path: pool.config.path.as_ref(),
+            headers: pool.config.headers.as_slice(),
+            secret: None,
+        }
     }
 
     /// The content of the request, to be sent to an origin; `None` where there is none, or where it passes through.

@@ -155,7 +155,7 @@ async fn fetch<P: Ports>(gate: &Rc<Gate<P>>, ports: &P, url: &str, fields: &str)
         // One that is stale is refreshed behind this answer.
         Some(cache) if cache.detail == Some(Detail::Swr) => "stored",
         Some(cache) if cache.stored && pays(cache.ttl) => "stored",
-        Some(cache) if cache.fwd.is_none() => "fresh",
+        Some(cache) if cache.is_hit() => "fresh",
         _ if reply.message.head.status >= 500 => "failed",
         _ => "passed",
     }

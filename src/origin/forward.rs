@@ -138,6 +138,20 @@ fn target(request: &RequestHead, endpoint: &Endpoint, rewrite: Rewrite<'_>) -> O
     Target::parse(&url).ok()
 }
 
+/// What clients ask for to get what is at this target of an endpoint, where they ask for others of it like this: the way of
+/// [`forward`] back. `None` where it is not the endpoint's, or where its pool has paths of its own.
+pub fn backward(at: &Target, endpoint: &Endpoint, like: &Target, rewrite: Rewrite<'_>) -> Option<Target> {
+    let is_there = at.url().get(..endpoint.url.root().len())?.eq_ignore_ascii_case(endpoint.url.root());
+    if !is_there || !at.authority().eq_ignore_ascii_case(endpoint.url.authority()) || rewrite.path.is_some() {
+        return None;
+    }
+    let path = behind(at.path(), endpoint.url.base_path())?;
+    let path = rewrite.add_prefix.map_or(Some(path), |added| behind(path, added))?;
+    let front = rewrite.strip_prefix.unwrap_or_default().trim_end_matches('/');
+    let query = at.path_and_query().get(at.path().len()..)?;
+    Target::parse(&[like.scheme(), "://", like.authority(), front, path, query].concat()).ok()
+}
+
 /// The fields of a request that are for the origin.
 fn end_to_end(request: &RequestHead) -> Fields {
     let named = named_in_connection(&request.fields);

@@ -216,3 +216,34 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_an_endpoint_calls_its_own_is_what_clients_ask_for() {
+    let like = Target::parse("https://www.example.com/api/x?y").unwrap();
+    let routed = Rewrite { strip_prefix: Some("/api"), add_prefix: Some("/in"), ..Rewrite::default() };
+    for (url, at, rewrite, expected) in [
+        (
+            "http://origin:8000",
+            "http://origin:8000/a?b",
+            Rewrite::default(),
+            Some("https://www.example.com/a?b"),
+        ),
+        ("http://origin:8000", "http://ORIGIN:8000/a", Rewrite::default(), Some("https://www.example.com/a")),
+        (
+            "http://origin:8000/v1",
+            "http://origin:8000/v1/a",
+            Rewrite::default(),
+            Some("https://www.example.com/a"),
+        ),
+        ("http://origin:8000/v1", "http://origin:8000/v2/a", Rewrite::default(), None),
+        ("http://origin:8000", "https://origin:8000/a", Rewrite::default(), None),
+        ("http://origin:8000", "http://origin:80001/a", Rewrite::default(), None),
+        ("http://origin", "http://origin.evil/a", Rewrite::default(), None),
+        ("http://origin/v1", "http://origin/v1/in/a", routed, Some("https://www.example.com/api/a")),
+        ("http://origin/v1", "http://origin/v1/out/a", routed, None),
+    ] {
+        let pool = pool(url);
+        let target = backward(&Target::parse(at).unwrap(), &pool.endpoints[0], &like, rewrite);
+        assert_eq!(target.as_ref().map(Target::url), expected, "{url} {at}");
+    }
+}

@@ -84,6 +84,28 @@ fn an_object_that_is_away_fails_no_write_and_hears_of_it_later() {
 }
 
 #[test]
+fn a_write_invalidates_what_the_origin_names_as_its_own_rfc9111_4_4() {
+    for (named, kept) in [
+        ("http://origin.example/b", false),
+        ("HTTP://Origin.Example/b", false),
+        ("/b", false),
+        ("http://other.example/b", true),
+        ("https://origin.example/b", true),
+    ] {
+        for field in ["location", "content-location"] {
+            let world = plain([]);
+            world.origin(move |asked| match asked.method() {
+                "GET" => Reply::cached("old", "max-age=1000"),
+                _ => Reply::new(201, "").field(field, named),
+            });
+            world.get("/b").run();
+            world.request("POST", "/a").run();
+            assert_eq!(world.get("/b").run().is_hit(), kept, "{field}: {named}");
+        }
+    }
+}
+
+#[test]
 fn what_a_group_is_rid_of_includes_what_was_on_its_way_rfc9875_3() {
     let world = plain([]);
     world.origin(|asked| match asked.method() {
@@ -127,6 +149,25 @@ fn a_write_that_ends_in_the_millisecond_in_which_a_get_is_sent_makes_it_old() {
         world.request("PUT", "/a").run();
         assert!(!world.get("/a").run().is_hit());
         assert!(world.get("/a").run().is_hit(), "{takes} ms");
+    }
+}
+
+#[test]
+fn what_is_sent_between_two_writes_of_one_millisecond_is_older_than_the_second() {
+    for between in 1..4 {
+        let world = versions(0);
+        let mut pending = vec![world.request("PUT", "/a").start()];
+        for _ in 0..between {
+            world.tick(0, 0);
+            pending.push(world.get("/a").start());
+            world.tick(0, 0);
+            pending.push(world.request("PUT", "/a").start());
+        }
+        let answers = world.finish_all(&pending);
+        assert!(answers.iter().all(|answer| answer.at == answers[0].at), "all in one millisecond");
+        for _ in 0..2 {
+            assert_eq!(world.get("/a").run().text(), (between + 1).to_string());
+        }
     }
 }
 

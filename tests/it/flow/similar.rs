@@ -49,6 +49,17 @@ fn a_similar_prompt_gets_the_answer_and_is_told_so() {
 }
 
 #[test]
+fn who_shows_a_credential_that_is_not_known_here_gets_no_similar_answer() {
+    let world = world("{}");
+    world.origin(|asked| Reply::cached(format!("answer {}", asked.nth), "max-age=600, public"));
+    ask(&world, NEAR[0]).run();
+    let shown = || ask(&world, NEARLY).field("authorization", "Bearer unknown").run();
+    assert_eq!(shown().text(), "answer 1", "the origin may know who that is");
+    assert_eq!(shown().cache(), "hit; ttl=600; detail=memory", "which it said is for everybody");
+    assert!(ask(&world, NEAR[1]).run().cache().ends_with("detail=similar"));
+}
+
+#[test]
 fn another_isolate_finds_it_in_the_colo_and_another_colo_does_not() {
     let world = world("{}");
     ask(&world, NEAR[0]).run();
