@@ -12,7 +12,7 @@ use crate::record::Incident;
 use crate::route::Route;
 use crate::time::{Span, Timestamp};
 
-use super::gate::Gate;
+use super::gate::{Gate, TICK};
 use super::visit::Visit;
 
 /// How long a replica is waited for that is asked for its lag.
@@ -48,7 +48,8 @@ pub fn tell<P: Ports>(visit: &Visit<P>, head: &mut ResponseHead) {
     }
     let pool = visit.route.pools.first().and_then(|at| visit.gate.site.pools.get(*at));
     let pool = pool.map_or(0, |pool| pool.hash);
-    let mark = Bookmark { at: visit.ports.now(), position: notes.position, pool };
+    // What was read in its own millisecond may have been read before it.
+    let mark = Bookmark { at: visit.ports.now() + TICK, position: notes.position, pool };
     let text = mark.write(&visit.gate.bookmark_key);
     if split.bookmark != Carrier::Cookie {
         head.fields.append(FIELD, &text);

@@ -158,6 +158,7 @@ fn a_stored_response_that_is_older_than_the_write_is_skipped_and_one_that_is_not
     world.pass(secs(2));
     assert!(world.get("/x").at(1, 0).run().is_hit());
     let mark = cookie(&world.request("PUT", "/x").body("7").run()).unwrap();
+    world.pass(ms(1));
     // The other colo does not know of the write.
     assert!(world.get("/x").at(1, 0).run().is_hit());
     let read = world.get("/x").at(1, 0).field("cookie", &mark).run();
@@ -165,6 +166,16 @@ fn a_stored_response_that_is_older_than_the_write_is_skipped_and_one_that_is_not
     let again = world.get("/x").at(1, 0).field("cookie", &mark).run();
     assert_eq!((again.text(), again.is_hit()), ("7", true), "its own read was stored, and is new enough");
     assert_eq!(world.get("/x").at(1, 0).run().text(), "7", "others have that, too");
+}
+
+#[test]
+fn what_was_read_in_the_millisecond_of_the_write_is_not_taken_for_what_was_written() {
+    let (world, _) = world(1, Tells::Nothing);
+    let mark = cookie(&world.request("PUT", "/y").body("1").run()).unwrap();
+    world.get("/x").at(1, 0).field("cookie", &mark).run();
+    assert_eq!(world.asked_last().host(), "primary.example");
+    let mark = cookie(&world.request("PUT", "/x").body("7").run()).unwrap();
+    assert_eq!(world.get("/x").at(1, 0).field("cookie", &mark).run().text(), "7");
 }
 
 #[test]

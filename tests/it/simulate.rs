@@ -42,3 +42,12 @@ fn a_bill_is_what_was_counted_at_the_prices_of_the_platform() {
     assert!((bill.storage_per_million() - sum).abs() < 1e-9);
     assert!((bill.total_per_million() - sum - 0.30).abs() < 1e-9);
 }
+
+/// The whole of what `tidegate simulate` prints, with `TIDEGATE_LONG=1` alone: a million requests take their time.
+#[test]
+fn a_million_requests_cost_less_than_45_cents_beside_the_workers_own() {
+    if std::env::var_os("TIDEGATE_LONG").is_some() {
+        let cost = small(Workload::default()).bill.storage_per_million();
+        assert!(cost < 0.45, "{cost} dollars");
+    }
+}
