@@ -29,7 +29,7 @@ pub fn invalidate<P: Ports>(visit: &Rc<Visit<P>>, response: &ResponseHead, own: 
         fleet::tell(visit, &targets, &response.fields);
     }
     for target in targets {
-        if !policy.key.body.is_empty() {
+        if policy.key.splits() {
             visit.gate.groups.borrow_mut().write(&target, now);
         }
         let key = PrimaryKey::new(&target, &visit.request.fields, &policy.key, &visit.identity);
