@@ -41,7 +41,7 @@ async function startOrigin({ name, port }) {
 
 async function startGate() {
     const config = await configModule(CONFIG);
-    return () => runGate({ config, port: PORT, state: STATE, env: localEnv(), onLog: printLog });
+    return () => runGate({ config, port: PORT, state: STATE, env: localEnv(CONFIG), onLog: printLog });
 }
 
 function makeWasm() {

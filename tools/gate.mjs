@@ -29,13 +29,14 @@ export class PortTaken extends Error {}
  * Checks a configuration file and turns it into the module that the worker imports.
  *
  * @param {string} file path of a tidegate.toml
+ * @param {string} [cwd] where `www/` is
  * @returns {Promise<string>} the module's text
  */
-export async function configModule(file) {
+export async function configModule(file, cwd = ROOT) {
     const folder = mkdtempSync(join(tmpdir(), "tidegate-config-"));
     try {
         const out = join(folder, "config.mjs");
-        await promisify(execFile)(NATIVE, ["build", file, "-o", out]);
+        await promisify(execFile)(NATIVE, ["build", file, "-o", out], { cwd });
         return readFileSync(out, "utf8");
     } catch (error) {
         if (typeof error.code !== "number") throw error;
@@ -45,12 +46,12 @@ export async function configModule(file) {
     }
 }
 
-/** The same for a configuration at hand as text. */
+/** The same for a configuration at hand as text, whatever is in `www/`. */
 export async function configModuleOf(toml) {
     const folder = mkdtempSync(join(tmpdir(), "tidegate-config-"));
     try {
         writeFileSync(join(folder, "tidegate.toml"), toml);
-        return await configModule(join(folder, "tidegate.toml"));
+        return await configModule(join(folder, "tidegate.toml"), folder);
     } finally {
         rmSync(folder, { recursive: true, force: true });
     }

@@ -9,7 +9,7 @@ try {
         config: await configModule(resolve(config)),
         port: Number(port),
         state,
-        env: localEnv(),
+        env: localEnv(resolve(config)),
         onLog: printLog,
     });
     stopOnSignal(gate.stop);

@@ -9,6 +9,7 @@ use tidegate::identity::Identity;
 use tidegate::limit::{Algorithm, PolicyConfig};
 use tidegate::origin::Pool;
 use tidegate::origin::forward::{Hop, Rewrite, forward};
+use tidegate::origin::url::has_dot_segment;
 use tidegate::route::{Route, asset};
 
 /// The request that is asked about. A path alone stands for any host.
@@ -47,10 +48,16 @@ pub fn explain(config: &Config, request: &RequestHead) -> String {
         }
     };
     precedence(&mut out, &compiled, request, route);
+    if has_dot_segment(path) {
+        let _ = writeln!(out, "origin     none, answered 400: the path has a dot segment");
+        limits(&mut out, config, route);
+        return out;
+    }
     origin(&mut out, &compiled, request, route);
     cache(&mut out, request, route);
     limits(&mut out, config, route);
     queue(&mut out, route);
+    features(&mut out, &compiled, request, route);
     assets(&mut out, &compiled, request, route);
     let compressed = route.compress && compiled.compression.enabled;
     let _ = writeln!(out, "compress   {}", if compressed { "text, where the origin did not" } else { "off" });
@@ -92,7 +99,7 @@ fn origin(out: &mut String, compiled: &Compiled, request: &RequestHead, route: &
             };
             let server = &compiled.server;
             let hop = Hop { id: &server.id, loops_max: server.loops_max, request_id: "", traceparent: "" };
-            let asked = match forward(request, endpoint, &pool.config.host, rewrite, &hop) {
+            let asked = match forward(request, endpoint, rewrite, &hop) {
                 Ok(head) => head.target.url().to_owned(),
                 Err(why) => format!("answered {}: {}", why.status(), why.as_str()),
             };
@@ -123,6 +130,49 @@ fn cache(out: &mut String, request: &RequestHead, route: &Route) {
     let _ = writeln!(out, "cache      {} in {}", ttl, layers.join(", "));
     let key = PrimaryKey::new(&request.target, &request.fields, &policy.key, &Identity::anonymous());
     let _ = writeln!(out, "  key      {}", key.as_str().escape_debug());
+}
+
+/// What else the route does, a line each.
+fn features(out: &mut String, compiled: &Compiled, request: &RequestHead, route: &Route) {
+    let method = &request.method;
+    let pool = route.pools.first().and_then(|at| compiled.pools.get(*at));
+    if let Some(split) = pool.and_then(|pool| pool.config.split.as_ref()) {
+        let reads = method.is_safe() || route.cache.key.has_body(method);
+        let goes = if reads {
+            "to a replica, or to the primary after a write of this client's"
+        } else {
+            "to the primary, and this client's reads after it"
+        };
+        let _ = writeln!(out, "split      {goes}, for {}", split.bookmark_ttl);
+    }
+    if let Some(behind) = route.write_behind.as_ref().filter(|_| !method.is_safe()) {
+        let _ = writeln!(
+            out,
+            "behind     answered 202 and delivered later, in up to {} attempts, with priority {}",
+            behind.attempts_max, behind.priority
+        );
+    }
+    if route.require_precondition && matches!(method, Method::Put | Method::Patch | Method::Delete) {
+        let _ = writeln!(out, "precond.   answered 428 without If-Match");
+    }
+    if let Some(batch) = &route.batch {
+        let joins = if batch.id(request).is_some() { "this one too" } else { "not this one" };
+        let _ = writeln!(
+            out,
+            "batch      {}: up to {} that come within {}, {joins}",
+            batch.ask, batch.size_max, batch.wait
+        );
+    }
+    if let Some(sockets) = &route.websocket {
+        let connections = sockets.connections.iter().map(|(tier, most)| format!("{tier} {most} open"));
+        let messages = sockets.messages.iter().map(|(tier, most)| format!("{tier} {most} messages"));
+        let all: Vec<String> = connections.chain(messages).collect();
+        let _ = writeln!(
+            out,
+            "sockets    {}",
+            if all.is_empty() { "not limited".into() } else { all.join(", ") }
+        );
+    }
 }
 
 fn queue(out: &mut String, route: &Route) {

@@ -33,7 +33,11 @@ impl ConfigFile {
         }
         let mut lines = Lines { text, of: BTreeMap::new() };
         let json = lines.table(document.get_ref(), &KeyPath::default());
-        match Config::from_json(&json) {
+        let checked = Config::from_json(&json).and_then(|config| match missing_files(&config) {
+            missing if missing.is_empty() => Ok(config),
+            missing => Err(missing),
+        });
+        match checked {
             Ok(config) => Ok(Self { config }),
             Err(mut problems) => {
                 problems.sort_by_key(|problem| lines.line(problem));
@@ -41,6 +45,20 @@ impl ConfigFile {
             }
         }
     }
+}
+
+/// The static fallbacks that `www/` does not have, where there is one here, as in the project's own folder.
+fn missing_files(config: &Config) -> Vec<Problem> {
+    let www = Path::new("www");
+    let routes = config.routes.iter().enumerate();
+    let files = routes.filter_map(|(at, route)| Some((at, route.static_fallback.as_ref()?.file.as_ref()?)));
+    files
+        .filter(|(_, file)| www.is_dir() && !www.join(&***file).is_file())
+        .map(|(at, file)| Problem {
+            path: KeyPath::of("routes").at(at).key("static_fallback").key("file"),
+            message: format!("www/ has no `{file}`; allowed: a file that is there"),
+        })
+        .collect()
 }
 
 /// The first error of each line: what follows it there is mostly its echo.

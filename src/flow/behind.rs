@@ -270,6 +270,9 @@ pub async fn replay<P: Ports>(
             Err(error) => return unreachable(&error, id),
         }
     }
+    if replayed == 0 && !letter.is_empty() {
+        return Problem::plain(404, "there is no such dead letter", id).into_message();
+    }
     respond::text(200, "application/json", ["{\"replayed\":", &replayed.to_string(), "}"].concat())
 }
 

@@ -9,7 +9,6 @@ use std::task::Poll;
 
 use crate::head::{Message, Method, RequestHead};
 use crate::json;
-use crate::origin::config::HostMode;
 use crate::origin::forward::{Hop, Rewrite, forward};
 use crate::origin::monitor::{Monitor, Probed};
 use crate::origin::pool::Endpoint;
@@ -289,11 +288,7 @@ async fn ask<P: Ports>(
     let id = gate.request_id();
     let traceparent = ["00-", &id, "-", id.get(..16).unwrap_or_default(), "-00"].concat();
     let hop = Hop { id: &gate.site.server.id, loops_max: 0, request_id: &id, traceparent: &traceparent };
-    let host = match &pool.config.host {
-        HostMode::Pass => &HostMode::Origin,
-        host => host,
-    };
-    let mut head = forward(&request, endpoint, host, rewrite, &hop).map_err(|why| why.as_str())?;
+    let mut head = forward(&request, endpoint, rewrite, &hop).map_err(|why| why.as_str())?;
     // Nobody stands behind a probe.
     head.fields.retain(|name, _| name != "forwarded" && !name.starts_with("x-forwarded-"));
     head.fields.append("user-agent", "tidegate");

@@ -28,7 +28,7 @@ impl<P: Ports> Way<'_, P> {
             request_id: &visit.id,
             traceparent: &self.traceparent,
         };
-        let mut head = forward(self.request, endpoint, &pool.config.host, rewrite, &hop)?;
+        let mut head = forward(self.request, endpoint, rewrite, &hop)?;
         if visit.route.cache.key.device {
             head.fields.insert(device::FIELD, device::class(&visit.request.fields));
         }

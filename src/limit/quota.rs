@@ -18,7 +18,7 @@ pub const DAY_SECS: u64 = 86_400;
 /// A month at its longest.
 pub const MONTH_SECS: u64 = 31 * DAY_SECS;
 /// What a text must be to be read as a [`Quota`].
-pub const QUOTA_FORM: &str = "a quota such as \"100/1m\", \"5/15m\", \"10/h\", \"1000/60s\" (1 to 100000000 units, \
+pub const QUOTA_FORM: &str = "a quota such as \"100/1m\", \"5/15m\", \"10/hour\", \"1000/60s\" (1 to 100000000 units, \
                               a window of whole seconds, 1s to 366d), of bytes \"10MiB/1m\"";
 
 /// A number of quota units (`q`) in a window (`w`): `"100/1m"`, `"5/15m"`, `"10/h"`. Neither is ever zero.
@@ -80,6 +80,9 @@ fn read(text: &str) -> Option<Quota> {
     let window: Span = match window.as_bytes().first()? {
         _ if window == "day" => Span::from_secs(DAY_SECS),
         _ if window == "month" => Span::from_secs(MONTH_SECS),
+        _ if window == "hour" => Span::from_secs(3600),
+        _ if window == "minute" => Span::from_secs(60),
+        _ if window == "second" => Span::from_secs(1),
         b'0'..=b'9' => window.parse().ok()?,
         _ => format!("1{window}").parse().ok()?,
     };
@@ -153,6 +156,9 @@ mod tests {
             ("1000/60s", 1000, 60, "1000/1m"),
             (" 7 / d ", 7, 86_400, "7/1d"),
             ("7/day", 7, 86_400, "7/1d"),
+            ("10/hour", 10, 3600, "10/1h"),
+            ("10/minute", 10, 60, "10/1m"),
+            ("10/second", 10, 1, "10/1s"),
             ("9/month", 9, 31 * 86_400, "9/31d"),
             ("10MiB/1m", 10_485_760, 60, "10485760/1m"),
             ("20kB/1h", 20_000, 3600, "20000/1h"),

@@ -115,10 +115,20 @@ impl PoolConfig {
             let given = self.attempts_max;
             return Some(format!("attempts_max: {given} is out of range; allowed: 1 to {ATTEMPTS_MAX}"));
         }
-        if self.attempt_timeout == Span::ZERO || self.total_timeout < self.attempt_timeout {
-            return Some(
-                "attempt_timeout: does not fit; allowed: more than nothing, at most total_timeout".into(),
-            );
+        let (attempt, total) = (self.attempt_timeout, self.total_timeout);
+        if attempt == Span::ZERO {
+            return Some("attempt_timeout: no time at all; allowed: more than nothing".into());
+        }
+        if total < attempt && attempt == Self::default().attempt_timeout {
+            return Some(format!(
+                "total_timeout: {total} is less than attempt_timeout, which is {attempt} where nothing else is said; \
+                 allowed: at least that, or an attempt_timeout of at most {total}"
+            ));
+        }
+        if total < attempt {
+            return Some(format!(
+                "attempt_timeout: {attempt} is more than total_timeout; allowed: up to {total}"
+            ));
         }
         if self.queue > self.total_timeout {
             return Some("queue: too long; allowed: up to total_timeout".into());
@@ -149,8 +159,8 @@ impl PoolConfig {
         for (name, value) in self.headers.iter() {
             if !rewrite::is_field(name) {
                 return Some(format!(
-                    "headers.{name}: is for tidegate to say; allowed: any field that does not frame the message, and \
-                     `host` for the Host"
+                    "headers.{name}: can't be set; allowed: fields that neither frame the message nor say which way it \
+                     went (Host is that of the endpoint's URL)"
                 ));
             }
             if !value.bytes().all(|b| matches!(b, b'\t' | b' '..=b'~')) {
@@ -201,7 +211,7 @@ impl BreakerConfig {
 mod tests {
     use super::*;
     use crate::origin::Pool;
-    use crate::origin::config::{HostMode, Selection};
+    use crate::origin::config::Selection;
     use serde_json::json;
 
     fn read(value: serde_json::Value) -> Result<PoolConfig, String> {
@@ -230,12 +240,11 @@ mod tests {
             "selection": "least-loaded",
             "retry": {"methods": ["GET", "POST"], "statuses": [429, 503]},
             "breaker": {"failure_ratio": 0.25, "ejection": "5s"},
-            "host": "app.internal",
+            "host": "origin",
             "fallback": ["other"],
         }));
         let config = config.unwrap();
         assert_eq!(config.selection, Selection::LeastLoaded);
-        assert_eq!(config.host, HostMode::Name("app.internal".into()));
         assert_eq!(config.endpoints[1].label(), "127.0.0.1:8080");
         assert_eq!(read(serde_json::to_value(&config).unwrap()), Ok(config));
     }
@@ -282,7 +291,14 @@ mod tests {
             (json!({"endpoints": vec![json!({"url": url}); 33]}), "endpoints: too many"),
             (json!({"url": url, "attempts_max": 0}), "attempts_max: 0"),
             (json!({"url": url, "attempts_max": 11}), "attempts_max: 11"),
-            (json!({"url": url, "attempt_timeout": "31s"}), "attempt_timeout"),
+            (
+                json!({"url": url, "attempt_timeout": "31s"}),
+                "attempt_timeout: 31s is more than total_timeout",
+            ),
+            (
+                json!({"url": url, "total_timeout": "5s"}),
+                "total_timeout: 5s is less than attempt_timeout, which is 10s",
+            ),
             (json!({"url": url, "attempt_timeout": "0s"}), "attempt_timeout"),
             (json!({"url": url, "attempt_timeout": "x"}), "`x` is not a duration"),
             (json!({"url": url, "replay_bytes_max": "64"}), "`64` is not a size"),
@@ -298,9 +314,10 @@ mod tests {
             (json!({"url": url, "body_idle_timeout": "0s"}), "body_idle_timeout"),
             (json!({"url": url, "deadline_header": "a b"}), "deadline_header: `a b`"),
             (json!({"url": url, "fail_when": [{}]}), "fail_when[0]: says nothing"),
-            (json!({"url": url, "host": "a b"}), "`a b` is not a host"),
+            (json!({"url": url, "host": "pass"}), "Host can't be `pass`"),
+            (json!({"url": url, "host": "app.internal"}), "X-Forwarded-Host has the client's"),
             (json!({"url": url, "path": "v1"}), "`v1` is no rewrite of a path"),
-            (json!({"url": url, "headers": {"Host": "x"}}), "headers.Host: is for tidegate"),
+            (json!({"url": url, "headers": {"Host": "x"}}), "headers.Host: can't be set"),
             (json!({"url": url, "headers": {"x-a": "a\nb"}}), "headers.x-a: `a\nb` is no value"),
             (json!({"url": url, "secret": "sk-1234"}), "`sk-1234` names no secret"),
             (json!({"url": url, "cost": -1}), "cost: -1 does not fit"),

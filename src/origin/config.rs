@@ -15,7 +15,7 @@ use super::rewrite::{PathRewrite, Secret};
 use super::score::ScoreConfig;
 use super::split::SplitConfig;
 use super::upstream::Budget;
-use super::url::{OriginUrl, is_host_name};
+use super::url::OriginUrl;
 use crate::head::Method;
 use crate::list::Dict;
 use crate::size::Size;
@@ -300,16 +300,13 @@ impl Default for BreakerConfig {
     }
 }
 
-/// The Host that the origin sees. X-Forwarded-Host and Forwarded carry the client's in any case.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The Host that the origin sees. The platform makes it of the endpoint's URL and of nothing else; X-Forwarded-Host and
+/// Forwarded carry the client's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
 pub enum HostMode {
     /// `"origin"`: that of the endpoint's URL.
     Origin,
-    /// `"pass"`: the client's.
-    Pass,
-    /// Any other text: this one.
-    Name(Box<str>),
 }
 
 impl FromStr for HostMode {
@@ -318,22 +315,17 @@ impl FromStr for HostMode {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "origin" => Ok(Self::Origin),
-            "pass" => Ok(Self::Pass),
-            name if is_host_name(name) => Ok(Self::Name(name.into())),
-            _ => {
-                Err(mistake!("`{text}` is not a host; allowed: \"origin\", \"pass\", or the name of a host"))
-            }
+            _ => Err(mistake!(
+                "Host can't be `{text}`, since the platform makes it of the endpoint's URL, and X-Forwarded-Host has the \
+                 client's; allowed: \"origin\", or an endpoint whose URL has the wanted name"
+            )),
         }
     }
 }
 
 impl fmt::Display for HostMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Origin => "origin",
-            Self::Pass => "pass",
-            Self::Name(name) => name,
-        })
+        f.write_str("origin")
     }
 }
 

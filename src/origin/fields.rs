@@ -32,7 +32,7 @@ pub(super) fn is_not_for_clients(name: &str) -> bool {
             | "proxy-status"
             // What runs as CGI would take it for its own `HTTP_PROXY` (RFC 3875, section 4.1.18).
             | "proxy"
-    ) || ["x-forwarded-", "x-tidegate-", "cf-"].iter().any(|prefix| name.starts_with(prefix))
+    ) || ["x-forwarded-", "x-tidegate-", "x-queue-", "cf-"].iter().any(|prefix| name.starts_with(prefix))
         || is_limit(name)
 }
 

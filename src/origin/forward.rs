@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use super::config::HostMode;
+use super::bookmark;
 use super::fields::{append_member, is_hop_by_hop, is_not_for_clients, named_in_connection};
 use super::pool::Endpoint;
 use super::rewrite::{PathRewrite, Secret, behind};
@@ -78,15 +78,14 @@ pub fn max_forwards(request: &RequestHead) -> Option<u64> {
     request.fields.get("max-forwards").filter(|_| counts)?.trim().parse().ok()
 }
 
-/// The head that goes to `endpoint` for a client's request. An Upgrade is left only where it is to a WebSocket,
-/// and a Host only where it is not that of the URL.
+/// The head that goes to `endpoint` for a client's request, without Host, which the platform makes of the URL. An Upgrade is
+/// left only where it is to a WebSocket.
 ///
 /// # Errors
 /// Where it may not go there.
 pub fn forward(
     request: &RequestHead,
     endpoint: &Endpoint,
-    host: &HostMode,
     rewrite: Rewrite<'_>,
     hop: &Hop<'_>,
 ) -> Result<RequestHead, NotForwarded> {
@@ -95,11 +94,6 @@ pub fn forward(
     }
     let target = target(request, endpoint, rewrite).ok_or(NotForwarded::DotSegment)?;
     let mut fields = end_to_end(request);
-    match host {
-        HostMode::Origin => {}
-        HostMode::Pass => fields.append("host", request.target.authority()),
-        HostMode::Name(name) => fields.append("host", name),
-    }
     say_who_asks(&mut fields, request);
     if let Some(left) = max_forwards(request) {
         fields.insert("max-forwards", &left.saturating_sub(1).to_string());
@@ -168,9 +162,18 @@ fn end_to_end(request: &RequestHead) -> Fields {
         // CDN-Loop stays, whoever asks for its removal (RFC 8586, section 2).
         let is_named = name != "cdn-loop" && named.iter().any(|n| n == name);
         let is_for_this_hop = is_hop_by_hop(name) || is_named;
-        if !(is_ours || is_for_this_hop || is_not_for_clients(name)) {
-            fields.append(name, value);
+        if is_ours || is_for_this_hop || is_not_for_clients(name) {
+            continue;
         }
+        if name == "cookie" && value.contains(bookmark::COOKIE) {
+            let others = value.split("; ").filter(|pair| pair.split('=').next() != Some(bookmark::COOKIE));
+            let others = others.collect::<Vec<_>>().join("; ");
+            if !others.is_empty() {
+                fields.append(name, &others);
+            }
+            continue;
+        }
+        fields.append(name, value);
     }
     if request.fields.list("te").any(|coding| coding.eq_ignore_ascii_case("trailers")) {
         fields.append("te", "trailers");

@@ -82,7 +82,7 @@ pub(super) fn is_host_name(text: &str) -> bool {
 
 /// Whether a segment of the path is `.` or `..`, written plainly or with `%2e`. A URL parser resolves such
 /// segments, so a path with one leaves the base path that it is put behind.
-pub(super) fn has_dot_segment(path: &str) -> bool {
+pub fn has_dot_segment(path: &str) -> bool {
     path.split(['/', '\\']).any(|segment| {
         let mut rest = segment;
         let mut dots = 0;

@@ -19,6 +19,7 @@ export function fixed(body, length, ctx) {
     ? pump(body, writable.getWriter()).then(() => writable.close(), (error) => writable.abort(error).then(() => Promise.reject(error)))
     : body.pipeTo(writable);
   ctx.waitUntil(poured.catch(() => {}));
+  made.add(readable);
   return [readable, poured];
 }
 

@@ -1,7 +1,7 @@
 // Fail-open: the way of a request when the wasm cannot run. The routes' patterns come from `tidegate build`,
 // in the order of their precedence, so that this stays a look-up.
 
-const NOT_BELIEVED = /^(x-forwarded-.*|forwarded|x-real-ip|true-client-ip|x-ratelimit-.*|ratelimit.*|cf-.*|x-tidegate-.*)$/;
+const NOT_BELIEVED = /^(x-forwarded-.*|forwarded|x-real-ip|true-client-ip|x-ratelimit-.*|ratelimit.*|cf-.*|x-tidegate-.*|x-queue-.*)$/;
 
 /** What may be sent twice (RFC 9110, section 9.2.2). */
 const IDEMPOTENT = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PUT", "DELETE"]);

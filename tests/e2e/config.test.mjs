@@ -1,6 +1,7 @@
 // A bad configuration never serves, and never panics.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { createHmac } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -73,6 +74,23 @@ test("serve serves, keeps its state from run to run, and ends cleanly when told 
         assert.equal((await ended).code, 0);
     }
     assert.equal(origin.to("/kept").length, 1);
+});
+
+test("serve hands on the secrets that the configuration names, and no others", async () => {
+    const origin = await startOrigin();
+    const named = `secret = "x-api-key: OTHER_KEY"\n[identity.jwt]\nalgorithm = "HS256"\nsecret_binding = "TOKEN_KEY"\n`;
+    const env = { OTHER_KEY: "other", TOKEN_KEY: "token", TIDEGATE_ADMIN_TOKEN: "admin" };
+    const { child, ended, ready } = serve(before(origin.url, named), await freePort(), env);
+    const url = await ready;
+    const part = (value) => Buffer.from(typeof value === "string" ? value : JSON.stringify(value)).toString("base64url");
+    const signed = [{ alg: "HS256" }, { sub: "u", tier: "pro", exp: Date.now() / 1000 + 60 }].map(part).join(".");
+    const token = `${signed}.${createHmac("sha256", "token").update(signed).digest("base64url")}`;
+    const answer = await send(`${url}/api/x`, { headers: { Authorization: `Bearer ${token}` } });
+    assert.deepEqual([answer.status, answer.headers["x-ratelimit-tier"]], [200, "pro"]);
+    assert.equal(origin.last().headers["x-api-key"], "other");
+    assert.equal((await send(`${url}/_tidegate/admin/config`, { headers: { Authorization: "Bearer admin" } })).status, 200);
+    child.kill("SIGTERM");
+    await ended;
 });
 
 test("a checked configuration with a mistake is never started", async () => {

@@ -199,7 +199,7 @@ fn each_rule_between_the_parts_is_checked() {
         (
             "times",
             &format!("{GOOD}attempt_timeout = \"60s\"\n"),
-            "3: origins.default.attempt_timeout: does not fit; allowed: more than nothing, at most total_timeout",
+            "3: origins.default.attempt_timeout: 1m is more than total_timeout; allowed: up to 30s",
         ),
         (
             "both",
@@ -290,6 +290,75 @@ fn uncomment(line: &str) -> String {
     let behind = line.strip_prefix("# ").unwrap_or(line);
     let is_toml = behind.starts_with(['[', ']', ' ']) || behind.split(' ').nth(1) == Some("=");
     if is_toml { behind.to_owned() } else { line.to_owned() }
+}
+
+#[test]
+fn explain_names_all_that_a_route_does() {
+    let text = r#"
+[origins.default]
+split = { primary = "http://p:1", replicas = ["http://r:2"] }
+[limits.queues.narrow]
+max_concurrent = 3
+[[routes]]
+name = "all"
+match = { path = "/all/*" }
+write_behind = { priority = 7 }
+require_precondition = true
+queue = "narrow"
+websocket = { connections = { free = 3 }, messages = { free = "10/1s" } }
+[[routes]]
+name = "batch"
+match = { path = "/batch/*" }
+batch = { ask = "/batch/{id} -> /batch?ids={ids}" }
+"#;
+    let config = file("features", text);
+    let said = explain(&config, &["PUT", "/all/1"]);
+    for line in [
+        "split      to the primary, and this client's reads after it, for ",
+        "behind     answered 202 and delivered later, in up to 20 attempts, with priority 7",
+        "precond.   answered 428 without If-Match",
+        "queue      narrow: 3 at once",
+        "sockets    free 3 open, free 10/1s messages",
+    ] {
+        assert!(said.contains(line), "{line}\n{said}");
+    }
+    let said = explain(&config, &["GET", "/all/1"]);
+    assert!(said.contains("split      to a replica, or to the primary after"), "{said}");
+    assert!(!said.contains("behind") && !said.contains("precond."), "{said}");
+    let said = explain(&config, &["GET", "/batch/1"]);
+    assert!(said.contains("batch      /batch/{id} -> /batch?ids={ids}: up to "), "{said}");
+    assert!(said.contains(", this one too"), "{said}");
+}
+
+#[test]
+fn explain_and_the_gate_refuse_a_dot_segment() {
+    let config = file("dots", GOOD);
+    let said = explain(&config, &["GET", "/public/../api/x"]);
+    assert!(said.contains("route      api (") && said.contains("limits     tier: "), "{said}");
+    assert!(said.contains("origin     none, answered 400: the path has a dot segment"), "{said}");
+    assert!(!said.contains("cache"), "{said}");
+}
+
+#[test]
+fn a_fallback_that_www_does_not_have_is_an_error() {
+    let folder = std::env::temp_dir().join(format!("tidegate-www-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("www")).unwrap();
+    std::fs::write(folder.join("www/offline.html"), "").unwrap();
+    let check = |name: &str| {
+        let fallback = format!("[[routes]]\nname = \"a\"\nstatic_fallback = {{ file = \"{name}\" }}\n");
+        let config = file(&format!("www-{name}"), &format!("{GOOD}{fallback}"));
+        let program = std::process::Command::new(env!("CARGO_BIN_EXE_tidegate"))
+            .current_dir(&folder)
+            .args(["check", config.to_str().unwrap()])
+            .output()
+            .unwrap();
+        (program.status.success(), String::from_utf8(program.stderr).unwrap())
+    };
+    assert!(check("offline.html").0);
+    let (is_good, said) = check("nope.html");
+    let line = "5: routes[0].static_fallback.file: www/ has no `nope.html`; allowed: a file that is there";
+    assert!(!is_good && said.contains(line), "{said}");
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

@@ -21,9 +21,9 @@ fn request(url: &str, fields: &[(&str, &str)]) -> RequestHead {
     RequestHead { fields, client: client.into(), ..RequestHead::new(Method::Get, url).unwrap() }
 }
 
-fn sent(request: &RequestHead, host: &HostMode) -> Result<RequestHead, NotForwarded> {
+fn sent(request: &RequestHead) -> Result<RequestHead, NotForwarded> {
     let pool = pool("https://origin.internal/v1");
-    forward(request, &pool.endpoints[0], host, Rewrite::default(), &HOP)
+    forward(request, &pool.endpoints[0], Rewrite::default(), &HOP)
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn a_pool_has_its_own_path_fields_and_secret() {
     let client = [("cookie", "a=1"), ("x-version", "1"), ("x-api-key", "guess"), ("accept", "*/*")];
     let pool = pool("https://origin.internal/v1");
     let asked = request("https://a/chat?x=1", &client);
-    let head = forward(&asked, &pool.endpoints[0], &HostMode::Origin, rewrite, &HOP).unwrap();
+    let head = forward(&asked, &pool.endpoints[0], rewrite, &HOP).unwrap();
     assert_eq!(head.target.url(), "https://origin.internal/v1/openai/chat?x=1");
     let field = |name: &str| head.fields.combined(name);
     assert_eq!((field("cookie"), field("x-version").as_deref()), (None, Some("7")));
@@ -62,7 +62,7 @@ fn the_target_is_base_path_and_rewritten_path_and_the_query_as_it_came() {
     ] {
         let rewrite = Rewrite { strip_prefix: strip, add_prefix: add, ..Rewrite::default() };
         let (pool, request) = (pool(origin), request(&format!("https://c{url}"), &[]));
-        let head = forward(&request, &pool.endpoints[0], &HostMode::Origin, rewrite, &HOP).unwrap();
+        let head = forward(&request, &pool.endpoints[0], rewrite, &HOP).unwrap();
         assert_eq!(head.target.url(), expected, "{origin} {strip:?} {add:?} {url}");
     }
 }
@@ -71,7 +71,7 @@ fn the_target_is_base_path_and_rewritten_path_and_the_query_as_it_came() {
 fn a_path_cannot_climb_out_of_its_base() {
     for path in ["/%2e%2e/secret", "/a/.%2E", "/x/%2e/y"] {
         let request = request(&format!("https://c{path}"), &[]);
-        assert_eq!(sent(&request, &HostMode::Origin), Err(NotForwarded::DotSegment), "{path}");
+        assert_eq!(sent(&request), Err(NotForwarded::DotSegment), "{path}");
     }
 }
 
@@ -98,7 +98,7 @@ fn the_origin_learns_who_asks_from_tidegate_alone() {
         ("traceparent", "nonsense"),
         ("tracestate", "a=b"),
     ];
-    let head = sent(&request("https://api.example.com:8443/", &lies), &HostMode::Origin).unwrap();
+    let head = sent(&request("https://api.example.com:8443/", &lies)).unwrap();
     let expected = [
         ("accept", "*/*"),
         ("forwarded", "for=\"[2001:db8::1]\";proto=https;host=\"api.example.com:8443\""),
@@ -128,7 +128,7 @@ fn addresses_are_written_as_forwarded_wants_them() {
         let mut request = request("http://c/", &[("X-Forwarded-For", "6.6.6.6")]);
         let address = address.map(|address| address.parse().unwrap());
         request.client = Client { address, ..Client::default() }.into();
-        let fields = sent(&request, &HostMode::Origin).unwrap().fields;
+        let fields = sent(&request).unwrap().fields;
         assert!(fields.get("forwarded").unwrap().starts_with(node), "{address:?}");
         assert_eq!(fields.get("x-forwarded-for"), plain);
     }
@@ -148,7 +148,7 @@ fn what_was_for_one_hop_stays_behind_and_a_websocket_upgrade_goes_on() {
         ("Sec-WebSocket-Key", "k"),
     ];
     let mut request = request("https://c/", &one_hop);
-    let fields = sent(&request, &HostMode::Origin).unwrap().fields;
+    let fields = sent(&request).unwrap().fields;
     for (name, value) in [("te", "trailers"), ("upgrade", "websocket"), ("sec-websocket-key", "k")] {
         assert_eq!(fields.get_all(name).collect::<Vec<_>>(), [value]);
     }
@@ -156,21 +156,32 @@ fn what_was_for_one_hop_stays_behind_and_a_websocket_upgrade_goes_on() {
         assert!(!fields.contains(name), "{name}");
     }
     request.fields.insert("upgrade", "h2c");
-    assert!(!sent(&request, &HostMode::Origin).unwrap().fields.contains("upgrade"));
+    assert!(!sent(&request).unwrap().fields.contains("upgrade"));
 }
 
 #[test]
-fn the_origin_sees_the_host_that_the_config_says() {
-    for (host, expected) in [
-        (HostMode::Origin, None),
-        (HostMode::Pass, Some("c.example")),
-        (HostMode::Name("app.example".into()), Some("app.example")),
-    ] {
-        let request = request("https://c.example/", &[("Host", "lie.example")]);
-        let head = sent(&request, &host).unwrap();
-        assert_eq!(head.fields.get("host"), expected);
-        assert_eq!(head.fields.get("x-forwarded-host"), Some("c.example"));
-    }
+fn the_origin_sees_the_host_of_its_url_and_is_told_the_clients() {
+    let head = sent(&request("https://c.example/", &[("Host", "lie.example")])).unwrap();
+    assert_eq!((head.fields.get("host"), head.fields.get("x-forwarded-host")), (None, Some("c.example")));
+}
+
+#[test]
+fn what_is_tidegates_own_and_what_only_it_may_say_does_not_reach_the_origin() {
+    let head = sent(&request(
+        "https://c/",
+        &[
+            ("X-Queue-Position", "0"),
+            ("X-Queue-Wait", "0"),
+            ("X-Tidegate-Bookmark", "b"),
+            ("Cookie", "a=1; tidegate_bookmark=b; c=\"2\""),
+            ("Cookie", "tidegate_bookmark=b"),
+        ],
+    ))
+    .unwrap();
+    let said: Vec<(&str, &str)> =
+        head.fields.iter().filter(|(name, _)| name.starts_with("x-queue") || *name == "cookie").collect();
+    assert_eq!(said, [("cookie", "a=1; c=\"2\"")]);
+    assert!(!head.fields.contains("x-tidegate-bookmark"));
 }
 
 #[test]
@@ -185,7 +196,7 @@ fn a_request_that_passed_here_before_is_a_loop() {
     ] {
         let hop = Hop { id, loops_max, ..HOP };
         let (pool, request) = (pool("http://o"), request("https://c/", &[("CDN-Loop", value)]));
-        let result = forward(&request, &pool.endpoints[0], &HostMode::Origin, Rewrite::default(), &hop);
+        let result = forward(&request, &pool.endpoints[0], Rewrite::default(), &hop);
         assert_eq!(result.err() == Some(NotForwarded::LoopDetected), is_loop, "{value}");
     }
 }
@@ -194,7 +205,7 @@ proptest! {
     #[test]
     fn a_request_always_stays_at_its_origin_and_under_its_base(path in "(/|%2e|\\.|a|%2F|\\\\|@|:|;){0,12}") {
         let request = request(&format!("https://c/{path}"), &[]);
-        if let Ok(head) = sent(&request, &HostMode::Origin) {
+        if let Ok(head) = sent(&request) {
             prop_assert_eq!(head.target.authority(), "origin.internal");
             prop_assert_eq!(head.target.path(), format!("/v1/{path}"));
             let mut depth = 0;

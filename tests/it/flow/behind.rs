@@ -96,7 +96,7 @@ fn what_fails_is_tried_again_and_what_the_origin_refuses_is_a_dead_letter_until_
     assert_eq!((status(&world, &url), world.counts().origin), ("dead".into(), 4));
     assert_eq!(world.metric("tidegate_incidents_total", &[("incident", "dead-letter")]), 1);
     assert_eq!(admin(&world, "GET", "/_tidegate/admin/deliveries")["default"]["dead"], 1);
-    assert_eq!(admin(&world, "POST", "/_tidegate/admin/deliveries/replay?id=00")["replayed"], 0);
+    assert_eq!(admin(&world, "POST", "/_tidegate/admin/deliveries/replay?id=00")["status"], 404);
     assert_eq!(admin(&world, "POST", "/_tidegate/admin/deliveries/replay?pool=other")["replayed"], 0);
     assert_eq!(admin(&world, "POST", "/_tidegate/admin/deliveries/replay")["replayed"], 1);
     world.pass(secs(1));
