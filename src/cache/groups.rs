@@ -65,7 +65,7 @@ impl Groups {
             return false;
         }
         let mut groups = stamps(request, rules, fields);
-        if rules.splits() {
+        if rules.has_body(&request.method) || rules.splits() {
             groups.push(stamp(origin(request, rules), &of_uri(&request.target)));
         }
         let since = |at: Timestamp| stored <= at;
@@ -197,7 +197,7 @@ mod tests {
             ("QUERY", "https://a/x", 11, false),
             ("QUERY", "https://a/x?y", 9, false),
             ("QUERY", "https://b/x", 9, false),
-            ("GET", "https://a/x", 9, true),
+            ("GET", "https://a/x", 9, false),
         ] {
             let request = RequestHead::new(method.into(), url).unwrap();
             assert_eq!(

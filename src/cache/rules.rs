@@ -160,9 +160,9 @@ impl KeyRules {
         self.sort || self.keep_only.is_some() || !self.drop.is_empty()
     }
 
-    /// Whether there may be several keys for one URL that a write to it can't name, and that it makes invalid all the same.
+    /// Whether a GET of one URL may have several keys, which a write to it can't name and makes invalid all the same.
     pub fn splits(&self) -> bool {
-        self.device || !self.body.is_empty() || !self.headers.is_empty() || !self.cookies.is_empty()
+        self.device || !self.headers.is_empty() || !self.cookies.is_empty()
     }
 
     /// Whether the content of a request with this method is part of the key.

@@ -254,3 +254,18 @@ fn a_write_invalidates_what_is_stored_for_its_url_under_other_headers_and_cookie
         assert_eq!(values.map(is_hit), [true, true], "{key}");
     }
 }
+
+#[test]
+fn a_post_that_answers_later_gets_does_not_invalidate_itself_where_headers_are_keyed() {
+    let world = cached("key = { headers = [\"x-plan\"] }");
+    world.origin(|asked| {
+        Reply::cached(asked.method().to_owned(), "max-age=1000").field("content-location", "/x")
+    });
+    let get = |plan: &str| world.get("/x").field("x-plan", plan).run().text().to_owned();
+    assert_eq!((get("a"), get("b")), ("GET".into(), "GET".into()));
+    world.pass(secs(1));
+    world.request("POST", "/x").field("x-plan", "a").run();
+    assert_eq!(get("a"), "POST");
+    let asked = world.counts().origin;
+    assert_eq!((get("b"), world.counts().origin), ("GET".into(), asked + 1));
+}
