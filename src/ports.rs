@@ -213,13 +213,14 @@ pub trait Ports: Clone + 'static {
         budget: Span,
     ) -> impl Future<Output = Result<(String, Option<Self::Bytes>), PortError>>;
     /// Says something to the object of the queue of that name (`limit::queue` has both texts), and where it has to
-    /// wait its turn, waits for that at most for `patience`.
+    /// wait its turn, waits for that at most for `patience`. `awaited`: it ends where the client goes away.
     fn queue(
         &self,
         name: &str,
         call: &str,
         patience: Span,
         budget: Span,
+        awaited: bool,
     ) -> impl Future<Output = Result<String, PortError>>;
     /// The record of an API key, by the key's hash.
     fn api_key(&self, hash: &str, budget: Span) -> impl Future<Output = Result<Option<String>, PortError>>;

@@ -53,6 +53,8 @@ pub struct ServerConfig {
     pub loops_max: usize,
     /// How many subrequests the platform allows one request; default 50, as on the free plan.
     pub subrequests_max: u32,
+    /// Whether responses say in Server-Timing where their time went; default false.
+    pub timing: bool,
 }
 
 impl Default for ServerConfig {
@@ -63,6 +65,7 @@ impl Default for ServerConfig {
             id: "tidegate".into(),
             loops_max: 0,
             subrequests_max: 50,
+            timing: false,
         }
     }
 }

@@ -45,6 +45,7 @@ mod socket;
 mod split;
 mod steer;
 mod store;
+mod timing;
 mod unanswered;
 mod visit;
 mod warm;
@@ -157,7 +158,9 @@ pub async fn serve<P: Ports>(
         let problem = Problem::plain(411, "a quota goes by the length of the content", &visit.id);
         return finish(&visit, visit.own(problem.into_message(), None), None);
     }
+    let asked = visit.ports.now();
     let decision = admit::admit(&visit).await;
+    visit.notes.borrow_mut().limited = visit.ports.now().since(asked);
     let reply = match decision.as_ref().and_then(|decision| admit::note(&visit, decision)) {
         Some(refusal) => visit.own(refusal, None),
         None => match precondition::refuse(&visit).await {
@@ -220,6 +223,7 @@ fn finish<P: Ports>(
     }
     queue::tell(visit, &mut head);
     split::tell(visit, &mut head);
+    timing::tell(visit, decision.is_some(), &mut head);
     head.fields.insert("x-request-id", &visit.id);
     let bytes = head.content_length();
     visit.gate.outbox.borrow_mut().add(&visit.event(head.status, bytes));

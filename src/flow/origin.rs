@@ -138,6 +138,7 @@ pub async fn ask_now<P: Ports>(
         }
     };
     let asked = ask_pools(visit, request, body, spare).await;
+    visit.notes.borrow_mut().waited = visit.ports.now().since(start);
     let Some(place) = place else { return asked };
     match asked {
         Asked::Answered(message, exchange) => Asked::Answered(place.leave_with(visit, message), exchange),

@@ -42,7 +42,7 @@ pub async fn enter<P: Ports>(visit: &Visit<P>) -> Result<Option<Place<P>>, Stop>
             let budget = config.budget;
             visit.ports.defer(async move {
                 // What is not taken back lapses with its lease.
-                drop(ports.queue(&object, &Call::Leave(ticket).text(), Span::ZERO, budget).await);
+                drop(ports.queue(&object, &Call::Leave(ticket).text(), Span::ZERO, budget, false).await);
             });
             Err(if answer.is_ok() { Stop::QueueSlow } else { Stop::Aborted })
         }
@@ -69,7 +69,7 @@ async fn wait<P: Ports>(
     let until = ports.now() + config.max_wait;
     let mut patience = Span::ZERO;
     loop {
-        let told = ports.queue(object, &call, patience, config.budget).await?;
+        let told = ports.queue(object, &call, patience, config.budget, visit.is_lone()).await?;
         let answer = read_answer(&told).ok_or(PortError::Failed("the answer can't be read".into()))?;
         patience = until.since(ports.now()).min(PATIENCE);
         if patience == Span::ZERO || !matches!(answer, Answer::Waiting { .. }) {
@@ -84,10 +84,10 @@ fn keep<P: Ports>(visit: &Visit<P>, object: String, budget: Span, ticket: Ticket
     let (ports, ended) = (visit.ports.clone(), signal.clone());
     visit.ports.defer(async move {
         while !ports.raised(&ended, STAY_EVERY).await {
-            drop(ports.queue(&object, &Call::Stay(ticket).text(), Span::ZERO, budget).await);
+            drop(ports.queue(&object, &Call::Stay(ticket).text(), Span::ZERO, budget, false).await);
         }
         // A place that can't be given back is free when its lease is over.
-        drop(ports.queue(&object, &Call::Leave(ticket).text(), Span::ZERO, budget).await);
+        drop(ports.queue(&object, &Call::Leave(ticket).text(), Span::ZERO, budget, false).await);
     });
     Place(signal)
 }

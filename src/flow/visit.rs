@@ -15,7 +15,7 @@ use crate::ports::Ports;
 use crate::record::{AnsweredBy, Event, Incident, Incidents, MethodClass, Verdict};
 use crate::route::Route;
 use crate::route::path::PathPrefix;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 use super::fleet::Wait;
 use super::flight::Failed;
@@ -65,6 +65,10 @@ pub struct Notes {
     pub verdict: Verdict,
     /// What was spent from leases for it.
     pub leased: Vec<Batch>,
+    /// How long it took to say whether it is admitted.
+    pub limited: Span,
+    /// How long it waited for origins, its turn at them included.
+    pub waited: Span,
     /// Whether nothing limits it, since its client is on the allow list.
     pub is_allowed: bool,
     /// Why the cache did not answer alone.
@@ -97,6 +101,8 @@ impl Default for Notes {
             answered_by: AnsweredBy::Tidegate,
             verdict: Verdict::None,
             leased: Vec::new(),
+            limited: Span::ZERO,
+            waited: Span::ZERO,
             is_allowed: false,
             forward: None,
             collapsed: false,
@@ -119,10 +125,12 @@ impl<P: Ports> Visit<P> {
         self.request.client.get_or_init(|| self.ports.client());
     }
 
-    /// Whether what it is answered is for its client alone: nobody waits for the same, and nothing is stored.
+    /// Whether what it is answered is for its client alone: nobody waits for the same, and nothing is stored. Then it ends where
+    /// the client goes away.
     pub fn is_lone(&self) -> bool {
         let cache = &self.route.cache;
-        !cache.enabled || self.request.method != Method::Get && self.content.get().is_none()
+        !cache.enabled
+            || !matches!(self.request.method, Method::Get | Method::Head) && self.content.get().is_none()
     }
 
     /// What a pool's selection goes by of this request, which has this method there.

@@ -552,9 +552,9 @@ export class Call {
   }
 
   /** Says something to a queue's object, and waits for an answer that is not "wait" for so long. */
-  queue(op, name, call, patience, millis) {
+  queue(op, name, call, patience, millis, awaited) {
     const told = within(this.env.QUEUE.getByName(name).turn(call, patience), patience + millis);
-    if (patience <= 0) return this.settle(op, told.then((answer) => [answer]));
+    if (!awaited) return this.settle(op, told.then((answer) => [answer]));
     const gone = Promise.withResolvers();
     this.whileThere(op, (why) => gone.reject(new Error(why)));
     this.settle(op, Promise.race([told, gone.promise]).then((answer) => [answer]).finally(() => this.awaited.delete(op)));

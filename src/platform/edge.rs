@@ -104,7 +104,7 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn shield(this: &Call, op: u32, key: &str, said: &str, body: &JsValue, millis: f64);
     #[wasm_bindgen(method)]
-    fn queue(this: &Call, op: u32, name: &str, call: &str, patience: f64, millis: f64);
+    fn queue(this: &Call, op: u32, name: &str, call: &str, patience: f64, millis: f64, awaited: bool);
     #[wasm_bindgen(method)]
     fn verify(this: &Call, op: u32, algorithm: &str, key: &str, signed: &[u8], signature: &[u8]);
     #[wasm_bindgen(method)]
@@ -449,9 +449,17 @@ impl Ports for Edge {
         Ok((text.unwrap_or_default(), bytes))
     }
 
-    async fn queue(&self, name: &str, call: &str, patience: Span, budget: Span) -> Result<String, PortError> {
+    async fn queue(
+        &self,
+        name: &str,
+        call: &str,
+        patience: Span,
+        budget: Span,
+        awaited: bool,
+    ) -> Result<String, PortError> {
         let (patience, budget) = (millis(patience), millis(budget));
-        let told = settled(Operation::new(|op| self.call.queue(op, name, call, patience, budget))).await?;
+        let operation = Operation::new(|op| self.call.queue(op, name, call, patience, budget, awaited));
+        let told = settled(operation).await?;
         Ok(told.text.unwrap_or_default())
     }
 

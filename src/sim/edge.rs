@@ -410,7 +410,14 @@ impl Ports for Edge {
         Ok(heard.told(&shared.clock).await)
     }
 
-    async fn queue(&self, name: &str, call: &str, patience: Span, budget: Span) -> Result<String, PortError> {
+    async fn queue(
+        &self,
+        name: &str,
+        call: &str,
+        patience: Span,
+        budget: Span,
+        _: bool,
+    ) -> Result<String, PortError> {
         let shared = &self.shared;
         self.ask(Helper::Queue, budget, || Ok(())).await?;
         queue::turn(&shared.queues, &shared.clock, (name, call), patience).await

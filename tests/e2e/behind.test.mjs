@@ -121,6 +121,13 @@ describe("an Idempotency-Key", () => {
         assert.equal((await post("/orders/5", "y", { "Idempotency-Key": "k" })).status, 422);
         assert.deepEqual(origin.to("/orders/5").map(({ headers }) => headers["idempotency-key"]), ["k"]);
     });
+
+    test("of another client is another", async () => {
+        const send = (headers, from) => gate.get("/orders/7", { method: "POST", body: "x", headers: { "Idempotency-Key": "k", ...headers }, from });
+        const all = await Promise.all([send({}), send({}, "127.0.0.7"), send({ Cookie: "a=1" }), send({ Cookie: "a=2" }), send({ Authorization: "Basic eDp5" })]);
+        assert.equal(new Set(all.map((answer) => answer.json().id)).size, 5);
+        await eventually(() => assert.equal(origin.to("/orders/7").length, 5));
+    });
 });
 
 test("what is too long is refused, and what reads is not delayed", async () => {

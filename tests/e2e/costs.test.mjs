@@ -34,6 +34,8 @@ test("by the size of the request; its length has to be told", async () => {
     assert.deepEqual([sent.status, left(sent)], [200, 400]);
     assert.match(sent.headers["ratelimit-policy"], /^"bytes";q=1000;w=60;qu="content-bytes"$/);
     assert.equal((await gate.get("/bytes/x", { method: "POST", body: "x".repeat(600) })).status, 429);
+    const hopeless = await gate.get("/bytes/x", { method: "POST", body: "x".repeat(1001) });
+    assert.deepEqual([hopeless.status, hopeless.headers["retry-after"]], [413, undefined]);
     const chunked = await gate.get("/bytes/x", { method: "POST", body: (async function* () { yield Buffer.from("abc"); })() });
     assert.equal(chunked.status, 411);
 });

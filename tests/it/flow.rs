@@ -34,6 +34,7 @@ mod similar;
 mod slices;
 mod sockets;
 mod stale;
+mod timing;
 mod upstream;
 mod warming;
 
