@@ -26,7 +26,7 @@ WASM_STD := $(or $(shell rustc --print sysroot 2>/dev/null),rust)/lib/rustlib/wa
 
 SOURCES := Cargo.toml Cargo.lock rust-toolchain.toml $(shell find src -name '*.rs')
 # What the wasm may take, gzipped: a build that goes above it fails. The goal is 155000; every step towards it lowers this.
-WASM_BYTES_MAX := 360000
+WASM_BYTES_MAX := 340000
 WASM_FEATURES := --enable-mutable-globals --enable-sign-ext --enable-nontrapping-float-to-int --enable-bulk-memory \
 	--enable-multivalue --enable-reference-types --enable-exception-handling
 
@@ -60,8 +60,8 @@ test-e2e: $(GLUE) $(BINARY) node_modules/.stamp $(if $(TESTS),$(if $(findstring 
 	@echo "test-e2e: node --test tests/e2e"
 	@$(NODE) tools/e2e.mjs $(TESTS)
 
-test-long: ## Every test, with many more seeds and longer runs
-	@TIDEGATE_LONG=1 sh tools/test.sh test-native test-wasm test-e2e
+test-long: ## Every test, with many more seeds and longer runs, for which the core is optimised
+	@TIDEGATE_LONG=1 CARGO_PROFILE_TEST_OPT_LEVEL=2 sh tools/test.sh test-native test-wasm test-e2e
 
 bench: $(GLUE) $(BINARY) node_modules/.stamp ## CPU per request and size, side by side with plain workers
 	@$(NODE) tests/bench/bench.mjs

@@ -125,7 +125,7 @@ impl<S: Clone> Fleet<S> {
 pub fn keep_up<P: Ports>(gate: &Rc<Gate<P>>, ports: &P, now: Timestamp) -> Option<Wait<P::Signal>> {
     let fleet = &gate.fleet;
     let refresh = gate.site.fleet.refresh;
-    let soon = Span::from_millis(refresh.as_millis() / 2);
+    let soon = Span::from_millis(refresh.as_millis() / 5 * 4);
     let young = |moment: &Cell<Option<Timestamp>>, span| moment.get().is_some_and(|at| now.since(at) < span);
     if young(&fleet.read, soon) {
         return None;
