@@ -33,8 +33,8 @@ impl Groups {
         }
     }
 
-    /// Hears that a target was written to: what is stored for its URI under the content of requests can't be found by
-    /// their keys, so it is taken for a group (RFC 9111, section 4.4).
+    /// Hears that a target was written to: what is stored for its URI under the content, fields, cookies or device of other
+    /// requests can't be found by their keys, so it is taken for a group (RFC 9111, section 4.4).
     pub fn write(&mut self, target: &Target, now: Timestamp) {
         for origin in [Some(target), None] {
             self.learn(stamp(origin, &of_uri(target)), now);
@@ -65,7 +65,7 @@ impl Groups {
             return false;
         }
         let mut groups = stamps(request, rules, fields);
-        if rules.has_body(&request.method) {
+        if rules.has_body(&request.method) || rules.splits() {
             groups.push(stamp(origin(request, rules), &of_uri(&request.target)));
         }
         let since = |at: Timestamp| stored <= at;

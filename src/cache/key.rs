@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 
+use super::device;
 use super::rules::KeyRules;
 use crate::head::{Fields, Target};
 use crate::identity::Identity;
@@ -14,7 +15,7 @@ use crate::list::sort_texts;
 
 /// What is asked for, normalised (RFC 9111, section 2). Memory is keyed by it.
 ///
-/// Lines of text: the scope where there is one, the target, then a line for each header, cookie, user and body
+/// Lines of text: the scope where there is one, the target, then a line for each header, cookie, device, user and body
 /// that counts. No part can hold a line break.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PrimaryKey(Box<str>);
@@ -38,6 +39,9 @@ impl PrimaryKey {
         }
         for name in &rules.cookies {
             push_line(&mut text, "\nc", name, cookie(fields, name).as_deref());
+        }
+        if rules.device {
+            push_line(&mut text, "\nd", device::class(fields), None);
         }
         if rules.per_user {
             push_line(&mut text, "\nu", "", identity.subject.as_deref());

@@ -10,6 +10,7 @@ pub mod combine;
 pub mod complete;
 pub mod content;
 mod date;
+pub mod device;
 pub mod directives;
 mod freshness;
 pub mod groups;

@@ -116,6 +116,8 @@ pub struct KeyRules {
     pub headers: Vec<FieldName>,
     /// Cookies that count; default none.
     pub cookies: Vec<Box<str>>,
+    /// Whether the class of the device counts: mobile, tablet or desktop; default false.
+    pub device: bool,
     /// Methods whose responses are stored under the content of the request besides its URL; default none. Requests with
     /// them change nothing at the origin.
     pub body: Vec<ReadingMethod>,
@@ -141,6 +143,7 @@ impl Default for KeyRules {
             sort: false,
             headers: Vec::new(),
             cookies: Vec::new(),
+            device: false,
             body: Vec::new(),
             body_bytes_max: Size::from_kib(256),
             per_user: false,
@@ -155,6 +158,11 @@ impl KeyRules {
     /// Whether not all of a query counts, or not in its order.
     pub(super) fn picks(&self) -> bool {
         self.sort || self.keep_only.is_some() || !self.drop.is_empty()
+    }
+
+    /// Whether a GET of one URL may have several keys, which a write to it can't name and makes invalid all the same.
+    pub fn splits(&self) -> bool {
+        self.device || !self.headers.is_empty() || !self.cookies.is_empty()
     }
 
     /// Whether the content of a request with this method is part of the key.

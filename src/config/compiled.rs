@@ -123,7 +123,8 @@ impl Config {
             route.cache.as_ref().map_or_else(|| default.clone(), |setting| setting.policy(default));
         policy.classes = self.cache.classes;
         let asked = (&route.origin, &route.strip_prefix, &route.add_prefix, &policy.key);
-        let mut text = json::write(&asked);
+        // A rule that came later changes no scope where it is off: a new version does not empty the cache.
+        let mut text = json::write(&asked).replace("\"device\":false,", "");
         for pool in self.chain(route).into_iter().filter_map(|name| self.origins.get(name)) {
             if pool.path.is_some() || !pool.headers.is_empty() || pool.secret.is_some() {
                 let asked = (&pool.path, &pool.headers, &pool.secret);

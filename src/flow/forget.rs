@@ -7,7 +7,7 @@ use crate::head::{ResponseHead, Target};
 use crate::origin::forward::backward;
 use crate::ports::{PortError, Ports};
 use crate::record::Incident;
-use crate::time::Span;
+use crate::time::{Span, Timestamp};
 
 use super::lookup::Found;
 use super::visit::Visit;
@@ -15,8 +15,12 @@ use super::{fleet, shield};
 
 /// Removes what a response to an unsafe method makes invalid (RFC 9111, section 4.4), from every layer that is asked
 /// by this worker. Others learn of it when what they hold is stale, or where the route says so from the fleet. `own` is what
-/// this response itself replaces.
-pub fn invalidate<P: Ports>(visit: &Rc<Visit<P>>, response: &ResponseHead, own: Option<&PrimaryKey>) {
+/// this response itself replaces, and the moment until which what was asked for is older.
+pub fn invalidate<P: Ports>(
+    visit: &Rc<Visit<P>>,
+    response: &ResponseHead,
+    own: Option<(&PrimaryKey, Timestamp)>,
+) {
     let policy = &visit.route.cache;
     // Where the content is in the key, it only reads.
     if !policy.enabled || policy.key.has_body(&visit.request.method) {
@@ -29,11 +33,13 @@ pub fn invalidate<P: Ports>(visit: &Rc<Visit<P>>, response: &ResponseHead, own: 
         fleet::tell(visit, &targets, &response.fields);
     }
     for target in targets {
-        if !policy.key.body.is_empty() {
-            visit.gate.groups.borrow_mut().write(&target, now);
-        }
         let key = PrimaryKey::new(&target, &visit.request.fields, &policy.key, &visit.identity);
-        if own != Some(&key) {
+        let own = own.filter(|(own, _)| **own == key);
+        if policy.key.splits() || !policy.key.body.is_empty() {
+            let at = own.filter(|_| policy.key.splits()).map_or(now, |(_, before)| before);
+            visit.gate.groups.borrow_mut().write(&target, at);
+        }
+        if own.is_none() {
             forget(visit, key);
         }
     }

@@ -1,5 +1,6 @@
 //! One request to one endpoint, as that endpoint is asked, and whether its answer is believed.
 
+use crate::cache::device;
 use crate::head::{Message, Method, ResponseHead};
 use crate::origin::forward::{Hop, Rewrite, forward};
 use crate::origin::lies::{LIE_BYTES_MAX, is_lie, needs_body};
@@ -28,6 +29,9 @@ impl<P: Ports> Way<'_, P> {
             traceparent: &self.traceparent,
         };
         let mut head = forward(self.request, endpoint, rewrite, &hop)?;
+        if visit.route.cache.key.device {
+            head.fields.insert(device::FIELD, device::class(&visit.request.fields));
+        }
         if let Some(name) = &pool.config.deadline_header {
             head.fields.insert(&name.to_ascii_lowercase(), &deadline(name, step.timeout, ports.now()));
         }

@@ -120,7 +120,11 @@ pub fn receive_post<P: Ports>(
     let received = Received { message, exchange, fwd: Fwd::Method, how: How::Full, complete: None };
     let reply = receive(visit, &key, &found, received, None);
     let is_stored = reply.cache.is_some_and(|cache| cache.stored);
-    forget::invalidate(visit, &reply.message.head, Some(&key).filter(|_| is_stored));
+    forget::invalidate(
+        visit,
+        &reply.message.head,
+        Some((&key, exchange.as_of().before(TICK))).filter(|_| is_stored),
+    );
     reply
 }
 

@@ -213,3 +213,59 @@ fn parts_are_put_together_until_they_are_the_whole_rfc9111_3_4() {
         assert_eq!((world.counts().origin, world.leaks()), (origin, 0));
     }
 }
+
+#[test]
+fn each_class_of_devices_has_responses_of_its_own_and_the_origin_is_told() {
+    const AGENTS: [(&str, &str); 4] = [
+        ("mobile", "Mozilla/5.0 (iPhone) Mobile/15E148"),
+        ("mobile", "Mozilla/5.0 (Linux; Android 10; K) Chrome/124.0.0.0 Mobile Safari/537.36"),
+        ("tablet", "Mozilla/5.0 (iPad) Mobile/15E148"),
+        ("desktop", "curl/8.5.0"),
+    ];
+    let world = cached("key = { device = true }");
+    world.origin(|asked| {
+        let device = asked.field("x-tidegate-device").unwrap_or("none").to_owned();
+        Reply::cached(device, "max-age=1000")
+    });
+    for round in 0..2 {
+        for (device, agent) in AGENTS {
+            let get = world.get("/x").field("user-agent", agent).field("x-tidegate-device", "evil");
+            assert_eq!(get.run().text(), device);
+        }
+        assert_eq!(world.counts().origin, 3 + 4 * round);
+        // What one of them writes, all of them see.
+        world.request("PUT", "/x").field("user-agent", AGENTS[0].1).run();
+    }
+}
+
+#[test]
+fn a_write_invalidates_what_is_stored_for_its_url_under_other_headers_and_cookies_rfc9111_4_4() {
+    for (key, field, values) in [
+        ("headers = [\"x-plan\"]", "x-plan", ["a", "b"]),
+        ("cookies = [\"plan\"]", "cookie", ["plan=a", "plan=b"]),
+    ] {
+        let world = cached(&format!("key = {{ {key} }}"));
+        world.origin(|_| Reply::cached("x", "max-age=1000"));
+        let is_hit = |value: &str| world.get("/x").field(field, value).run().is_hit();
+        assert_eq!(values.map(is_hit), [false, false], "{key}");
+        assert_eq!(values.map(is_hit), [true, true], "{key}");
+        world.request("PUT", "/x").field(field, "plan=c").run();
+        assert_eq!(values.map(is_hit), [false, false], "{key}");
+        assert_eq!(values.map(is_hit), [true, true], "{key}");
+    }
+}
+
+#[test]
+fn a_post_that_answers_later_gets_does_not_invalidate_itself_where_headers_are_keyed() {
+    let world = cached("key = { headers = [\"x-plan\"] }");
+    world.origin(|asked| {
+        Reply::cached(asked.method().to_owned(), "max-age=1000").field("content-location", "/x")
+    });
+    let get = |plan: &str| world.get("/x").field("x-plan", plan).run().text().to_owned();
+    assert_eq!((get("a"), get("b")), ("GET".into(), "GET".into()));
+    world.pass(secs(1));
+    world.request("POST", "/x").field("x-plan", "a").run();
+    assert_eq!(get("a"), "POST");
+    let asked = world.counts().origin;
+    assert_eq!((get("b"), world.counts().origin), ("GET".into(), asked + 1));
+}
