@@ -64,6 +64,9 @@ impl Selecting {
 
     /// The key of what requests ask for that are like this one in the fields that selected.
     pub fn narrow(&self, key: &PrimaryKey, request: &Fields, rules: &VaryRules) -> PrimaryKey {
+        if self.0.is_empty() {
+            return key.clone();
+        }
         let names = self.0.iter().map(|(name, _)| name.clone());
         let text = Self::of(names, request, rules).text();
         PrimaryKey::from_text([key.as_str(), "\nv", &text].concat())

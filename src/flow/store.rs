@@ -69,6 +69,7 @@ pub fn receive<P: Ports>(
     };
     let mut stored = StoredHead::new(&visit.request, &head, &lifetime, &visit.route.cache, exchange);
     cache.ttl = Some(stored.ttl(now));
+    let lead = lead_for(&stored, now, lead);
     let length = if head.is_bodiless() { Some(0) } else { head.content_length() };
     let policy = &visit.route.cache;
     if !policy.layers.iter().any(|layer| policy.takes(*layer, length.or(Some(0)))) {
@@ -105,6 +106,17 @@ pub fn receive<P: Ports>(
         return Reply { message: Message::new(head, P::Body::default()), cache: Some(cache) };
     }
     Reply { message: Message::new(head, theirs), cache: Some(cache) }
+}
+
+/// Lets all who wait for a response go at once that has to be confirmed before each use: one after the other they would
+/// only find that out.
+fn lead_for<P: Ports>(head: &StoredHead, now: Timestamp, lead: Option<Lead<P>>) -> Option<Lead<P>> {
+    let answers = !head.no_cache && (head.ttl(now) > 0 || head.stale_while_revalidate_secs > 0);
+    if answers {
+        return lead;
+    }
+    lead.into_iter().for_each(Lead::pass);
+    None
 }
 
 /// Hands on the response to a POST. It is stored for later GETs where it says that it is theirs (RFC 9110, section
@@ -339,6 +351,7 @@ pub fn freshen<P: Ports>(
     asked: Timestamp,
     lead: Option<Lead<P>>,
 ) {
+    let lead = lead_for(&candidate.head, asked, lead);
     let Content::Bytes(bytes) = &candidate.content else {
         return beside::freshen(visit, key, candidate, lead);
     };

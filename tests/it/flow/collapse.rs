@@ -65,6 +65,21 @@ fn an_answer_that_cannot_be_shared_lets_the_others_go_at_once_and_is_remembered(
 }
 
 #[test]
+fn what_has_to_be_confirmed_before_each_use_lets_the_others_go_at_once_and_is_remembered() {
+    for said in ["no-cache", "max-age=0, must-revalidate"] {
+        let world = plain([]);
+        world.origin(move |_| Reply::cached("page", said).field("etag", "\"a\"").after(ms(200)));
+        for wave in 0..2 {
+            let before = world.now();
+            let answers = stampede(&world, 10);
+            let last = answers.iter().map(|answer| answer.at.since(before)).max().unwrap();
+            assert!(last < ms(500), "{said}, wave {wave}: one after the other, the last after {last:?}");
+        }
+        assert_eq!(world.leaks(), 0);
+    }
+}
+
+#[test]
 fn a_leader_that_fails_lets_the_others_go() {
     let world = plain([Reply::new(500, "no").after(ms(200)), Reply::cached("hello", "max-age=60")]);
     let leader = world.get("/x").start();
