@@ -112,15 +112,19 @@ export async function hold(body, cap) {
 
 /**
  * The same body, of which `clock` is told when its reader has to take something or has all of it (true), and when there is
- * nothing for it (false); and `sent`, when it has all. `length`: as Content-Length has it.
+ * nothing for it (false); `sent`, when it has all; and `broke`, where the body broke off: to abort what is read of it alone
+ * would end it as if it were whole. `length`: as Content-Length has it.
  */
-export function timed(body, length, clock, sent) {
+export function timed(body, length, clock, sent, broke) {
   const { readable, writable } = length === undefined ? new IdentityTransformStream() : new FixedLengthStream(Number(length));
   const reader = body.getReader({ mode: "byob" });
   const writer = writable.getWriter();
   const pour = async () => {
     for (let buffer = new ArrayBuffer(PIECE_BYTES); ; ) {
-      const { done, value } = await reader.read(new Uint8Array(buffer));
+      const { done, value } = await reader.read(new Uint8Array(buffer)).catch((error) => {
+        broke();
+        throw error;
+      });
       clock(true);
       if (done) break;
       await writer.write(value);

@@ -212,7 +212,8 @@ export class Call {
     if (bare) delete headers["content-length"];
     let body = bare ? null : (content(handle) ?? null);
     this.sent = true;
-    const controller = awaited ? new AbortController() : null;
+    const uploads = body instanceof ReadableStream;
+    const controller = awaited || uploads ? new AbortController() : null;
     let over = false;
     let timer;
     const end = () => {
@@ -230,8 +231,9 @@ export class Call {
       if (runs && !over) timer = setTimeout(giveUp, millis, "timeout");
     };
     if (awaited) this.whileThere(op, giveUp);
-    if (body instanceof ReadableStream) {
-      body = timed(body, headers["content-length"], clock, () => (this.uploaded = Date.now()));
+    if (uploads) {
+      const sent = () => (this.uploaded = Date.now());
+      body = timed(body, headers["content-length"], clock, sent, () => over || giveUp("gone"));
     } else clock(true);
     fetch(url, { method, headers, body, redirect: "manual", encodeResponseBody: "manual", signal: controller?.signal }).then(
       (response) => {

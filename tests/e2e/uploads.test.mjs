@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import net from "node:net";
 import { after, before as beforeAll, describe, test } from "node:test";
-import { pause, startGate } from "./harness.mjs";
+import { eventually, pause, startGate } from "./harness.mjs";
 import { startOrigin } from "./origins.mjs";
 
 const ATTEMPT_MS = 500;
@@ -43,6 +43,25 @@ describe("an upload that takes longer than an attempt may", () => {
         const answer = await gate.get("/silent", { method: "POST", body: slowly() });
         assert.equal(answer.status, 504);
         assert.equal(origin.last().body, WHOLE);
+    });
+
+    test("breaks off at the origin, too, where a chunked one ends without its end", async () => {
+        const ends = [];
+        origin.on("/part", (request, response) => {
+            request.on("end", () => ends.push("whole")).on("aborted", () => ends.push("broken")).resume();
+            request.on("end", () => response.end());
+        });
+        const { hostname, port } = new URL(gate.url);
+        for (const chunks of [1, 30]) {
+            const client = net.connect(port, hostname);
+            client.on("error", () => {}).resume();
+            client.write("POST /part HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+            for (let n = 0; n < chunks; n += 1) client.write(`4000\r\n${"x".repeat(0x4000)}\r\n`);
+            await pause(200);
+            client.end();
+            await eventually(() => assert.equal(ends.length, 1));
+            assert.deepEqual(ends.splice(0), ["broken"], `${chunks} chunks`);
+        }
     });
 
     test("is answered while it lasts where the origin does not want all of it", async () => {
