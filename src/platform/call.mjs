@@ -34,9 +34,13 @@ function fill(headers, lines) {
 
 function packHead(response) {
   let text = `${response.status}\n`;
+  let cookies = false;
   response.headers.forEach((value, name) => {
-    text += `${name}\n${value}\n`;
+    if (name === "set-cookie") cookies = true;
+    else text += `${name}\n${value}\n`;
   });
+  // Above 16 fields `forEach` gives these in any order.
+  if (cookies) for (const value of response.headers.getSetCookie()) text += `set-cookie\n${value}\n`;
   return text;
 }
 

@@ -129,6 +129,12 @@ describe("requests", () => {
 });
 
 describe("responses", () => {
+    test("Set-Cookie come in the order in which they were sent, among many fields, too", async () => {
+        const cookies = Array.from({ length: 20 }, (_, n) => `c${n}=${(n * 7) % 20}`);
+        origin.on("/cookies", { headers: cookies.flatMap((cookie, n) => ["Set-Cookie", cookie, `X-${(n * 7) % 20}`, "v"]) });
+        assert.deepEqual((await gate.get("/cookies")).headers["set-cookie"], cookies);
+    });
+
     test("end-to-end fields come back unchanged, Set-Cookie as often as it was sent", async () => {
         origin.on("/cookies", {
             headers: ["Set-Cookie", "a=1; Path=/", "Set-Cookie", "b=2, c; HttpOnly", "X-Custom", "v", "Cache-Control", "no-store", "Link", "</a>; rel=next", "Date", "Tue, 01 Sep 2026 10:00:00 GMT", "Server", "mine/1"],
