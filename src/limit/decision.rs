@@ -18,6 +18,16 @@ pub enum Answer {
     NotAsked,
 }
 
+impl Answer {
+    /// How things stand, where an object has said so.
+    pub fn verdict(&self) -> Option<Verdict> {
+        match self {
+            Self::Counted(verdict) => Some(*verdict),
+            Self::Unreachable | Self::Provisional | Self::NotAsked => None,
+        }
+    }
+}
+
 /// One policy of a request, and what is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {

@@ -72,7 +72,6 @@ impl Known {
         }
         let passed = now.since(refused.at);
         let verdict = Verdict {
-            reset: refused.verdict.reset.saturating_sub(passed),
             retry_after: refused.verdict.retry_after.map(|wait| wait.saturating_sub(passed)),
             ..refused.verdict
         };

@@ -35,6 +35,7 @@ mod slices;
 mod sockets;
 mod stale;
 mod timing;
+mod told;
 mod upstream;
 mod warming;
 
