@@ -162,17 +162,31 @@ impl Decision {
         self.checked.iter().filter(|c| c.refuses().is_some()).map(|c| c.ask.take.policy.name.as_str())
     }
 
-    /// What was taken of policies that count requests in flight, and when. Nothing was in an object that refused something.
+    /// What was taken of policies that count requests in flight, and when. Of a request that is refused it was given back.
     pub fn in_flight(&self) -> impl Iterator<Item = (&Ask, Timestamp)> {
-        self.checked.iter().filter_map(|Checked { ask, answer }| match answer {
-            Answer::Counted(verdict)
-                if verdict.admitted && ask.take.policy.algorithm == Algorithm::Concurrency =>
-            {
-                let is_refused = |other: &Checked| other.ask.object == ask.object && other.is_refusing();
-                (!self.checked.iter().any(is_refused)).then_some((ask, verdict.at))
+        let is_refused = self.refusal().is_some();
+        self.checked.iter().filter_map(move |Checked { ask, answer }| match answer {
+            Answer::Counted(verdict) if verdict.admitted && !is_refused => {
+                (ask.take.policy.algorithm == Algorithm::Concurrency).then_some((ask, verdict.at))
             }
             _ => None,
         })
+    }
+
+    /// Takes what was taken to be given back: the decision is as if it had not been. Nothing was in an object that refused
+    /// something, and strikes come afterwards.
+    pub fn untake(&mut self) -> Vec<(Ask, Timestamp)> {
+        let refusing = self.checked.iter().filter(|checked| checked.is_refusing());
+        let refusing: Vec<Box<str>> = refusing.map(|checked| checked.ask.object.clone()).collect();
+        let untake = |Checked { ask, answer }: &mut Checked| {
+            let Answer::Counted(verdict) = answer else { return None };
+            if !verdict.admitted || ask.take.policy.algorithm.is_strikes() || refusing.contains(&ask.object) {
+                return None;
+            }
+            verdict.remaining = verdict.remaining.saturating_add(ask.take.cost.get()).min(verdict.limit);
+            Some((ask.clone(), verdict.at))
+        };
+        self.checked.iter_mut().filter_map(untake).collect()
     }
 
     /// Whether a policy was not counted because the limiter could not be reached.

@@ -171,13 +171,14 @@ impl Holding {
         )
     }
 
-    /// Takes back units that were spent a moment ago, where the object does not know that they were.
-    pub(super) fn unspend(&mut self, units: u32) {
+    /// Takes back units that were spent a moment ago, where the object does not know that they were. Tells whether that was
+    /// done.
+    pub(super) fn unspend(&mut self, units: u32) -> bool {
         let fits = |lease: &&mut Held| lease.unspent.saturating_add(units) <= lease.reported;
-        if let Some(lease) = self.leases.iter_mut().find(fits) {
-            lease.unspend(units);
-            self.spent = self.spent.saturating_sub(units);
-        }
+        let Some(lease) = self.leases.iter_mut().find(fits) else { return false };
+        lease.unspend(units);
+        self.spent = self.spent.saturating_sub(units);
+        true
     }
 
     /// Takes back units that were spent between two moments, as far as the object does not know of them and they can be

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use super::decision::{Answer, Checked, Decision};
 use super::holding::Holding;
-use super::object::{Order, Reply, Settle};
+use super::object::{Order, Reply};
 use super::policy::{Algorithm, Ask, QuotaPolicy, Verdict};
 use crate::identity::Tier;
 use crate::time::{Span, Timestamp};
@@ -183,23 +183,23 @@ impl Local {
             return None;
         }
         let count = |ask: &Ask| {
-            let settle = i32::try_from(ask.take.cost.get()).ok().map(|units| Settle { units, at: now });
+            let units = i32::try_from(ask.take.cost.get()).unwrap_or(i32::MAX);
             if let Some(known) = self.entry(&ask.object, &ask.take.policy, now) {
                 known.meet(now);
                 known.holding.seen(now);
             }
-            Order { cost: None, settle, ..Order::take(ask.take.policy.clone(), ask.take.cost) }
+            Order::settle(ask, units, now)
         };
         let orders = asks.iter().map(count).collect();
         let checked = asks.iter().map(|ask| Checked { ask: ask.clone(), answer: Answer::Provisional });
         Some((checked.collect(), orders))
     }
 
-    /// Takes back what was spent for a request that another policy then refused.
-    pub fn unspend(&mut self, ask: &Ask) {
-        if let Some(known) = self.get_mut(&ask.object, &ask.take.policy) {
-            known.holding.unspend(ask.take.cost.get());
-        }
+    /// Takes back what was spent for a request that another policy then refused. Tells whether that could be done without
+    /// the object.
+    pub fn unspend(&mut self, ask: &Ask) -> bool {
+        let known = self.get_mut(&ask.object, &ask.take.policy);
+        known.is_some_and(|known| known.holding.unspend(ask.take.cost.get()))
     }
 
     /// Gives units back to the leases from which they were spent between two moments. Tells whether that could be done

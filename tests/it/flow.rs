@@ -7,6 +7,7 @@ mod bodies;
 mod caching;
 mod collapse;
 mod costs;
+mod given_back;
 mod guarding;
 mod health;
 mod identity;
