@@ -77,6 +77,11 @@ impl Cost {
         *self == Self::RequestBytes(NonZeroU32::MIN)
     }
 
+    /// Whether a unit can be a byte: of the content, or of what the origin counts.
+    pub fn may_be_bytes(&self) -> bool {
+        self.is_bytes() || matches!(self, Self::Header { .. })
+    }
+
     fn write_for_people<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Units(units) => units.serialize(serializer),
