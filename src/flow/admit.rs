@@ -42,7 +42,8 @@ async fn decide<P: Ports>(visit: &Visit<P>, asks: Vec<Ask>) -> Option<Decision> 
     for batch in batch::by_object(asks) {
         if refused {
             // The others are not debited for a request that goes nowhere.
-            checked.extend(batch.asks.into_iter().map(|ask| Checked { ask, answer: Answer::NotAsked }));
+            let stood = |ask| Checked { answer: gate.local.borrow().stood(&ask, now), ask };
+            checked.extend(batch.asks.into_iter().map(stood));
             continue;
         }
         let provisional = gate.local.borrow_mut().first(&batch.asks, now);
@@ -80,6 +81,7 @@ async fn decide<P: Ports>(visit: &Visit<P>, asks: Vec<Ask>) -> Option<Decision> 
         spent.iter().for_each(|batch| lease::renew(visit, batch, now));
         visit.notes.borrow_mut().leased = spent;
     }
+    gate.local.borrow_mut().stand(&decision.checked, now);
     Some(decision)
 }
 
@@ -117,7 +119,7 @@ fn count<P: Ports>(visit: &Visit<P>, decision: &Decision) {
         let (ask, refusing) = (&checked.ask, checked.is_refusing());
         let what = match checked.answer {
             _ if refusing => LimitCount::Refused,
-            Answer::NotAsked => continue,
+            Answer::NotAsked(_) => continue,
             Answer::Unreachable => LimitCount::Degraded,
             Answer::Counted(verdict) if !verdict.admitted => LimitCount::WouldRefuse,
             Answer::Counted(_) | Answer::Provisional if refused => continue,

@@ -14,16 +14,17 @@ pub enum Answer {
     Unreachable,
     /// It is let through, and counted meanwhile: nobody knows yet what is left.
     Provisional,
-    /// It was not asked, since another policy was known to refuse.
-    NotAsked,
+    /// It was not asked, since another policy refuses; so it stood when it was, where that is known here.
+    NotAsked(Option<Verdict>),
 }
 
 impl Answer {
-    /// How things stand, where an object has said so.
+    /// How things stand, or stood, where an object has said so.
     pub fn verdict(&self) -> Option<Verdict> {
         match self {
             Self::Counted(verdict) => Some(*verdict),
-            Self::Unreachable | Self::Provisional | Self::NotAsked => None,
+            Self::NotAsked(stood) => *stood,
+            Self::Unreachable | Self::Provisional => None,
         }
     }
 }
@@ -143,7 +144,7 @@ impl Checked {
             Answer::Unreachable if self.ask.on_error == OnError::Refuse => {
                 Some((Reason::LimiterUnreachable, Some(UNREACHABLE_RETRY)))
             }
-            Answer::Unreachable | Answer::Provisional | Answer::NotAsked => None,
+            Answer::Unreachable | Answer::Provisional | Answer::NotAsked(_) => None,
         }
     }
 }
@@ -199,12 +200,12 @@ impl Decision {
     /// asked, never are.
     /// One that could not be counted is only where no other is.
     pub fn tightest(&self) -> Option<&Checked> {
-        let shown = self.checked.iter().filter(|c| c.is_shown() && c.answer != Answer::NotAsked);
+        let shown = self.checked.iter().filter(|c| c.is_shown() && !matches!(c.answer, Answer::NotAsked(_)));
         shown.min_by_key(|checked| {
             let wait = checked.refuses().map(|(_, wait)| (wait.is_none(), wait));
             let (remaining, reset) = match checked.answer {
                 Answer::Counted(verdict) => (verdict.remaining / checked.ask.take.cost, verdict.reset),
-                Answer::Unreachable | Answer::Provisional | Answer::NotAsked => (u32::MAX, Span::ZERO),
+                Answer::Unreachable | Answer::Provisional | Answer::NotAsked(_) => (u32::MAX, Span::ZERO),
             };
             (std::cmp::Reverse(wait), remaining, std::cmp::Reverse(reset))
         })
@@ -278,7 +279,12 @@ mod tests {
             (vec![("a", refused(None)), ("b", refused(Some(500_000)))], Some("above-quota"), 0, "a"),
             (vec![("shadow", refused(Some(500))), ("b", admitted(9))], None, 0, "b"),
             (vec![("a", Answer::Unreachable), ("b", admitted(9))], None, 0, "b"),
-            (vec![("a", Answer::NotAsked), ("b", refused(Some(0)))], Some("over-quota"), 1, "b"),
+            (
+                vec![("a", Answer::NotAsked(admitted(0).verdict())), ("b", refused(Some(0)))],
+                Some("over-quota"),
+                1,
+                "b",
+            ),
         ] {
             let checked =
                 answers.into_iter().map(|(name, answer)| checked(name, OnError::Admit, answer)).collect();

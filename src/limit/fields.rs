@@ -53,7 +53,7 @@ fn standard(decision: &Decision, config: &LimitConfig, now: Timestamp, fields: &
         if checked.answer == Answer::Unreachable {
             policies.push_str(";degraded");
         }
-        if let Answer::Counted(verdict) = checked.answer {
+        if let Some(verdict) = checked.answer.verdict() {
             let parameters = [("r", verdict.remaining.into()), ("t", verdict.resets_in(now).as_secs_ceil())];
             item(&mut states, checked, show_partition, &parameters);
         }

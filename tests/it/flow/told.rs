@@ -90,3 +90,63 @@ fn a_client_that_waits_for_the_reset_is_admitted_under_every_algorithm() {
         }
     }
 }
+
+#[test]
+fn a_refusal_tells_of_the_other_policies_as_they_stood() {
+    for order in [r#"["own", "day", "all", "flight"]"#, r#"["all", "flight", "day", "own"]"#] {
+        let world = World::new(1).config(&format!(
+            r#"
+[origins.default]
+url = "http://origin.example"
+[limits.policies.own]
+quota = "2/1m"
+[limits.policies.day]
+quota = "1000/day"
+algorithm = "daily"
+[limits.policies.all]
+quota = "90/1m"
+partition = "global"
+[limits.policies.flight]
+quota = "50/1m"
+algorithm = "concurrency"
+partition = "global"
+[[routes]]
+name = "all"
+limits = {order}
+cache = "off"
+"#
+        ));
+        for (nth, status) in [200, 200, 429, 429, 429].into_iter().enumerate() {
+            let answer = world.get("/x").run();
+            assert_eq!(answer.status, status);
+            let told = answer.field("ratelimit").unwrap();
+            let left = 2_usize.saturating_sub(nth + 1);
+            let taken = (nth + 1).min(2);
+            for (name, left) in [("own", left), ("day", 1000 - taken), ("all", 90 - taken)] {
+                assert!(
+                    told.contains(&format!("\"{name}\";r={left};t=")),
+                    "request {nth} of {order}: {told}"
+                );
+            }
+            assert!(told.contains("\"flight\";r="), "request {nth} of {order}: {told}");
+            assert_eq!(answer.field("x-ratelimit-policy").as_deref(), Some("own"));
+            world.pass(ms(50));
+        }
+        assert_eq!(world.get("/x").from("198.51.100.7").run().status, 200);
+    }
+}
+
+#[test]
+fn who_is_asked_for_the_length_is_told_of_the_limits_too() {
+    let world = site("quota = \"1kB/1m\"\ncost = \"request-bytes\"");
+    let asked = || world.request("POST", "/x").streamed("hello").run();
+    let answer = asked();
+    assert_eq!((answer.status, number(&answer, "x-ratelimit-remaining")), (411, 999), "it counts as one");
+    assert_eq!(
+        answer.field("ratelimit-policy").as_deref(),
+        Some("\"units\";q=1000;w=60;qu=\"content-bytes\"")
+    );
+    assert!(answer.field("ratelimit").is_some() && answer.field("x-ratelimit-tier").is_some());
+    assert_eq!(world.request("POST", "/x").body(&"x".repeat(999)).run().status, 200);
+    assert_eq!((asked().status, world.counts().origin), (429, 1), "and is refused as any other");
+}
