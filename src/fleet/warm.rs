@@ -2,6 +2,7 @@
 
 use crate::head::Target;
 use crate::json::Value;
+use crate::path::may_be_below;
 
 /// How many URLs one request may name.
 const URLS_MAX: usize = 1000;
@@ -55,18 +56,15 @@ fn read_urls(list: &[Value], prefix: &str) -> Result<Vec<String>, String> {
         let fits = |url: &&str| url.len() <= URL_BYTES_MAX && !url.contains(['#', '\n', '\t', ' ']);
         let url = value.as_str().filter(fits);
         let wrong = match url.and_then(|url| Target::parse(url).ok()) {
-            Some(target) if !is_own(target.path(), prefix) => return Ok(url.unwrap_or_default().to_owned()),
+            Some(target) if !may_be_below(target.path(), prefix) => {
+                return Ok(url.unwrap_or_default().to_owned());
+            }
             Some(_) => "]: is one of tidegate's own, which are never stored; allowed: what an origin answers",
             None => "]: is no absolute URL without a fragment; allowed: \"https://host/path\"",
         };
         Err(["urls[", &at.to_string(), wrong].concat())
     };
     list.iter().enumerate().map(url).collect()
-}
-
-/// Whether a path is the prefix, or below it.
-fn is_own(path: &str, prefix: &str) -> bool {
-    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn read_fields(fields: &Value) -> Result<String, String> {
