@@ -1,8 +1,10 @@
 //! Identify: what a request shows for itself is looked up or verified, and nothing else is believed.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use crate::cache::directives::ResponseDirectives;
 use crate::head::{Fields, Method, RequestHead};
 use crate::identity::jwks::{Jwks, MAX_JWKS_BYTES};
 use crate::identity::jwt::UnverifiedToken;
@@ -14,10 +16,12 @@ use super::gate::Gate;
 
 /// How long a key's record is believed without looking again.
 const KEY_FOR: Span = Span::from_secs(30);
-/// How long a key set is believed without looking again.
+/// How long a key set is believed without looking again, where it does not say a shorter time.
 const JWKS_FOR: Span = Span::from_secs(300);
-/// How long it is not asked for again after it failed, or lacked a key.
+/// The shortest such time, and how long it is not asked for again when it lacked a key.
 const JWKS_PAUSE: Span = Span::from_secs(30);
+/// How long it is not asked for again when it could not be had; twice as long each time, up to [`JWKS_PAUSE`].
+const JWKS_RETRY: Span = Span::from_secs(1);
 /// How many keys are remembered.
 const KEYS_MAX: usize = 4096;
 /// How long to wait for a key's record or a key set.
@@ -41,18 +45,29 @@ impl Keyring {
 #[derive(Debug, Clone)]
 struct KnownJwks {
     asked: Timestamp,
+    /// How long its keys are believed from then on.
+    lasts: Span,
+    /// How long it is not asked for again from then on, whatever it lacks.
+    pause: Span,
+    /// How long it will not be when it can't be had next.
+    retry: Span,
     set: Option<Rc<Jwks>>,
 }
 
-/// Who asks.
-pub async fn identify<P: Ports>(gate: &Gate<P>, ports: &P, request: &RequestHead) -> Settled {
+/// Who asks. Counts the subrequests that this takes.
+pub async fn identify<P: Ports>(
+    gate: &Gate<P>,
+    ports: &P,
+    request: &RequestHead,
+    subrequests: &Cell<u32>,
+) -> Settled {
     let config = &gate.site.identity;
     let checked = match credential::read(request, config) {
         Credential::None => return Settled::As(gate.anonymous.clone(), None),
         Credential::Invalid(why) => Err(why),
         Credential::ApiKey { hash } => by_key(gate, ports, &hash).await,
         Credential::Token(token) => match &config.jwt {
-            Some(jwt) => by_token(gate, ports, jwt, &token).await,
+            Some(jwt) => by_token(gate, ports, (jwt, &token), subrequests).await,
             None => Err(Rejected::MalformedToken),
         },
     };
@@ -81,8 +96,8 @@ async fn by_key<P: Ports>(gate: &Gate<P>, ports: &P, hash: &str) -> Result<Ident
 async fn by_token<P: Ports>(
     gate: &Gate<P>,
     ports: &P,
-    jwt: &JwtConfig,
-    token: &UnverifiedToken,
+    (jwt, token): (&JwtConfig, &UnverifiedToken),
+    subrequests: &Cell<u32>,
 ) -> Result<Identity, Rejected> {
     let algorithm = jwt.algorithm.as_str();
     let (signed, signature) = (token.signing_input(), token.signature());
@@ -90,7 +105,7 @@ async fn by_token<P: Ports>(
         KeySource::Secret(name) => ports.verify(algorithm, name, signed, signature).await,
         KeySource::Jwks(url) => {
             let has = |set: &Jwks| set.pick(token.key_id(), jwt.algorithm).is_some();
-            let set = jwks(gate, ports, url, has).await.ok_or(Rejected::Unavailable)?;
+            let set = jwks(gate, ports, url, has, subrequests).await.ok_or(Rejected::Unavailable)?;
             let key = set.pick(token.key_id(), jwt.algorithm).ok_or(Rejected::UnknownKeyId)?;
             ports.verify(algorithm, key, signed, signature).await
         }
@@ -99,29 +114,54 @@ async fn by_token<P: Ports>(
     claims.check(jwt, &gate.site.identity, ports.now())
 }
 
-/// The key set at this URL: at most [`JWKS_FOR`] old, and anew for a key that it lacks, but not more often than every
-/// [`JWKS_PAUSE`]. An old set is better than none while its server is away: keys change rarely.
+/// The key set at this URL: no older than it says, and anew for a key that it lacks, but not without a pause. An old set is
+/// better than none while its server is away: keys change rarely.
 async fn jwks<P: Ports>(
     gate: &Gate<P>,
     ports: &P,
     url: &str,
     has: impl Fn(&Jwks) -> bool,
+    subrequests: &Cell<u32>,
 ) -> Option<Rc<Jwks>> {
     let now = ports.now();
     let known = gate.keyring.borrow().jwks.clone();
-    let set = known.as_ref().and_then(|known| known.set.clone());
-    if let Some(known) = &known {
-        let lasts = if set.as_deref().is_some_and(has) { JWKS_FOR } else { JWKS_PAUSE };
-        if now.since(known.asked) < lasts {
-            return set;
-        }
+    let (set, retry) = known.as_ref().map_or((None, JWKS_RETRY), |known| (known.set.clone(), known.retry));
+    let lacks = set.as_deref().map(|set| !has(set));
+    if let Some(known) = &known
+        && now.since(known.asked) < if lacks == Some(false) { known.lasts } else { known.pause }
+    {
+        return set;
     }
-    let fetched = fetch_jwks(ports, url).await.map(Rc::new).or(set);
-    gate.keyring.borrow_mut().jwks = Some(KnownJwks { asked: ports.now(), set: fetched.clone() });
-    fetched
+    if lacks != Some(true)
+        && let Some(known) = &mut gate.keyring.borrow_mut().jwks
+    {
+        // Meanwhile the others go on with what there is.
+        known.asked = now;
+    }
+    subrequests.set(subrequests.get() + 1);
+    let known = match fetch_jwks(ports, url).await {
+        Some((set, lasts)) => KnownJwks {
+            asked: ports.now(),
+            lasts,
+            pause: JWKS_PAUSE,
+            retry: JWKS_RETRY,
+            set: Some(Rc::new(set)),
+        },
+        None => KnownJwks {
+            asked: ports.now(),
+            lasts: retry,
+            pause: retry,
+            retry: retry.saturating_add(retry).min(JWKS_PAUSE),
+            set,
+        },
+    };
+    let set = known.set.clone();
+    gate.keyring.borrow_mut().jwks = Some(known);
+    set
 }
 
-async fn fetch_jwks<P: Ports>(ports: &P, url: &str) -> Option<Jwks> {
+/// A key set, and how long it is believed.
+async fn fetch_jwks<P: Ports>(ports: &P, url: &str) -> Option<(Jwks, Span)> {
     let mut request = RequestHead::new(Method::Get, url).ok()?;
     request.fields = Fields::from_pairs([("accept", "application/jwk-set+json, application/json")]);
     let answer = ports.fetch(&request, P::Body::default(), LOOKUP_BUDGET).await.ok()?;
@@ -129,6 +169,8 @@ async fn fetch_jwks<P: Ports>(ports: &P, url: &str) -> Option<Jwks> {
         ports.discard(answer.body);
         return None;
     }
+    let said = ResponseDirectives::of(&answer.head.fields).max_age;
+    let lasts = said.map_or(JWKS_FOR, |said| said.span().clamp(JWKS_PAUSE, JWKS_FOR));
     let bytes = ports.collect(answer.body, MAX_JWKS_BYTES as u64).await.ok()?;
-    Jwks::parse(&ports.text(&bytes))
+    Some((Jwks::parse(&ports.text(&bytes))?, lasts))
 }

@@ -51,7 +51,7 @@ mod unanswered;
 mod visit;
 mod warm;
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
@@ -99,16 +99,17 @@ pub async fn serve<P: Ports>(
         Err(why) => (gate.site.table.rest().clone(), Some(why)),
     };
     let arrived = ports.now();
+    let subrequests = Cell::new(0);
     let settled = if lists::is_barred(&gate, &ports, &request) {
         Settled::As(gate.anonymous.clone(), None)
     } else {
-        identify::identify(&gate, &ports, &request).await
+        identify::identify(&gate, &ports, &request, &subrequests).await
     };
     let (identity, rejected, refused) = match settled {
         Settled::As(identity, rejected) => (identity, rejected, false),
         Settled::Refuse(why) => (gate.anonymous.clone(), Some(why), true),
     };
-    let notes = RefCell::new(Notes::default());
+    let notes = RefCell::new(Notes { subrequests: subrequests.get(), ..Notes::default() });
     let bookmark = split::bookmark(&gate, &route, &request, arrived);
     let unread = RefCell::new(fleet::keep_up(&gate, &ports, arrived));
     let visit = Rc::new(Visit {

@@ -329,11 +329,15 @@ fn a_request_does_not_ask_for_more_than_the_platform_allows() {
     let pools =
         pools.replacen("attempts_max", "fallback = [\"p1\", \"p2\", \"p3\", \"p4\"]\nattempts_max", 1);
     let world = World::new(1).config(&format!(
-        "{pools}[server]\nsubrequests_max = 40\n[[routes]]\nname = \"all\"\norigin = \"p0\"\ncache = \"off\""
+        "{pools}[server]\nsubrequests_max = 40\n[[routes]]\nname = \"all\"\norigin = \"p0\"\ncache = \"off\"\n\
+         [identity.jwt]\nalgorithm = \"RS256\"\njwks_url = \"https://keys.example/set\""
     ));
     world.replies([Reply::fails(FetchError::ConnectionLost)]);
     let answer = world.get("/x").run();
     assert_eq!((answer.status, world.counts().origin), (503, 32));
+    // {"alg":"RS256"}, {}
+    world.get("/x").field("authorization", "Bearer eyJhbGciOiJSUzI1NiJ9.e30.AA").run();
+    assert_eq!(world.counts().origin, 64, "the key set was one of them");
     let proxy = answer.field("proxy-status").unwrap();
     assert!(
         proxy.contains("error=connection_limit_reached") && proxy.contains("subrequests spent"),

@@ -1,5 +1,11 @@
 //! Who asks.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
+use tidegate::base64url;
+use tidegate::origin::FetchError;
+
 use super::{PLAIN, cached, token};
 use crate::sim::{Answer, Fault, Helper, Reply, World, secs};
 
@@ -165,5 +171,89 @@ fn a_write_makes_invalid_what_its_user_got_with_more_and_with_less() {
         let write = fields.iter().fold(world.request("POST", "/public"), |r, (n, v)| r.field(n, v));
         write.run();
         assert_eq!(stored(), [false, false]);
+    }
+}
+
+/// The key set of a server: the ids of its keys (`None`: it can't be had), its Cache-Control, and how often it was asked for.
+#[derive(Default)]
+struct Keys {
+    ids: Cell<Option<&'static [&'static str]>>,
+    said: Cell<&'static str>,
+    asked: Cell<usize>,
+}
+
+const JWKS: &str = r#"
+[limits.policies.tier]
+tiers = { anonymous = "20/1m", free = "100/1m" }
+[identity.jwt]
+algorithm = "RS256"
+jwks_url = "https://keys.example/set"
+"#;
+
+fn with_key_set() -> (World, Rc<Keys>) {
+    let world = World::new(1).config(&format!("{PLAIN}limits = [\"tier\"]\ncache = \"off\"\n{JWKS}"));
+    let keys = Rc::new(Keys::default());
+    let server = keys.clone();
+    world.origin(move |asked| {
+        if asked.host() != "keys.example" {
+            return Reply::ok("");
+        }
+        server.asked.set(server.asked.get() + 1);
+        let Some(ids) = server.ids.get() else { return Reply::fails(FetchError::ConnectionLost) };
+        let modulus = base64url::encode(&[0xc5; 256]);
+        let key = |id: &&str| format!(r#"{{"kty":"RSA","n":"{modulus}","e":"AQAB","kid":"{id}"}}"#);
+        let list: Vec<String> = ids.iter().map(key).collect();
+        Reply::ok(format!(r#"{{"keys":[{}]}}"#, list.join(","))).field("cache-control", server.said.get())
+    });
+    (world, keys)
+}
+
+/// The tier of who shows a token that was signed with this key.
+fn tier_by(world: &World, kid: &str) -> String {
+    let claims = r#"{"sub":"alice","exp":9999999999}"#;
+    let parts = [&*format!(r#"{{"alg":"RS256","kid":"{kid}"}}"#), claims, "good"];
+    let token = parts.map(|part| base64url::encode(part.as_bytes())).join(".");
+    let answer = world.get("/x").field("authorization", &format!("Bearer {token}")).run();
+    answer.field("x-ratelimit-tier").unwrap()
+}
+
+#[test]
+fn a_key_set_that_could_not_be_had_is_asked_for_again_soon_and_ever_less_often() {
+    let (world, keys) = with_key_set();
+    for _ in 0..60 {
+        assert_eq!(tier_by(&world, "a"), "anonymous");
+        world.pass(secs(1));
+    }
+    // After 0, 1, 3, 7, 15, 31 s, which what it takes to be told may delay.
+    assert!((5..=6).contains(&keys.asked.get()), "{}", keys.asked.get());
+    keys.ids.set(Some(&["a"]));
+    world.pass(secs(30));
+    assert_eq!(tier_by(&world, "a"), "free");
+    keys.ids.set(None);
+    world.pass(secs(300));
+    let before = keys.asked.get();
+    for _ in 0..2 {
+        assert_eq!(tier_by(&world, "a"), "free", "an old one is better than none");
+    }
+    assert_eq!(keys.asked.get(), before + 1);
+    world.pass(secs(1));
+    assert_eq!((tier_by(&world, "a"), keys.asked.get()), ("free".into(), before + 2));
+}
+
+#[test]
+fn a_key_set_is_believed_for_as_long_as_it_says_within_bounds() {
+    for (said, lasts) in [("", 300), ("max-age=60", 60), ("max-age=0", 30), ("public, max-age=86400", 300)] {
+        let (world, keys) = with_key_set();
+        keys.said.set(said);
+        keys.ids.set(Some(&["a", "b"]));
+        assert_eq!(tier_by(&world, "a"), "free");
+        keys.ids.set(Some(&["b"]));
+        world.pass(secs(lasts - 1));
+        assert_eq!((tier_by(&world, "a"), keys.asked.get()), ("free".into(), 1), "{said}");
+        world.pass(secs(1));
+        assert_eq!((tier_by(&world, "a"), keys.asked.get()), ("anonymous".into(), 2), "{said}");
+        keys.ids.set(Some(&["c"]));
+        world.pass(secs(30));
+        assert_eq!((tier_by(&world, "c"), keys.asked.get()), ("free".into(), 3), "one that it lacks");
     }
 }
