@@ -62,6 +62,11 @@ impl PrimaryKey {
         Self([&*self.0, "\ns", &super::stored::decimal(number)].concat().into())
     }
 
+    /// The key of the index of its variants, for whoever writes that.
+    pub fn index(&self) -> Self {
+        Self([&*self.0, "\ni"].concat().into())
+    }
+
     /// A key of this text.
     pub(super) fn from_text(text: String) -> Self {
         Self(text.into())

@@ -121,6 +121,13 @@ impl<B: Clone> Memory<B> {
         });
     }
 
+    /// Removes the variant in whose place this response comes.
+    pub fn displace(&mut self, key: &PrimaryKey, head: &StoredHead) {
+        if let Some(mut variants) = self.entries.get_mut(key.as_str()) {
+            variants.retain(|held| held.head.selecting != head.selecting);
+        }
+    }
+
     /// Removes every variant of this key; tells whether there was one.
     pub fn remove(&mut self, key: &PrimaryKey) -> bool {
         self.entries.remove(key.as_str()).is_some()
@@ -161,6 +168,8 @@ mod tests {
         assert!(memory.freshen(&key("x"), head("1", &[("etag", "new")])));
         assert!(!memory.freshen(&key("x"), head("9", &[])) && !memory.freshen(&key("y"), head("1", &[])));
         assert_eq!(memory.get(&key("x"))[1].head.fields.get("etag"), Some("new"));
+        memory.displace(&key("x"), &head("1", &[]));
+        assert_eq!(memory.get(&key("x")).iter().map(|held| held.body).collect::<Vec<_>>(), ["d"]);
         assert!(memory.remove(&key("x")) && !memory.remove(&key("x")));
         assert_eq!(memory.bytes(), 0);
     }

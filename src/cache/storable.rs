@@ -66,7 +66,7 @@ pub enum NotStored {
 }
 
 impl NotStored {
-    /// For Cache-Status, the log and Explain.
+    /// For Cache-Status.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Disabled => "disabled",

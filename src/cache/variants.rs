@@ -62,14 +62,9 @@ impl Selecting {
         })
     }
 
-    /// The key of what requests ask for that are like this one in the fields that selected.
-    pub fn narrow(&self, key: &PrimaryKey, request: &Fields, rules: &VaryRules) -> PrimaryKey {
-        if self.0.is_empty() {
-            return key.clone();
-        }
-        let names = self.0.iter().map(|(name, _)| name.clone());
-        let text = Self::of(names, request, rules).text();
-        PrimaryKey::from_text([key.as_str(), "\nv", &text].concat())
+    /// The names of the fields that selected.
+    pub fn names(&self) -> Vec<Box<str>> {
+        self.0.iter().map(|(name, _)| name).filter(|name| ***name != *LANGUAGE).cloned().collect()
     }
 
     /// The secondary key as text: lines of a name and, where the request had the field, `=` and the value.
@@ -97,6 +92,15 @@ fn normalised(request: &Fields, name: &str, rules: &VaryRules) -> Option<Box<str
         _ if NOT_LISTS.contains(&name) => value.trim().into(),
         _ => split_list(&value).collect::<Vec<_>>().join(",").into(),
     })
+}
+
+/// The key of what requests ask for that are like this one in the fields of these names.
+pub fn narrow(key: &PrimaryKey, names: Vec<Box<str>>, request: &Fields, rules: &VaryRules) -> PrimaryKey {
+    if names.is_empty() {
+        return key.clone();
+    }
+    let text = Selecting::of(names, request, rules).text();
+    PrimaryKey::from_text([key.as_str(), "\nv", &text].concat())
 }
 
 /// One variant as its index knows it.
@@ -132,6 +136,15 @@ pub struct VariantIndex {
 }
 
 impl VariantIndex {
+    /// Adds what another index knows of.
+    pub fn learn(&mut self, other: Self) {
+        for variant in other.variants {
+            if self.variants.iter().all(|one| one.key != variant.key) {
+                self.variants.push(variant);
+            }
+        }
+    }
+
     /// The latest variant that this request selects.
     pub fn pick(&self, primary: &PrimaryKey, request: &Fields, rules: &VaryRules) -> Option<&Variant> {
         self.variants.iter().find(|variant| {
@@ -144,14 +157,12 @@ impl VariantIndex {
     /// Puts a response's variant first; tells which storage keys went for room.
     pub fn put(&mut self, primary: &PrimaryKey, head: &StoredHead, rules: &VaryRules) -> Vec<StorageKey> {
         let key = head.storage_key(primary);
-        let mut names: Vec<Box<str>> = head.selecting.0.iter().map(|(name, _)| name.clone()).collect();
-        names.retain(|name| **name != *LANGUAGE);
         let language = head.selecting.0.iter().find(|(name, _)| **name == *LANGUAGE);
         let variant = Variant {
             key,
             etag: validator::etag(&head.fields).map(Into::into),
             response_time: head.response_time,
-            names,
+            names: head.selecting.names(),
             language: language.and_then(|(_, value)| value.clone()),
         };
         self.variants.retain(|known| known.key != key);

@@ -47,7 +47,7 @@ pub struct ServerConfig {
     pub prefix: crate::route::path::PathPrefix,
     /// What happens to requests when the wasm dies; default `"pass"`.
     pub on_trap: OnTrap,
-    /// The name of this gate in Via, CDN-Loop and Cache-Status: one word; default `tidegate`.
+    /// The name of this gate in Via, CDN-Loop and Proxy-Status: one word; default `tidegate`.
     pub id: String,
     /// How often CDN-Loop may already name this gate; default 0. 1 where a request passes here twice on purpose.
     pub loops_max: usize,

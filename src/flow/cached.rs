@@ -10,15 +10,14 @@ use crate::ports::Ports;
 use crate::record::{AnsweredBy, Staleness};
 use crate::respond::Problem;
 
+use super::collapse::{self, Turn};
 use super::complete::complete;
 use super::fetch::{fetch, pass, revalidate};
-use super::flight::{self, Lead, Left, Role};
+use super::flight::{self, Lead};
 use super::lookup::{self, Candidate, Content, Found};
 use super::origin::Refusal;
-use super::shield::{self, Turn};
-use super::similar;
 use super::visit::Visit;
-use super::{Reply, store, unanswered};
+use super::{Reply, shield, similar, store, unanswered};
 
 /// The answer of an admitted request.
 pub async fn answer<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>) -> Reply<P::Body> {
@@ -45,54 +44,14 @@ pub async fn answer<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>) -> Re
     if visit.is_behind() && visit.is_held(&key) {
         visit.caught_up().await;
     }
-    let (mut began, mut failures) = (None, 0);
-    let (mut goes, mut alone) = (!may_share(visit), false);
-    let lead = loop {
-        if let Some(mut reply) = from_memory(visit, &key) {
-            mark_collapsed(visit, &mut reply, began.is_some());
-            return reply;
+    match collapse::turn(visit, &key).await {
+        Turn::Answered(reply) => reply,
+        Turn::Asks { lead, found, is_passed } => {
+            let is_told = visit.notes.borrow().failed_for_all.is_some();
+            let mut reply = from_elsewhere(visit, &key, lead, found, is_passed).await;
+            collapse::mark(visit, &mut reply, is_told);
+            reply
         }
-        if goes {
-            break None;
-        }
-        match flight::role(&visit.gate, &visit.ports, &key_in_flight(visit, &key)) {
-            Role::Lead(lead) => break Some(lead),
-            Role::Alone => {
-                alone = true;
-                break None;
-            }
-            Role::Follow(leader) => {
-                let now = visit.ports.now();
-                let patience = policy.collapse_wait.saturating_sub(now.since(*began.get_or_insert(now)));
-                match flight::follow(&visit.ports, &leader, patience).await {
-                    Some(Left::Memory) => {}
-                    Some(Left::Failure(failed)) => {
-                        failures += 1;
-                        goes = failed.is_sure || failures >= FAILURES_BELIEVED;
-                        visit.notes.borrow_mut().failed_for_all = goes.then_some(failed);
-                    }
-                    // Whoever waited too long goes alone.
-                    Some(Left::Below) | None => goes = true,
-                }
-            }
-        }
-    };
-    let is_told = visit.notes.borrow().failed_for_all.is_some();
-    let mut reply = from_elsewhere(visit, &key, lead, alone).await;
-    mark_collapsed(visit, &mut reply, is_told);
-    reply
-}
-
-/// A failure that the origin answered with may have to do with what that one request asked: the next one tries it, too.
-const FAILURES_BELIEVED: u32 = 2;
-
-/// Those who wait for one another ask for the same, as far as memory knows by what its variants were selected.
-fn key_in_flight<P: Ports>(visit: &Visit<P>, key: &PrimaryKey) -> PrimaryKey {
-    let key = visit.gate.key_in_memory(key);
-    let memory = visit.gate.memory.borrow();
-    match memory.get(&key).first() {
-        Some(held) => held.head.selecting.narrow(&key, &visit.request.fields, &visit.route.cache.vary),
-        None => key,
     }
 }
 
@@ -134,25 +93,8 @@ pub(super) fn is_unknown_user<P: Ports>(visit: &Visit<P>) -> bool {
     visit.route.cache.key.per_user && identity.subject.is_none() && shows
 }
 
-/// Whether this request's response could be what others wait for.
-fn may_share<P: Ports>(visit: &Visit<P>) -> bool {
-    let method = &visit.request.method;
-    !visit.warms
-        && (*method == Method::Get || visit.route.cache.key.has_body(method))
-        && visit.route.cache.layers.contains(&Layer::Memory)
-        && !visit.request.fields.contains("range")
-        && !visit.request.fields.contains("authorization")
-}
-
-fn mark_collapsed<P: Ports>(visit: &Visit<P>, reply: &mut Reply<P::Body>, waited: bool) {
-    if waited && let Some(status) = &mut reply.cache {
-        status.collapsed = true;
-        visit.notes.borrow_mut().collapsed = true;
-    }
-}
-
 /// The answer out of the isolate's memory, where it needs nothing else.
-fn from_memory<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey) -> Option<Reply<P::Body>> {
+pub(super) fn from_memory<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey) -> Option<Reply<P::Body>> {
     if visit.warms || !visit.route.cache.layers.contains(&Layer::Memory) {
         return None;
     }
@@ -177,29 +119,51 @@ fn from_memory<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey) -> Option<Reply
     }
 }
 
-/// The answer out of the other layers, or from the origin. What of late could not be stored (`alone`) is not looked for
-/// in KV, nor is what is never written there: a look-up costs time and money.
+/// The answer out of a layer below memory. What of late could not be stored (`is_passed`) is not looked for in KV, nor is
+/// what is never written there: a look-up costs time and money.
+pub(super) async fn from_below<P: Ports>(
+    visit: &Rc<Visit<P>>,
+    key: &PrimaryKey,
+    found: &mut Found<P>,
+    lead: &mut Option<Lead<P>>,
+    is_passed: bool,
+) -> Option<Reply<P::Body>> {
+    let policy = &visit.route.cache;
+    for layer in [Layer::Colo, Layer::Kv] {
+        let is_idle = layer == Layer::Kv && (is_passed || !found.may_be_in_kv(policy));
+        if !policy.layers.contains(&layer) || is_idle || (visit.warms && layer == Layer::Colo) {
+            continue;
+        }
+        lookup::look(visit, layer, key, found).await;
+        if let Reuse::Serve(serve) = decide(visit, found)
+            && let Some(candidate) = found.candidates.get(serve.which)
+        {
+            store::promote(visit, key, found, candidate, lead.take());
+            return Some(serve_stored(visit, key, candidate, &serve));
+        }
+    }
+    None
+}
+
+/// The answer out of the other layers, where they were not looked through just now, or from the origin.
 async fn from_elsewhere<P: Ports>(
     visit: &Rc<Visit<P>>,
     key: &PrimaryKey,
     mut lead: Option<Lead<P>>,
-    alone: bool,
+    found: Option<Found<P>>,
+    is_passed: bool,
 ) -> Reply<P::Body> {
     let policy = &visit.route.cache;
-    let mut found = Found::in_memory(visit, key);
-    for layer in [Layer::Colo, Layer::Kv] {
-        let is_idle = layer == Layer::Kv && (alone || !found.may_be_in_kv(policy));
-        if !policy.layers.contains(&layer) || is_idle || (visit.warms && layer == Layer::Colo) {
-            continue;
+    let mut found = match found {
+        Some(found) => found,
+        None => {
+            let mut found = Found::in_memory(visit, key);
+            match from_below(visit, key, &mut found, &mut lead, is_passed).await {
+                Some(reply) => return reply,
+                None => found,
+            }
         }
-        lookup::look(visit, layer, key, &mut found).await;
-        if let Reuse::Serve(serve) = decide(visit, &found)
-            && let Some(candidate) = found.candidates.get(serve.which)
-        {
-            store::promote(visit, key, &found, candidate, lead);
-            return serve_stored(visit, key, candidate, &serve);
-        }
-    }
+    };
     // What is stored from here on says how far purges were known.
     visit.caught_up().await;
     if !matches!(decide(visit, &found), Reuse::OnlyIfCachedMiss)
@@ -215,10 +179,11 @@ async fn from_elsewhere<P: Ports>(
         let turn = shield::turn(visit, key).await;
         own.asks_by(visit.ports.now());
         match turn {
-            Turn::Lead(duty) => lead = Some(own.for_all(duty)),
-            Turn::Alone => lead = Some(own),
-            Turn::Pass => own.pass(),
-            Turn::Have(head, bytes) => match from_another(visit, key, &mut found, (head, bytes), own) {
+            shield::Turn::Lead(duty) => lead = Some(own.for_all(duty)),
+            shield::Turn::Alone => lead = Some(own),
+            shield::Turn::Pass => own.pass(),
+            shield::Turn::Have(head, bytes) => match from_another(visit, key, &mut found, (head, bytes), own)
+            {
                 Ok(reply) => return reply,
                 Err(own) => lead = Some(own),
             },
@@ -270,7 +235,7 @@ fn from_another<P: Ports>(
     let Some(candidate) = found.candidates.get(serve.which) else { return Err(lead) };
     store::promote(visit, key, found, candidate, Some(lead));
     let mut reply = serve_stored(visit, key, candidate, &serve);
-    mark_collapsed(visit, &mut reply, true);
+    collapse::mark(visit, &mut reply, true);
     if let Some(status) = &mut reply.cache {
         status.detail = Some(Detail::Shield);
     }

@@ -16,8 +16,8 @@ use crate::time::{Span, Timestamp};
 use super::gate::Gate;
 use super::shield::Duty;
 
-/// How many keys are remembered as not shareable, and as not to be sliced.
-const PASSED_MAX: usize = 2048;
+/// Of how many keys each thing is remembered.
+const KEYS_MAX: usize = 2048;
 /// How long a key whose response could not be shared is not waited for.
 const PASSED_FOR: Span = Span::from_secs(10);
 
@@ -27,6 +27,7 @@ pub struct Flights<S> {
     passed: HashMap<PrimaryKey, Timestamp>,
     refreshing: HashMap<PrimaryKey, Timestamp>,
     plain: HashMap<PrimaryKey, Timestamp>,
+    names: HashMap<PrimaryKey, Vec<Box<str>>>,
 }
 
 /// What a leader and its followers share.
@@ -45,7 +46,7 @@ pub enum Left {
     /// What memory holds now, which may not be for all of them.
     #[default]
     Memory,
-    /// What a layer below memory holds.
+    /// What a layer below memory may hold.
     Below,
     /// Word of a failure.
     Failure(Failed),
@@ -84,6 +85,7 @@ impl<S> Default for Flights<S> {
             passed: HashMap::new(),
             refreshing: HashMap::new(),
             plain: HashMap::new(),
+            names: HashMap::new(),
         }
     }
 }
@@ -101,13 +103,25 @@ impl<S> Flights<S> {
     pub fn is_plain(&self, key: &PrimaryKey, now: Timestamp) -> bool {
         self.plain.get(key).is_some_and(|until| *until > now)
     }
+
+    /// This key's variants are selected by the fields of these names.
+    pub fn learn_names(&mut self, key: &PrimaryKey, names: Vec<Box<str>>) {
+        if !names.is_empty() {
+            remember(&mut self.names, key, names);
+        }
+    }
+
+    /// The names of these fields, as far as is known.
+    pub fn names(&self, key: &PrimaryKey) -> Vec<Box<str>> {
+        self.names.get(key).cloned().unwrap_or_default()
+    }
 }
 
-fn remember(keys: &mut HashMap<PrimaryKey, Timestamp>, key: &PrimaryKey, until: Timestamp) {
-    if keys.len() >= PASSED_MAX {
+fn remember<T>(keys: &mut HashMap<PrimaryKey, T>, key: &PrimaryKey, what: T) {
+    if keys.len() >= KEYS_MAX {
         keys.clear();
     }
-    keys.insert(key.clone(), until);
+    keys.insert(key.clone(), what);
 }
 
 /// What a request is to do that found nothing in memory.
@@ -204,6 +218,23 @@ pub fn role<P: Ports>(gate: &Rc<Gate<P>>, ports: &P, key: &PrimaryKey) -> Role<P
     let flight = Flight { landed: ports.signal(), asks: Rc::default(), left: Rc::default() };
     flights.leaders.insert(key.clone(), flight.clone());
     Role::Lead(Lead { gate: gate.clone(), ports: ports.clone(), key: key.clone(), flight, duty: None })
+}
+
+/// Waits until no one else of this isolate has this key, and has it until that is dropped; `None` where the others take too
+/// long.
+pub async fn exclusively<P: Ports>(
+    gate: &Rc<Gate<P>>,
+    ports: &P,
+    key: &PrimaryKey,
+    patience: Span,
+) -> Option<Lead<P>> {
+    loop {
+        match role(gate, ports, key) {
+            Role::Lead(lead) => return Some(lead),
+            Role::Follow(other) => drop(follow(ports, &other, patience).await?),
+            Role::Alone => return None,
+        }
+    }
 }
 
 /// Waits for the leader, and where it has to wait itself before it may ask the origin, as long for the origin; tells what

@@ -212,16 +212,6 @@ impl<P: Ports> Found<P> {
         let may = |candidate: &Candidate<P>| policy.kv_may_pay(candidate.head.lifetime_secs);
         self.candidates.is_empty() || self.candidates.iter().any(may)
     }
-
-    /// Adds the variants that another layer knows of.
-    fn learn(&mut self, index: VariantIndex) {
-        let known = self.index.get_or_insert_default();
-        for variant in index.variants {
-            if known.variants.iter().all(|one| one.key != variant.key) {
-                known.variants.push(variant);
-            }
-        }
-    }
 }
 
 /// Asks one layer, and adds what it has. A layer that fails or is slow holds nothing, and that is counted.
@@ -236,7 +226,10 @@ pub async fn look<P: Ports>(visit: &Visit<P>, layer: Layer, key: &PrimaryKey, fo
             index.variants.retain(|variant| !visit.gate.is_forgotten(key, variant.response_time));
             let picked =
                 index.pick(key, &visit.request.fields, &visit.route.cache.vary).map(|variant| variant.key);
-            found.learn(index);
+            if let Some(latest) = index.variants.first() {
+                visit.gate.flights.borrow_mut().learn_names(key, latest.names.clone());
+            }
+            found.index.get_or_insert_default().learn(index);
             let Some(picked) = picked else { return };
             if let Some((Record::Response(head), body)) = read(visit, layer, &picked).await {
                 add(visit, layer, (key, picked), head, body, found).await;

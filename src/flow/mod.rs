@@ -13,6 +13,7 @@ mod behind;
 mod beside;
 mod cached;
 mod cdn;
+mod collapse;
 mod complete;
 mod fetch;
 mod fleet;

@@ -6,12 +6,12 @@ use crate::cache::policy::KvAdmission;
 use crate::cache::range::How;
 use crate::cache::stored::Exchange;
 use crate::cache::{
-    CacheStatus, Detail, Fwd, Layer, NotStored, PrimaryKey, Record, StoredHead, VariantIndex, storable,
+    CacheStatus, Detail, Fwd, Layer, NotStored, PrimaryKey, StoredHead, VariantIndex, storable,
 };
 use crate::head::{Message, ResponseHead};
-use crate::ports::{Loaded, PortError, Ports};
+use crate::ports::{PortError, Ports};
 use crate::record::{AnsweredBy, Incident};
-use crate::time::{Span, Timestamp};
+use crate::time::Timestamp;
 
 use super::Reply;
 use super::beside;
@@ -164,8 +164,7 @@ impl<P: Ports> Filling<P> {
         let policy = &visit.route.cache;
         let small = length.is_none_or(|bytes| bytes <= policy.memory_object_bytes_max.bytes());
         if !small {
-            // Memory is asked first, and would go on with what it held.
-            visit.gate.forget(&self.key, self.asked.before(TICK));
+            self.displace(&head);
             self.lead.iter_mut().for_each(Lead::pass_for_others);
             return self.stream(head, body, length).await;
         }
@@ -174,7 +173,7 @@ impl<P: Ports> Filling<P> {
             Ok((bytes, true)) if length.is_none_or(|length| length == visit.ports.len(&bytes)) => bytes,
             // Of unknown length, and longer than what is held: not an error, and not to be waited for again.
             Err(PortError::TooLarge) => {
-                visit.gate.forget(&self.key, self.asked.before(TICK));
+                self.displace(&head);
                 return self.lead.into_iter().for_each(Lead::pass);
             }
             Ok((part, _)) => {
@@ -213,6 +212,7 @@ impl<P: Ports> Filling<P> {
     async fn stream(mut self, mut head: StoredHead, body: P::Body, length: Option<u64>) {
         let lead = self.lead.take();
         let (policy, ports) = (&self.visit.route.cache, &self.visit.ports);
+        self.visit.gate.flights.borrow_mut().learn_names(&self.key, head.selecting.names());
         let fits = |layer| policy.takes(layer, length);
         let Some(bytes) = length.filter(|_| fits(Layer::Colo) || fits(Layer::Kv)) else {
             lead.into_iter().for_each(Lead::leave_below);
@@ -244,6 +244,16 @@ impl<P: Ports> Filling<P> {
         }
     }
 
+    /// Memory is asked first, and would go on with what it held in the place of what it can't hold.
+    fn displace(&self, head: &StoredHead) {
+        let gate = &self.visit.gate;
+        if head.selecting.0.is_empty() {
+            gate.forget(&self.key, self.asked.before(TICK));
+        } else {
+            gate.memory.borrow_mut().displace(&gate.key_in_memory(&self.key), head);
+        }
+    }
+
     fn is_forgotten(&self, head: &StoredHead) -> bool {
         self.visit.is_gone(&self.key, self.asked, head)
     }
@@ -266,47 +276,15 @@ impl<P: Ports> Filling<P> {
         if !self.visit.route.cache.takes(layer, Some(length)) || self.is_forgotten(head) {
             return self.visit.ports.discard(body);
         }
-        let saved = save(&self.visit, layer, &self.key, self.index.clone(), head, body, length).await;
+        let saved = keep::save(&self.visit, layer, &self.key, self.index.clone(), head, body, length).await;
         if let Err(error) = saved {
             self.visit.late_incident(Incident::StoreFailed, &format!("{}: {error}", layer.as_str()));
         }
     }
 }
 
-/// Writes a response, and where Vary selected it, the index that names it.
-async fn save<P: Ports>(
-    visit: &Visit<P>,
-    layer: Layer,
-    key: &PrimaryKey,
-    index: Option<VariantIndex>,
-    head: &StoredHead,
-    body: P::Body,
-    length: u64,
-) -> Result<(), PortError> {
-    let keep = keep::span(&visit.route.cache, head);
-    let primary = key.storage_key();
-    let own = head.storage_key(key);
-    let record = Loaded::new(Record::Response(head.clone()).encode(), body);
-    visit.ports.save(layer, &own, record, Some(length), keep).await?;
-    if own == primary {
-        return Ok(());
-    }
-    let mut index = index.unwrap_or_default();
-    let gone = index.put(key, head, &visit.route.cache.vary);
-    // Variants that were stored before may live longer than this one; none is kept longer than the index tells of it.
-    let record = Loaded::new(Record::Variants(index).encode(), P::Body::default());
-    visit.ports.save(layer, &primary, record, Some(0), keep.max(INDEX_FOR)).await?;
-    for key in gone {
-        visit.ports.remove(layer, &key).await?;
-    }
-    Ok(())
-}
-
 /// Of so many that fetch the same at the same time, one writes it to KV.
 const CROWD: u8 = 4;
-
-/// How long an index of variants is kept at least.
-const INDEX_FOR: Span = Span::from_secs(86_400);
 
 /// A response that a lower layer had goes into those above it.
 pub fn promote<P: Ports>(

@@ -1,8 +1,8 @@
 //! What an isolate knows of partitions without asking: who is over its quota, and what it holds on lease.
 //!
 //! A client that is busy here gets a lease with one of its calls, and spends it without any. When little of it is left
-//! the next one is asked for in the background, twice as large as long as that is used up early, until one lasts for
-//! most of its life. What became of a lease goes to the object with the next call, or in a call of its own when the
+//! the next one is asked for in the background, up to four times as large as long as that is used up early, until one
+//! lasts for its life. What became of a lease goes to the object with the next call, or in a call of its own when the
 //! lease ends. Each lease is reported on in absolute numbers and at most once as given back, so that a call that is lost,
 //! late or overtaken only ever makes the fleet refuse early.
 
@@ -125,7 +125,7 @@ impl Local {
         of_object.iter_mut().find(|known| known.policy == *policy)
     }
 
-    /// Forgets what an object refused.
+    /// Forgets all that is known of an object.
     pub fn forget(&mut self, object: &str) {
         self.0.remove(object);
     }

@@ -15,7 +15,7 @@ pub(super) fn is_hop_by_hop(name: &str) -> bool {
 }
 
 /// Whether a field speaks of limits as tidegate does.
-pub(super) fn is_limit(name: &str) -> bool {
+fn is_limit(name: &str) -> bool {
     name.starts_with("x-ratelimit-") || name.starts_with("ratelimit")
 }
 

@@ -1,10 +1,10 @@
 //! The head of an origin's response, made ready for a client.
 
-use super::fields::{append_member, is_hop_by_hop, is_limit, named_in_connection};
-use crate::head::{Fields, ResponseHead};
+use super::fields::{append_member, is_hop_by_hop, named_in_connection};
+use crate::head::ResponseHead;
 
 /// Removes what was for the hop to tidegate only (RFC 9110, section 7.6.1), and appends Via. The upgrade of a 101
-/// stays. Proxy-Status stays too: members are appended to it, see [`append_proxy_status`].
+/// stays; so does Proxy-Status, which tells the client of the whole way.
 pub fn clean(mut head: ResponseHead, id: &str) -> ResponseHead {
     let named = named_in_connection(&head.fields);
     let upgraded = head.status == 101;
@@ -16,20 +16,10 @@ pub fn clean(mut head: ResponseHead, id: &str) -> ResponseHead {
     head
 }
 
-/// Removes the origin's own RateLimit and X-RateLimit fields: for routes that tidegate limits.
-pub fn remove_limits(fields: &mut Fields) {
-    fields.retain(|name, _| !is_limit(name));
-}
-
-/// Appends a member to Proxy-Status (RFC 9209, section 2).
-pub fn append_proxy_status(fields: &mut Fields, status: &super::ProxyStatus<'_>) {
-    append_member(fields, "proxy-status", &status.to_string());
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::origin::ProxyStatus;
+    use crate::head::Fields;
 
     fn cleaned(status: u16, fields: &[(&str, &str)]) -> Fields {
         let head = ResponseHead { status, fields: Fields::from_pairs(fields.iter().copied()) };
@@ -76,22 +66,8 @@ mod tests {
     }
 
     #[test]
-    fn a_route_with_limits_of_its_own_hides_those_of_the_origin() {
-        let mut fields = Fields::from_pairs([
-            ("RateLimit", "\"a\";r=1"),
-            ("RateLimit-Policy", "\"a\";q=1"),
-            ("X-RateLimit-Reset", "1"),
-            ("X-Rate", "kept"),
-        ]);
-        remove_limits(&mut fields);
-        assert_eq!(fields, Fields::from_pairs([("x-rate", "kept")]));
-    }
-
-    #[test]
     fn proxy_status_tells_of_the_whole_way() {
-        let mut fields = cleaned(502, &[("Proxy-Status", "inner; error=dns_error")]);
-        append_proxy_status(&mut fields, &ProxyStatus::error("tidegate", "destination_unavailable", None));
-        let whole = "inner; error=dns_error, tidegate; error=destination_unavailable";
-        assert_eq!(fields.get_all("proxy-status").collect::<Vec<_>>(), [whole]);
+        let fields = cleaned(502, &[("Proxy-Status", "inner; error=dns_error")]);
+        assert_eq!(fields.get("proxy-status"), Some("inner; error=dns_error"));
     }
 }

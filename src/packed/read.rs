@@ -1,4 +1,4 @@
-//! Reads what [`super::write`] has written.
+//! Reads what [`super::write()`] has written.
 
 use serde::de::{
     DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error, Expected, IntoDeserializer,

@@ -1,4 +1,4 @@
-//! Writes what [`super::read`] reads.
+//! Writes what [`super::read()`] reads.
 
 use serde::ser::{
     Error, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,

@@ -571,7 +571,7 @@ export class Call {
     this.settle(op, this.env.METRICS.getByName("metrics").ingest(delta).then((told) => [told]));
   }
 
-  /** What the metrics object says: `what` is health, metrics, metrics.json or limits. */
+  /** What the metrics object says: `what` is health, metrics, metrics.json, limits or hot. */
   observe(op, what, millis) {
     this.settle(op, within(this.env.METRICS.getByName("metrics").tell(what), millis).then((text) => [text]));
   }

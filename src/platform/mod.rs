@@ -254,7 +254,8 @@ pub fn metrics_ingest(state: &str, delta: &str, now: f64) -> Result<js_sys::Arra
     Ok(js_sys::Array::of2(&live.store().into(), &rests_at.into()))
 }
 
-/// What the metrics object knows: `live` (the page's snapshot), `health`, `metrics`, `metrics.json` or `limits`.
+/// What the metrics object knows: `live` (the page's snapshot), `health`, `metrics`, `metrics.json`, `limits`
+/// or `hot`.
 #[wasm_bindgen]
 pub fn metrics_tell(state: &str, what: &str, now: f64) -> String {
     let now = Timestamp::from_millis(now as u64);

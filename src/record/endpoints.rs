@@ -13,7 +13,7 @@ use crate::time::{Span, Timestamp};
 pub enum EndpointState {
     /// Requests flow.
     Closed,
-    /// One probe at a time is let through.
+    /// As many requests as are needed to find out are let through.
     HalfOpen,
     /// Requests are refused.
     Open,

@@ -91,7 +91,7 @@ pub enum Staleness {
 pub enum Refusal {
     /// The quota of a policy is used up.
     Quota,
-    /// There is no room at the moment: too many requests in flight, or a full queue.
+    /// There is no room at the moment: too many open connections, a full or slow queue, an origin's quota that is spent.
     Capacity,
     /// The client is in the penalty box or on a deny list.
     Abuse,
@@ -252,8 +252,6 @@ pub enum Incident {
     LoopDetected,
     /// An origin's body ended before its end.
     TruncatedBody,
-    /// A deferred task (refresh, fill) failed.
-    DeferredFailed,
     /// A delta of counters did not reach the metrics object.
     MetricsUnreachable,
     /// A pool was left out, since the deployment lacks its secret.
@@ -276,7 +274,7 @@ pub enum Incident {
 
 impl Incident {
     /// In the order of their index. A new one goes to the end: counters on their way hold the index.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 20] = [
         Self::KvError,
         Self::KvSlow,
         Self::ColoError,
@@ -288,7 +286,6 @@ impl Incident {
         Self::Trap,
         Self::LoopDetected,
         Self::TruncatedBody,
-        Self::DeferredFailed,
         Self::MetricsUnreachable,
         Self::SecretMissing,
         Self::HealthUnreachable,
@@ -314,7 +311,6 @@ impl Incident {
             Self::Trap => "trap",
             Self::LoopDetected => "loop-detected",
             Self::TruncatedBody => "truncated-body",
-            Self::DeferredFailed => "deferred-failed",
             Self::MetricsUnreachable => "metrics-unreachable",
             Self::ShieldUnreachable => "shield-unreachable",
             Self::SecretMissing => "secret-missing",
@@ -341,7 +337,6 @@ impl Incident {
             | Self::Trap
             | Self::ProbeFailed
             | Self::TruncatedBody
-            | Self::DeferredFailed
             | Self::SecretMissing
             | Self::FleetUnreachable
             | Self::FallbackMissing

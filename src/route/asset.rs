@@ -127,7 +127,7 @@ fn made_private(value: &str) -> String {
     whole
 }
 
-/// The URL where another host has the asset that is asked for. Its answer counts when it is a success or 304; else
+/// The URL where another host has the asset that is asked for. Its answer counts unless it is a 404 or a 5xx; else
 /// the route's own origin is asked. It is to get no credentials: neither Cookie nor Authorization.
 pub fn cdn_url(request: &RequestHead, config: &AssetConfig) -> Option<String> {
     if !matches!(request.method, Method::Get | Method::Head) {

@@ -31,7 +31,7 @@ pub enum Class {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// It counts where the origin sent no Cache-Control and no Expires.
+    /// It counts where the origin sent no Cache-Control, CDN-Cache-Control, Expires or Pragma.
     #[default]
     Fill,
     /// It replaces the origin's Cache-Control, unless that forbids sharing or storing.

@@ -34,7 +34,7 @@ export class Metrics extends Stateful {
     return this.ctx.getWebSockets().length > 0 ? "watched" : "";
   }
 
-  /** What the counters are now: "health", "metrics" or "metrics.json". */
+  /** What the counters are now: "live", "health", "metrics", "metrics.json", "limits" or "hot". */
   async tell(what) {
     await this.load();
     return step(() => wasm.metrics_tell(this.state, what, Date.now()));

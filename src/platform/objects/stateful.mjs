@@ -1,5 +1,5 @@
-// What every Durable Object is: its storage, one alarm, and a pure step in the wasm. What they know is held on this side
-// and loaded by an awaited step of every handler, so that an instance of the wasm that dies takes nothing with it.
+// What most Durable Objects are: a state, one alarm, and a pure step in the wasm. What they know is held on this side and
+// loaded by an awaited step of every handler, so that an instance of the wasm that dies takes nothing with it.
 import { DurableObject } from "cloudflare:workers";
 import { enter, crash } from "../guard.mjs";
 

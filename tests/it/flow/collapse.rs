@@ -220,3 +220,29 @@ fn what_is_too_large_for_memory_is_collapsed_until_the_colo_has_it() {
     assert!(answers.iter().all(|answer| answer.text().len() == 400_000));
     assert_eq!((world.counts().origin, world.leaks()), (1, 0));
 }
+
+#[test]
+fn variants_too_large_for_memory_are_collapsed_each_for_itself() {
+    let world = plain([]);
+    world.origin(|asked| {
+        let language = asked.field("accept-language").unwrap_or("none");
+        Reply::cached(language.repeat(200_000), "max-age=60")
+            .field("vary", "accept-language")
+            .after(ms(100))
+            .takes(ms(100))
+    });
+    let languages = ["de", "en", "fr", "it"].repeat(20);
+    for (isolate, origin) in [(0, 4), (0, 4), (1, 4), (0, 8)] {
+        let before = world.now();
+        let asked = |one: &&str| world.get("/x").at(0, isolate).field("accept-language", one).start();
+        let pending: Vec<_> = languages.iter().map(asked).collect();
+        let answers = world.finish_all(&pending);
+        assert!(languages.iter().zip(&answers).all(|(one, answer)| answer.text() == one.repeat(200_000)));
+        assert_eq!(world.counts().origin, origin);
+        assert!(answers.iter().all(|answer| answer.at.since(before) <= ms(400)), "they do not wait in a row");
+        if isolate == 1 {
+            world.pass(secs(100));
+        }
+    }
+    assert_eq!(world.leaks(), 0);
+}

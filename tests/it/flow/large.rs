@@ -135,3 +135,22 @@ fn a_store_that_fails_only_lets_the_origin_confirm_again() {
     assert!(world.get("/x").run().text() == body("\"a\""));
     assert_eq!((world.counts().origin, world.leaks()), (3, 0));
 }
+
+#[test]
+fn a_large_variant_leaves_the_others_where_they_are() {
+    let world = World::new(3).config(&format!("{PLAIN}{LARGE}\n"));
+    world.origin(|asked| {
+        let language = asked.field("accept-language").unwrap_or("none");
+        Reply::cached(body(language), "max-age=100").field("vary", "accept-language")
+    });
+    let get = |language: &str| world.get("/x").field("accept-language", language).run();
+    for language in ["de", "en"] {
+        get(language);
+        world.pass(secs(1));
+    }
+    for language in ["de", "en"] {
+        let answer = get(language);
+        assert_eq!((answer.text() == body(language), answer.is_hit()), (true, true), "{language}");
+    }
+    assert_eq!((world.counts().origin, world.leaks()), (2, 0));
+}
