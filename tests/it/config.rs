@@ -454,6 +454,10 @@ add_prefix = "/v1/"
 "#;
     let module = built("built", text);
     assert_eq!((module["prefix"].as_str(), module["onTrap"].as_str()), (Some("/gate"), Some("refuse")));
+    assert_eq!(
+        (module["id"].as_str(), module["dropped"][0][0].as_str()),
+        (Some("tidegate"), Some("connection"))
+    );
     let config: Value = serde_json::from_str(module["config"].as_str().unwrap()).unwrap();
     assert_eq!(config["routes"][1]["name"], "write");
     assert_eq!(config["limits"]["policies"]["tier"]["tiers"]["anonymous"], "20/1m");
