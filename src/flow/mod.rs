@@ -215,7 +215,7 @@ fn finish<P: Ports>(
             text.push_str(", ");
             head.fields.remove("cache-status");
         }
-        cache.write(&mut text);
+        cache.write(&visit.gate.site.server.id, &mut text);
         head.fields.append("cache-status", &text);
     }
     if let Some(decision) = &mut decision {

@@ -166,6 +166,11 @@ fn each_rule_between_the_parts_is_checked() {
             "5: routes[0].origin: `defalt` is not a pool, perhaps `default`; allowed: default",
         ),
         (
+            "pool-name",
+            &format!("{GOOD}[origins.\"a/b\"]\nurl = \"http://b\"\n"),
+            "3: origins.\"a/b\": `a/b` is not a name; allowed: 1 to 64 letters, digits, \"-\", \"_\", \".\"",
+        ),
+        (
             "own",
             &format!("{GOOD}[[routes]]\nname = \"x\"\nmatch = {{ path = \"/_tidegate/x\" }}\n"),
             "5: routes[0].match.path: everything below `/_tidegate` is tidegate's own; allowed: another path, or \

@@ -14,7 +14,9 @@ use crate::config::sections::Config;
 use crate::head::Method;
 use crate::limit::builtin;
 use crate::route::asset::CLASSES;
-use crate::route::{Batch, CacheSetting, FALLBACK_BYTES_MAX, RouteConfig, StaticFallback, WriteBehind};
+use crate::route::{
+    Batch, CacheSetting, FALLBACK_BYTES_MAX, RouteConfig, RouteName, StaticFallback, WriteBehind,
+};
 use crate::size::Size;
 use crate::time::Span;
 
@@ -115,6 +117,10 @@ impl<'c> Check<'c> {
         }
         let config = self.config;
         for (name, pool) in config.origins.iter() {
+            // It stands in URLs and texts of tidegate's own.
+            if let Err(message) = name.parse::<RouteName>() {
+                self.add(path.key(name), message);
+            }
             let path = path.key(name).key("fallback");
             for (at, fallback) in pool.fallback.iter().enumerate() {
                 let others: Vec<&str> = known.iter().copied().filter(|other| other != name).collect();
