@@ -19,6 +19,9 @@ pub enum PortError {
     /// The body is longer than what may be held.
     #[error("too large")]
     TooLarge,
+    /// The body broke off.
+    #[error("the body broke off")]
+    BrokenOff,
     /// The client went away.
     #[error("the client is gone")]
     Gone,
@@ -129,7 +132,7 @@ pub trait Ports: Clone + 'static {
         async move {
             match self.gather(body, cap).await? {
                 (bytes, true) => Ok(bytes),
-                (_, false) => Err(PortError::Failed("the body broke off".into())),
+                (_, false) => Err(PortError::BrokenOff),
             }
         }
     }

@@ -71,7 +71,7 @@ pub fn freshen<P: Ports>(
                     &[layer.as_str(), ": ", &error.to_string()].concat(),
                 );
             }
-            lead.take().into_iter().for_each(Lead::leave_below);
+            lead.take().iter().for_each(Lead::leave_below);
         }
     });
 }

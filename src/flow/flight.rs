@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::cache::{PrimaryKey, StoredHead};
-use crate::origin::{Cause, Failure, Stop};
+use crate::origin::{Cause, Failure, FetchError, Stop};
 use crate::ports::Ports;
 use crate::time::{Span, Timestamp};
 
@@ -72,8 +72,16 @@ impl Failed {
 
     /// A failure that the origin answered with.
     pub fn answered(status: u16) -> Self {
-        let failure =
-            Failure { cause: Cause::Status(status), stop: Stop::NotRetried, tries: 1, endpoint: None };
+        Self::once(Cause::Status(status))
+    }
+
+    /// What the origin answered broke off.
+    pub fn broken_off() -> Self {
+        Self::once(Cause::Fetch(FetchError::ConnectionLost))
+    }
+
+    fn once(cause: Cause) -> Self {
+        let failure = Failure { cause, stop: Stop::NotRetried, tries: 1, endpoint: None };
         Self { failure, pool: 0, is_sure: false }
     }
 }
@@ -165,7 +173,7 @@ impl<P: Ports> Lead<P> {
     }
 
     /// The answer is in a layer below memory, or can be had there sooner than after another one.
-    pub fn leave_below(self) {
+    pub fn leave_below(&self) {
         self.flight.left.set(Left::Below);
     }
 

@@ -169,8 +169,10 @@ impl<P: Ports> Filling<P> {
             return self.stream(head, body, length).await;
         }
         let read = visit.ports.gather(body, policy.memory_object_bytes_max.bytes()).await;
-        let bytes = match read {
-            Ok((bytes, true)) if length.is_none_or(|length| length == visit.ports.len(&bytes)) => bytes,
+        let (bytes, is_whole) = match read {
+            Ok((bytes, true)) if length.is_none_or(|length| length == visit.ports.len(&bytes)) => {
+                (bytes, true)
+            }
             // Of unknown length, and longer than what is held: not an error, and not to be waited for again.
             Err(PortError::TooLarge) => {
                 self.displace(&head);
@@ -178,10 +180,11 @@ impl<P: Ports> Filling<P> {
             }
             Ok((part, _)) => {
                 visit.late_incident(Incident::TruncatedBody, "it broke off, or was shorter than it said");
+                self.lead.iter().for_each(|lead| lead.fail(Some(Failed::broken_off())));
                 if !policy.partial || !head.broke_off(visit.ports.len(&part)) {
                     return;
                 }
-                part
+                (part, false)
             }
             Err(error) => return visit.late_incident(Incident::TruncatedBody, &error.to_string()),
         };
@@ -198,7 +201,7 @@ impl<P: Ports> Filling<P> {
             let key = searches.learn(&self.key, &head);
             memory.insert(&key, head.clone(), bytes.clone(), length, variants_max);
         }
-        if let Some(lead) = self.lead.take() {
+        if let Some(lead) = self.lead.take().filter(|_| is_whole) {
             lead.share(&head, &bytes);
         }
         similar::learn(&visit, &self.key, &head, &bytes);
@@ -211,36 +214,34 @@ impl<P: Ports> Filling<P> {
     /// A body too large for memory flows into the other layers as it comes.
     async fn stream(mut self, mut head: StoredHead, body: P::Body, length: Option<u64>) {
         let lead = self.lead.take();
+        lead.iter().for_each(Lead::leave_below);
         let (policy, ports) = (&self.visit.route.cache, &self.visit.ports);
         self.visit.gate.flights.borrow_mut().learn_names(&self.key, head.selecting.names());
         let fits = |layer| policy.takes(layer, length);
         let Some(bytes) = length.filter(|_| fits(Layer::Colo) || fits(Layer::Kv)) else {
-            lead.into_iter().for_each(Lead::leave_below);
             return ports.discard(body);
         };
         head.count(bytes);
-        match (fits(Layer::Colo), fits(Layer::Kv) && self.pays(&head, bytes)) {
+        let head = &head;
+        let into_kv = async |body| {
+            self.save(Layer::Kv, head, body, bytes).await;
+        };
+        let into_colo = async |body, lead: Option<Lead<P>>| {
+            if !self.save(Layer::Colo, head, body, bytes).await {
+                lead.iter().for_each(|lead| lead.fail(Some(Failed::broken_off())));
+            }
+        };
+        match (fits(Layer::Colo), fits(Layer::Kv) && self.pays(head, bytes)) {
             (true, true) => {
                 let (one, other) = ports.tee(body);
-                let kv = self.save(Layer::Kv, &head, other, bytes);
-                let colo = async {
-                    self.save(Layer::Colo, &head, one, bytes).await;
-                    lead.into_iter().for_each(Lead::leave_below);
-                };
-                super::join(colo, kv).await;
+                super::join(into_colo(one, lead), into_kv(other)).await;
             }
-            (true, false) => {
-                self.save(Layer::Colo, &head, body, bytes).await;
-                lead.into_iter().for_each(Lead::leave_below);
-            }
+            (true, false) => into_colo(body, lead).await,
             (false, true) => {
-                lead.into_iter().for_each(Lead::leave_below);
-                self.save(Layer::Kv, &head, body, bytes).await;
+                drop(lead);
+                into_kv(body).await;
             }
-            (false, false) => {
-                lead.into_iter().for_each(Lead::leave_below);
-                ports.discard(body);
-            }
+            (false, false) => ports.discard(body),
         }
     }
 
@@ -272,14 +273,18 @@ impl<P: Ports> Filling<P> {
         pays && !(is_left_to_others() && gate.rng.borrow_mut().u8(..CROWD) > 0)
     }
 
-    async fn save(&self, layer: Layer, head: &StoredHead, body: P::Body, length: u64) {
+    /// Tells whether the body came to its end.
+    async fn save(&self, layer: Layer, head: &StoredHead, body: P::Body, length: u64) -> bool {
         if !self.visit.route.cache.takes(layer, Some(length)) || self.is_forgotten(head) {
-            return self.visit.ports.discard(body);
+            self.visit.ports.discard(body);
+            return true;
         }
         let saved = keep::save(&self.visit, layer, &self.key, self.index.clone(), head, body, length).await;
-        if let Err(error) = saved {
-            self.visit.late_incident(Incident::StoreFailed, &format!("{}: {error}", layer.as_str()));
-        }
+        let Err(error) = saved else { return true };
+        let is_broken = error == PortError::BrokenOff;
+        let incident = if is_broken { Incident::TruncatedBody } else { Incident::StoreFailed };
+        self.visit.late_incident(incident, &format!("{}: {error}", layer.as_str()));
+        !is_broken
     }
 }
 
@@ -295,7 +300,7 @@ pub fn promote<P: Ports>(
     lead: Option<Lead<P>>,
 ) {
     let Content::Bytes(bytes) = &candidate.content else {
-        return lead.into_iter().for_each(Lead::leave_below);
+        return lead.iter().for_each(Lead::leave_below);
     };
     if visit.is_gone(key, candidate.head.as_of(), &candidate.head) {
         // A write came while it was read.
@@ -316,7 +321,9 @@ pub fn promote<P: Ports>(
         let filling =
             Filling { visit: visit.clone(), key, index, asked, afresh: false, crowded: false, lead: None };
         let (head, body) = (candidate.head.clone(), visit.ports.body(bytes));
-        visit.ports.defer(async move { filling.save(Layer::Colo, &head, body, length).await });
+        visit.ports.defer(async move {
+            filling.save(Layer::Colo, &head, body, length).await;
+        });
     }
 }
 

@@ -11,13 +11,24 @@ const PIECE_BYTES = 65_536;
 /** Streams that were made here, and what they were teed into: the platform pipes none of them into another stream. */
 export const made = new WeakSet();
 
-/** A body that says how long it is, and the Promise of all of it. */
+/** Why a body has no end that was read while it came. */
+export const BROKEN_OFF = "broken off";
+
+/**
+ * A body that says how long it is, and the Promise of all of it. Where it breaks off, what reads it fails because of that, and
+ * not before: a store that fails by itself has another reason.
+ */
 export function fixed(body, length, ctx) {
   if (!(body instanceof ReadableStream) || length < 0) return [body];
   const { readable, writable } = new FixedLengthStream(length);
-  const poured = made.has(body)
-    ? pump(body, writable.getWriter()).then(() => writable.close(), (error) => writable.abort(error).then(() => Promise.reject(error)))
-    : body.pipeTo(writable);
+  const poured = (made.has(body)
+    ? pump(body, writable.getWriter()).then(() => writable.close())
+    : body.pipeTo(writable, { preventAbort: true })
+  ).catch(() => {
+    const error = new Error(BROKEN_OFF);
+    writable.abort(error).catch(() => {});
+    throw error;
+  });
   ctx.waitUntil(poured.catch(() => {}));
   made.add(readable);
   return [readable, poured];
@@ -28,7 +39,7 @@ export async function cut(reader, writer, start, end) {
   try {
     for (let at = 0; at < end; ) {
       const { done, value } = await reader.read();
-      if (done) throw new Error("broken off");
+      if (done) throw new Error(BROKEN_OFF);
       const piece = value.subarray(Math.max(0, start - at), Math.max(0, end - at));
       at += value.byteLength;
       if (piece.byteLength > 0) await writer.write(piece);

@@ -1,7 +1,7 @@
 // What one request asks of the platform: the JavaScript half of `Ports`. Heads cross as one packed text
 // ("status\nname\nvalue\n..."), bodies stay handles on this side.
 import * as wasm from "../../build/wasm/tidegate.js";
-import { content, cut, fixed, gather, hold, made, pump, timed } from "./bodies.mjs";
+import { BROKEN_OFF, content, cut, fixed, gather, hold, made, pump, timed } from "./bodies.mjs";
 import { inFlight, resume } from "./guard.mjs";
 import { leave, relay } from "./relay.mjs";
 import { verifySignature } from "./signature.mjs";
@@ -85,7 +85,7 @@ async function whole(poured, writes, remove) {
     await new Promise((over) => setTimeout(over, STORES_LATE_MS));
     await remove();
   }
-  const failed = [body, ...done].find(({ status }) => status === "rejected");
+  const failed = [...done, body].find(({ status }) => status === "rejected");
   if (failed) throw failed.reason;
   return [];
 }
@@ -361,7 +361,7 @@ export class Call {
   }
 
   end(sink, whole) {
-    (whole ? sink.close() : sink.abort(new Error("broken off"))).catch(() => {});
+    (whole ? sink.close() : sink.abort(new Error(BROKEN_OFF))).catch(() => {});
   }
 
   /** The same body, which breaks off unless it is this long. */

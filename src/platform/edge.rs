@@ -174,6 +174,7 @@ fn failed(message: String) -> PortError {
     match message.as_str() {
         "timeout" => PortError::Timeout,
         "too large" => PortError::TooLarge,
+        "broken off" => PortError::BrokenOff,
         "gone" => PortError::Gone,
         _ => PortError::Failed(message),
     }
@@ -215,7 +216,9 @@ impl Edge {
             message.map_err(|error| match error {
                 PortError::Timeout => FetchError::Timeout,
                 PortError::Gone => FetchError::Aborted,
-                PortError::TooLarge | PortError::Failed(_) => FetchError::ConnectionLost,
+                PortError::TooLarge | PortError::BrokenOff | PortError::Failed(_) => {
+                    FetchError::ConnectionLost
+                }
             })
         }
     }

@@ -332,9 +332,9 @@ impl Ports for Edge {
         let helper = if layer == Layer::Kv { Helper::Kv } else { Helper::Colo };
         shared.counts.borrow_mut().writes(helper);
         let read = body::read(&shared.clock, record.body).await;
-        let body = read.map_err(|_| PortError::Failed("Network connection lost.".into()))?;
+        let body = read.map_err(|_| PortError::BrokenOff)?;
         if length.is_some_and(|length| length != body.len() as u64) {
-            return Err(PortError::Failed("FixedLengthStream did not see all expected bytes".into()));
+            return Err(PortError::BrokenOff);
         }
         if keep.as_secs() > KEEPS_SECS_MAX {
             return Err(PortError::Failed("Value out of range.".into()));

@@ -13,6 +13,17 @@ beforeAll(async () => {
 
 const herd = (path, size, more = () => ({})) => Promise.all(Array.from({ length: size }, (_, nth) => gate.get(path, more(nth))));
 
+/** What becomes of a herd: how many get the whole body, how many see it break off, and how many get another status. */
+async function fates(path, size, bytes) {
+    const fate = async () => {
+        const answer = await gate.get(path).catch(() => null);
+        if (answer === null) return "broken";
+        return answer.status === 200 && answer.bytes.equals(bytes) ? "whole" : answer.status;
+    };
+    const all = await Promise.all(Array.from({ length: size }, fate));
+    return Object.fromEntries(Object.entries(Object.groupBy(all, String)).map(([name, ones]) => [name, ones.length]));
+}
+
 test("variants too large for memory are collapsed each for itself", async () => {
     const body = (variant) => Buffer.alloc(300 << 10, variant);
     origin.on("/variants", async (request, response) => {
@@ -27,3 +38,31 @@ test("variants too large for memory are collapsed each for itself", async () => 
         assert.equal(origin.to("/variants").length, 4, wave);
     }
 });
+
+/** Sends half of a body and breaks off, the first `times` times. */
+const breaking = (bytes, times) => {
+    let asked = 0;
+    return async (request, response) => {
+        const breaks = asked++ < times;
+        await pause(200);
+        response.writeHead(200, { "Cache-Control": "max-age=60", "Content-Length": bytes.length });
+        if (!breaks) return response.end(bytes);
+        response.write(bytes.subarray(0, bytes.length / 2), () => setTimeout(() => response.destroy(), 20));
+    };
+};
+
+for (const kib of [100, 300, 2048]) {
+    const bytes = Buffer.alloc(kib << 10, "x");
+
+    test(`a body of ${kib} KiB that breaks off is tried once more and then believed`, async () => {
+        origin.on(`/breaks/${kib}`, breaking(bytes, Infinity));
+        assert.deepEqual(await fates(`/breaks/${kib}`, 100, bytes), { broken: 2, 502: 98 });
+        assert.equal(origin.to(`/breaks/${kib}`).length, 2);
+    });
+
+    test(`a body of ${kib} KiB that breaks off once is asked for once more`, async () => {
+        origin.on(`/once/${kib}`, breaking(bytes, 1));
+        assert.deepEqual(await fates(`/once/${kib}`, 100, bytes), { broken: 1, whole: 99 });
+        assert.equal(origin.to(`/once/${kib}`).length, 2);
+    });
+}

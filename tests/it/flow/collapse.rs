@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use tidegate::origin::FetchError;
 
 use super::{PLAIN, plain};
-use crate::sim::{Answer, Reply, World, ms, secs};
+use crate::sim::{Answer, Fault, Helper, Reply, World, ms, secs};
 
 fn stampede(world: &World, requests: usize) -> Vec<Answer> {
     let pending: Vec<_> = (0..requests).map(|_| world.get("/x").start()).collect();
@@ -244,5 +244,42 @@ fn variants_too_large_for_memory_are_collapsed_each_for_itself() {
             world.pass(secs(100));
         }
     }
+    assert_eq!(world.leaks(), 0);
+}
+
+#[test]
+fn a_body_that_breaks_off_is_tried_once_more_and_then_believed() {
+    for bytes in [100_000, 400_000] {
+        for keys in ["", "partial = true"] {
+            let world = once(Reply::cached("x".repeat(bytes), "max-age=600").breaks(), keys);
+            let answers = stampede(&world, 100);
+            assert_eq!(statuses(&answers), BTreeMap::from([(200, 2), (502, 98)]), "{bytes} {keys}");
+            assert!(answers.iter().all(|answer| answer.status == 502 || answer.read.is_err()));
+            assert_eq!((world.counts().origin, world.leaks()), (2, 0));
+        }
+    }
+}
+
+#[test]
+fn a_body_that_breaks_off_once_is_asked_for_once_more() {
+    for bytes in [100_000, 400_000] {
+        let world = plain([]);
+        world.origin(move |asked| {
+            let reply = Reply::cached("x".repeat(bytes), "max-age=600").after(ms(200));
+            if asked.nth == 0 { reply.breaks() } else { reply }
+        });
+        let answers = stampede(&world, 100);
+        let whole = |answer: &&Answer| answer.read.is_ok() && answer.text().len() == bytes;
+        assert_eq!((answers.iter().filter(whole).count(), world.counts().origin), (99, 2), "{bytes}");
+        assert_eq!(world.leaks(), 0);
+    }
+}
+
+#[test]
+fn a_colo_that_does_not_store_is_no_failure_of_the_origin() {
+    let world = plain([Reply::cached("x".repeat(400_000), "max-age=600").after(ms(200))]);
+    world.fault(Helper::Colo, Fault::Fails);
+    let answers = stampede(&world, 10);
+    assert!(answers.iter().all(|answer| answer.text().len() == 400_000));
     assert_eq!(world.leaks(), 0);
 }
