@@ -226,7 +226,7 @@ mod tests {
         let health = Health::because(Status::Degraded, ReasonCode::MetricsUnreachable, "no \"answer\"");
         assert_eq!(
             health.to_json(),
-            r#"{"status":"degraded","reasons":[{"code":"metrics-unreachable","detail":"no \\"answer\\""}]}"#
+            r#"{"status":"degraded","reasons":[{"code":"metrics-unreachable","detail":"no \"answer\""}]}"#
         );
     }
 }
