@@ -19,6 +19,7 @@ mod limits_admin;
 mod lists;
 mod origins;
 mod own;
+mod parts;
 mod penalties;
 mod periods;
 mod poisoning;
