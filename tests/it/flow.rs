@@ -33,6 +33,8 @@ mod semantics;
 mod shield;
 mod similar;
 mod slices;
+mod slices_broken;
+mod slices_purged;
 mod sockets;
 mod stale;
 mod timing;
