@@ -9,6 +9,7 @@ pub mod limits;
 pub mod lists;
 
 use crate::head::{Method, RequestHead};
+use crate::path::{self, Reading};
 use crate::ports::Observed;
 use auth::Access;
 
@@ -60,13 +61,17 @@ pub enum Steer {
     Warming,
 }
 
-/// The action for a request below `prefix`; `None` where the path is not tidegate's own.
+/// The action for a request below `prefix`; `None` where the path is not tidegate's own. What only an obliging reader takes
+/// for a path below it (`//_tidegate/...`) is nobody's: an origin is not shown the token.
 pub fn endpoint<'a>(request: &'a RequestHead, prefix: &str, token: Option<&str>) -> Option<Action<'a>> {
-    let path = request.target.path().strip_prefix(prefix)?;
-    if path.is_empty() {
-        return Some(Action::ToPage);
-    }
-    let path = path.strip_prefix('/')?;
+    let path = request.target.path();
+    let Some(path) = below(path, prefix) else {
+        let normal = path::normal(path, Reading::Lenient);
+        let is_read_so =
+            normal.strip_prefix(prefix.as_bytes()).is_some_and(|rest| matches!(rest, [] | [b'/', ..]));
+        return is_read_so.then_some(Action::NotFound);
+    };
+    let Some(path) = path.strip_prefix('/') else { return Some(Action::ToPage) };
     if let Some(path) = path.strip_prefix("admin/") {
         return Some(match auth::access(request, token) {
             Access::Hidden => Action::NotFound,

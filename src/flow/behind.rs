@@ -4,7 +4,7 @@ use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use crate::head::{Message, RequestHead, ResponseHead};
-use crate::origin::Outcome;
+use crate::origin::{Cause, Failure, Outcome};
 use crate::ports::{PortError, Ports};
 use crate::record::{AnsweredBy, Incident};
 use crate::respond::{self, Problem};
@@ -63,27 +63,34 @@ pub async fn accept<P: Ports>(
             return refuse(visit, 503, "the change can't be kept for delivery now");
         }
     };
-    let Some(id) = answer.strip_prefix("accepted ") else {
+    let Some((state, id)) = answer.split_once(' ') else {
         return match &*answer {
             "conflict" => refuse(visit, 422, "the Idempotency-Key was used for another request"),
             _ => refuse(visit, 503, "too many changes wait for their delivery"),
         };
     };
-    gate.outbox.borrow_mut().add_delivery("accepted");
+    if state == "accepted" {
+        gate.outbox.borrow_mut().add_delivery(state);
+    }
     visit.notes.borrow_mut().answered_by = AnsweredBy::Tidegate;
     let status_url = [gate.site.server.prefix.as_str(), "/deliveries/", &pool.name, "/", id].concat();
     let text =
-        ["{\"id\":\"", id, "\",\"status\":\"accepted\",\"status_url\":\"", &status_url, "\"}"].concat();
+        ["{\"id\":\"", id, "\",\"status\":\"", state, "\",\"status_url\":\"", &status_url, "\"}"].concat();
     let mut message = respond::text(202, "application/json", text);
     message.head.fields.append("location", &status_url);
     visit.own(message, None)
+}
+
+/// The Idempotency-Key of a request; an empty one is none.
+fn key(request: &RequestHead) -> Option<&str> {
+    request.fields.get("idempotency-key").filter(|key| !key.trim().is_empty())
 }
 
 /// Whose Idempotency-Key it is, for which URL and method: a hash of that. Empty where there is none. Of clients that
 /// nobody has verified, each is another that shows something else to the origin, or comes from elsewhere.
 fn scope<P: Ports>(visit: &Visit<P>) -> String {
     let (request, identity) = (&visit.request, &visit.identity);
-    let Some(key) = request.fields.get("idempotency-key") else { return String::new() };
+    let Some(key) = key(request) else { return String::new() };
     let whose = match (&identity.subject, &identity.key_hash) {
         (Some(subject), _) => ["user", subject].join("\n"),
         (None, Some(hash)) => ["key", hash].join("\n"),
@@ -121,8 +128,8 @@ pub async fn deliver<P: Ports>(
     gate.seed(&ports);
     let route = gate.site.table.classify(&request).unwrap_or_else(|_| gate.site.table.rest()).clone();
     let wish = route.write_behind.clone().unwrap_or_default();
-    if !request.fields.contains("idempotency-key") {
-        request.fields.append("idempotency-key", &id);
+    if key(&request).is_none() {
+        request.fields.insert("idempotency-key", &id);
     }
     let visit = Rc::new(Visit {
         id: gate.request_id(),
@@ -139,26 +146,27 @@ pub async fn deliver<P: Ports>(
         request,
         route,
     });
-    let (head, why) = match origin::ask(&visit, &visit.request, body, false).await {
+    let (head, failure) = match origin::ask(&visit, &visit.request, body, false).await {
         Asked::Answered(message, _) => {
             forget::invalidate(&visit, &message.head, None);
             visit.ports.discard(message.body);
-            (Some(message.head), String::new())
+            (Some(message.head), None)
         }
         Asked::Failed(Failed { response, failure, .. }) => {
             let head = response.map(|message| {
                 visit.ports.discard(message.body);
                 message.head
             });
-            (head, failure.to_string())
+            (head, Some(failure))
         }
-        Asked::Refused(_) => (None, "it does not go to an origin".into()),
+        Asked::Refused(_) => (None, None),
     };
     let (gate, now) = (&visit.gate, visit.ports.now());
     let outcome = head.as_ref().map(|head| Outcome::response(head, Span::ZERO, now));
     let rest = outcome.and_then(|outcome| outcome.retry_after);
     let status = head.map(|head| head.status);
     let next = wish.after(attempts, status, rest, &mut gate.rng.borrow_mut(), now);
+    let why = if next == Delivery::Delivered { String::new() } else { why(status, failure) };
     gate.outbox.borrow_mut().add_delivery(next.as_str());
     if next == Delivery::Dead {
         visit.late_incident(Incident::DeadLetter, &why);
@@ -177,6 +185,16 @@ pub async fn deliver<P: Ports>(
         answer.fields.append("why", &why);
     }
     Message::new(answer, P::Body::default())
+}
+
+/// What an attempt came to that did not deliver.
+fn why(status: Option<u16>, failure: Option<Failure>) -> String {
+    match (status, failure) {
+        (Some(status), _) => ["the origin answered ", &status.to_string()].concat(),
+        (None, Some(Failure { cause: Cause::Fetch(error), .. })) => error.as_str().into(),
+        (None, Some(failure)) => failure.to_string(),
+        (None, None) => "it does not go to an origin".into(),
+    }
 }
 
 /// Wakes the objects that keep changes: an alarm that was lost with its machine is set anew.

@@ -1,5 +1,5 @@
 //! One attempt at an origin, and where the route asks for it a second one beside it: the first good answer wins, and
-//! the other attempt is let go.
+//! the other attempt is let go. A 4xx or 5xx of the second waits for what the first comes to.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -87,6 +87,20 @@ impl<P: Ports> Way<'_, P> {
         let made = Made { by: won.0, request_time: won.1, since: won.1, sent };
         let now = ports.now();
         let outcome = made.outcome(now);
+        if is_second && attempts.is_answer(&outcome) && outcome.result.is_ok_and(|status| status >= 400) {
+            let first = Made { by: lost.0, request_time: lost.1, since: lost.1, sent: first.await };
+            let later = ports.now();
+            let better = first.outcome(later);
+            let is_better = attempts.is_answer(&better) || first.sent.is_err();
+            let made = Made { since: made.since + later.since(now), ..made };
+            let (kept, (dropped, came_to)) =
+                if is_better { (first, (made, outcome)) } else { (made, (first, better)) };
+            visit.with_pool(index, |state, _| attempts.note(state, dropped.by, &came_to, later));
+            if let Ok(Ok(message)) = dropped.sent {
+                ports.discard(message.body);
+            }
+            return kept;
+        }
         if attempts.is_answer(&outcome) || made.sent.is_err() {
             visit.with_pool(index, |state, _| attempts.lose(state, lost.0, now.since(lost.1), now));
             return made;

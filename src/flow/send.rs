@@ -5,9 +5,8 @@ use crate::head::{Message, Method, ResponseHead};
 use crate::origin::forward::{Hop, Rewrite, forward};
 use crate::origin::lies::{LIE_BYTES_MAX, is_lie, needs_body};
 use crate::origin::rewrite::Secret;
-use crate::origin::{FetchError, Pool, Try};
+use crate::origin::{FetchError, Pool, Try, deadline};
 use crate::ports::Ports;
-use crate::time::{Span, Timestamp};
 
 use super::hedge::Sent;
 use super::origin::Way;
@@ -33,7 +32,13 @@ impl<P: Ports> Way<'_, P> {
             head.fields.insert(device::FIELD, device::class(&visit.request.fields));
         }
         if let Some(name) = &pool.config.deadline_header {
-            head.fields.insert(&name.to_ascii_lowercase(), &deadline(name, step.timeout, ports.now()));
+            let name = name.to_ascii_lowercase();
+            let now = ports.now();
+            let until = now + step.timeout;
+            let asked = self.request.fields.get(&name).filter(|_| visit.is_lone());
+            let asked = asked.and_then(|text| deadline::read(&name, text, visit.arrived));
+            let until = asked.map_or(until, |asked| asked.min(until));
+            head.fields.insert(&name, &deadline::write(&name, until, now));
         }
         {
             let mut notes = visit.notes.borrow_mut();
@@ -77,17 +82,5 @@ impl<P: Ports> Way<'_, P> {
             return Err(FetchError::Lied);
         }
         Ok(Message::new(head, body))
-    }
-}
-
-/// How long an attempt is waited for, as the origin is told: for `grpc-timeout` what is left, as gRPC writes it; else the
-/// moment, in milliseconds since the UNIX epoch.
-fn deadline(name: &str, left: Span, now: Timestamp) -> String {
-    if name.eq_ignore_ascii_case("grpc-timeout") {
-        let mut text = left.as_millis().to_string();
-        text.push('m');
-        text
-    } else {
-        (now + left).as_millis().to_string()
     }
 }

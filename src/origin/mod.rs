@@ -23,6 +23,7 @@ pub mod breaker;
 mod check;
 pub mod concurrency;
 pub mod config;
+pub mod deadline;
 mod fields;
 pub mod forward;
 mod hearsay;

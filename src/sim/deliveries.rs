@@ -28,6 +28,17 @@ pub struct Kept {
     /// How often it was tried.
     pub attempts: u32,
     due: Timestamp,
+    why: String,
+}
+
+impl Kept {
+    fn status(&self) -> &'static str {
+        match (self.state, self.attempts) {
+            ("pending", 0) => "accepted",
+            ("pending", _) => "retrying",
+            (state, _) => state,
+        }
+    }
 }
 
 /// One command to a pool's object.
@@ -47,21 +58,24 @@ pub fn ask(
             let known = rows.iter().find(|row| !scope.is_empty() && row.scope == scope);
             if let Some(known) = known {
                 let same = known.body == body && known.request.method == request.method;
-                return Ok(if same { format!("accepted {}", known.id) } else { "conflict".into() });
+                return Ok(if same { format!("{} {}", known.status(), known.id) } else { "conflict".into() });
             }
             let (_, pending_max) = (part(), part().parse::<usize>().unwrap_or(0));
             if rows.iter().filter(|row| row.state != "delivered").count() >= pending_max {
                 return Ok("full".into());
             }
             let due = shared.clock.now();
-            rows.push(Kept { id: id.clone(), scope, request, body, state: "pending", attempts: 0, due });
+            let why = String::new();
+            rows.push(Kept { id: id.clone(), scope, request, body, state: "pending", attempts: 0, due, why });
             spawn(shared, pool, &id);
             Ok(format!("accepted {id}"))
         }
         ("tell", _) => {
             let id = part();
             let row = rows.iter().find(|row| row.id == id);
-            Ok(row.map_or_else(String::new, |row| format!("{{\"status\":\"{}\"}}", row.state)))
+            Ok(row.map_or_else(String::new, |row| {
+                format!("{{\"status\":\"{}\",\"reason\":\"{}\"}}", row.status(), row.why)
+            }))
         }
         ("list", _) => {
             let count = |state: &str| rows.iter().filter(|row| row.state == state).count();
@@ -107,6 +121,7 @@ fn spawn(shared: &Rc<Shared>, pool: &str, id: &str) {
                     Some("dead") => "dead",
                     _ => "pending",
                 };
+                row.why = head.fields.get("why").unwrap_or_default().to_owned();
                 let at = head.fields.get("at").and_then(|text| text.parse().ok());
                 row.due = Timestamp::from_millis(at.unwrap_or_default());
             }

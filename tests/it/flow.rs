@@ -7,6 +7,7 @@ mod bodies;
 mod caching;
 mod collapse;
 mod costs;
+mod given_back;
 mod guarding;
 mod health;
 mod identity;
@@ -38,6 +39,7 @@ mod slices_purged;
 mod sockets;
 mod stale;
 mod timing;
+mod told;
 mod upstream;
 mod warming;
 

@@ -62,14 +62,14 @@ export class Deliveries extends DurableObject {
   }
 
   /**
-   * Takes a change in: "accepted ID". One with a key that was seen before is the same change, and its id is told, or where
-   * it is another one after all, "conflict".
+   * Takes a change in: "accepted ID". One with a key that was seen before is the same change, and its status and id are
+   * told, or where it is another one after all, "conflict".
    */
   async accept([id, scope, priority, pendingMax, keep], body, request, client) {
     const [head] = request.split("\n", 2);
     const digest = hex(await crypto.subtle.digest("SHA-256", body));
-    const [known] = scope === "" ? [] : this.rows("SELECT id, digest FROM delivery WHERE scope = ?", scope);
-    if (known) return known.digest === `${head} ${digest}` ? `accepted ${known.id}` : "conflict";
+    const [known] = scope === "" ? [] : this.rows("SELECT id, digest, state, attempts FROM delivery WHERE scope = ?", scope);
+    if (known) return known.digest === `${head} ${digest}` ? `${status(known)} ${known.id}` : "conflict";
     const [{ waiting }] = this.rows("SELECT count(*) AS waiting FROM delivery WHERE state != 'delivered'");
     if (waiting >= Number(pendingMax)) return "full";
     const now = Date.now();
@@ -186,16 +186,22 @@ export class Deliveries extends DurableObject {
   }
 }
 
+/** What is told of the state of a delivery. */
+function status({ state, attempts }) {
+  if (state !== "pending") return state;
+  return attempts > 0 ? "retrying" : "accepted";
+}
+
 /** What anybody who has its address may know of a delivery. */
-function shown({ id, state, attempts, accepted, due, status, why }) {
+function shown({ id, state, attempts, accepted, due, status: origin, why }) {
   const when = (millis) => new Date(millis).toISOString();
   return {
     id,
-    status: state === "pending" && attempts > 0 ? "retrying" : state === "pending" ? "accepted" : state,
+    status: status({ state, attempts }),
     accepted_at: when(accepted),
     attempts,
     ...(state === "pending" && attempts > 0 && { next_attempt_at: when(due) }),
-    ...(status !== null && { origin_status: status }),
+    ...(origin !== null && { origin_status: origin }),
     ...(why !== null && { reason: why }),
   };
 }

@@ -61,7 +61,7 @@ fn a_change_is_accepted_at_once_and_arrives_as_it_came_with_a_key() {
         (&read["id"], &read["status"], &read["status_url"]),
         (&id.into(), &"accepted".into(), &(*url).into())
     );
-    assert_eq!(status(&world, &url), "pending");
+    assert_eq!(status(&world, &url), "accepted");
     world.pass(secs(6));
     let asked = world.asked_last();
     assert_eq!((asked.method(), asked.path(), &*asked.body), ("POST", "/orders/1?x=%20", "two boxes"));
@@ -128,6 +128,50 @@ fn the_same_idempotency_key_is_the_same_change_and_another_one_under_it_is_refus
     let asked = world.asked();
     assert_eq!(asked.len(), 2);
     assert!(asked.iter().all(|asked| asked.field("idempotency-key") == Some("k1")));
+}
+
+#[test]
+fn an_empty_idempotency_key_is_none() {
+    let world = world();
+    for (blank, body) in ["", " "].into_iter().zip(["x", "y"]) {
+        let sent = world.request("POST", "/orders/1").field("idempotency-key", blank).body(body).run();
+        let url = status_url(&sent);
+        world.pass(secs(1));
+        let asked = world.asked_last();
+        let keys: Vec<_> = asked.head.fields.get_all("idempotency-key").collect();
+        assert_eq!((&*asked.body, keys), (body, vec![url.rsplit('/').next().unwrap()]));
+    }
+}
+
+#[test]
+fn whoever_sends_a_change_again_is_told_what_became_of_it() {
+    let world = world();
+    world.replies([Reply::ok("made"), Reply::new(422, "no"), Reply::new(503, "busy")]);
+    for (path, told) in [("/orders/1", "delivered"), ("/orders/2", "dead"), ("/orders/3", "retrying")] {
+        let send = || world.request("POST", path).field("idempotency-key", "k1").body("x").run();
+        let first = send();
+        world.pass(ms(100));
+        let again = send();
+        assert_eq!(status_url(&again), status_url(&first));
+        let read: serde_json::Value = serde_json::from_str(again.text()).unwrap();
+        assert_eq!(read["status"], told);
+    }
+}
+
+#[test]
+fn a_dead_letter_says_what_its_last_attempt_came_to() {
+    for (reply, why) in [
+        (Reply::fails(FetchError::ConnectionLost), "connection_terminated"),
+        (Reply::new(503, "busy"), "the origin answered 503"),
+        (Reply::new(422, "no"), "the origin answered 422"),
+    ] {
+        let world = world();
+        world.replies([reply]);
+        let url = status_url(&world.request("POST", "/orders/1").body("x").run());
+        world.pass(secs(600));
+        let read: serde_json::Value = serde_json::from_str(world.get(&url).run().text()).unwrap();
+        assert_eq!((&read["status"], &read["reason"]), (&"dead".into(), &why.into()));
+    }
 }
 
 #[test]

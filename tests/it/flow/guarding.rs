@@ -165,6 +165,30 @@ fn the_first_good_answer_wins_not_the_first() {
 }
 
 #[test]
+fn an_error_of_the_second_attempt_waits_for_what_the_first_one_comes_to() {
+    let ask = |a: &Reply, others: &Reply| {
+        let world = three("attempt_timeout = \"2s\"", "hedge = \"100ms\"");
+        let (a, others) = (a.clone(), others.clone());
+        world.origin(move |asked| if asked.host() == "a.example" { a.clone() } else { others.clone() });
+        let before = world.now();
+        let answer = world.get("/x").run();
+        assert_eq!((world.leaks(), world.counts().origin), (0, 2));
+        (answer.status, answer.text().to_owned(), answer.at.since(before))
+    };
+    let broken = Reply::fails(FetchError::ConnectionLost);
+    for status in [400, 401, 404, 429, 500, 501] {
+        let bad = Reply::new(status, "b");
+        assert_eq!(ask(&Reply::ok("a").after(ms(700)), &bad), (200, "a".into(), ms(700)));
+        assert_eq!(ask(&Reply::new(410, "a").after(ms(700)), &bad), (410, "a".into(), ms(700)));
+        assert_eq!(ask(&Reply::ok("a").after(secs(5)), &bad), (status, "b".into(), secs(2)));
+        assert_eq!(ask(&broken.clone().after(ms(300)), &bad), (status, "b".into(), ms(300)));
+        assert_eq!(ask(&Reply::new(503, "a").after(ms(300)), &bad), (status, "b".into(), ms(300)));
+    }
+    let gone = Reply::new(404, "a").after(ms(150));
+    assert_eq!(ask(&gone, &Reply::ok("b").after(ms(200))), (404, "a".into(), ms(150)));
+}
+
+#[test]
 fn when_both_attempts_fail_a_third_one_follows() {
     let world = three("", "hedge = \"100ms\"");
     world.origin(|asked| match asked.nth {
@@ -206,6 +230,34 @@ fn an_origin_is_told_how_long_it_is_waited_for() {
     let told: Vec<String> =
         world.asked().iter().map(|asked| asked.field("grpc-timeout").unwrap().to_owned()).collect();
     assert_eq!(told, ["2000m", "1000m"]);
+}
+
+#[test]
+fn the_shorter_deadline_of_a_client_is_passed_on_where_the_answer_is_for_it_alone() {
+    let told = |name: &str, asked: &str| {
+        let world = three(&format!("deadline_header = \"{name}\"\nattempt_timeout = \"5s\""), "");
+        world.request("POST", "/x").field(name, asked).run();
+        (world.asked_last().field(name).unwrap().to_owned(), world.now().as_millis())
+    };
+    for (asked, expected) in [
+        ("100m", "100m"),
+        ("2S", "2000m"),
+        ("250000u", "250m"),
+        ("1n", "1m"),
+        ("1H", "5000m"),
+        ("99999999H", "5000m"),
+        ("", "5000m"),
+        ("5", "5000m"),
+        ("-1S", "5000m"),
+        ("123456789m", "5000m"),
+        ("soon", "5000m"),
+    ] {
+        assert_eq!(told("grpc-timeout", asked).0, expected, "{asked}");
+    }
+    let (_, now) = told("x-request-deadline", "");
+    for (asked, expected) in [(now + 100, now + 100), (now + 60_000, now + 5000)] {
+        assert_eq!(told("x-request-deadline", &asked.to_string()).0, expected.to_string());
+    }
 }
 
 #[test]

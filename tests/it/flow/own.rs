@@ -62,3 +62,21 @@ fn metrics_that_do_not_answer_are_503() {
     assert_eq!(health.status, 503);
     assert!(health.at.since(before) <= secs(2));
 }
+
+#[test]
+fn what_an_origin_may_read_as_one_of_them_does_not_go_to_it() {
+    let world = World::new(1).config(PLAIN).var("TIDEGATE_ADMIN_TOKEN", "s3cret");
+    for path in [
+        "//_tidegate/admin/config",
+        "///_tidegate",
+        "/%5Ftidegate/admin/config",
+        "/x/..;/_tidegate/admin/config",
+        "/_tidegate;x=1/admin/config",
+    ] {
+        let answer = world.get(path).field("authorization", "Bearer s3cret").run();
+        assert_eq!((answer.status, world.counts().origin), (404, 0), "{path}");
+    }
+    for path in ["/_Tidegate/x", "//_tidegatex", "/x//_tidegate"] {
+        assert_eq!(world.get(path).run().text(), "hello", "{path}");
+    }
+}
