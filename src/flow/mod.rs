@@ -41,6 +41,7 @@ mod send;
 mod settle;
 mod shield;
 mod similar;
+mod slice;
 mod slices;
 mod socket;
 mod split;

@@ -182,6 +182,12 @@ fn each_rule_between_the_parts_is_checked() {
             "5: routes[0].limits[1]: `tier` is there twice; allowed: each policy once",
         ),
         (
+            "slice",
+            &format!("{GOOD}[cache.default]\nslice = \"1MiB\"\nlayers = [\"memory\"]\n"),
+            "4: cache.default.slice: no layer takes a slice; allowed: with `colo` or `kv` among `layers`, up to \
+             `object_bytes_max`",
+        ),
+        (
             "refresh",
             &format!("{GOOD}[fleet]\nrefresh = \"500ms\"\n"),
             "4: fleet.refresh: 500ms does not fit; allowed: \"1s\" to \"1h\"",

@@ -9,7 +9,7 @@ use super::Reading;
 use super::message::nearest;
 use super::problem::{KeyPath, Problem};
 use crate::cache::slice::{SLICE_BYTES_MAX, SLICE_BYTES_MIN};
-use crate::cache::{self, Classes};
+use crate::cache::{self, Classes, Layer};
 use crate::config::sections::Config;
 use crate::head::Method;
 use crate::route::asset::CLASSES;
@@ -295,10 +295,14 @@ impl<'c> Check<'c> {
         if object > all {
             found.push((path.key("memory_object_bytes_max"), message()));
         }
-        if let Some(slice) = policy.slice.filter(|slice| !(SLICE_BYTES_MIN..=SLICE_BYTES_MAX).contains(slice))
-        {
+        let slice = policy.slice.unwrap_or(SLICE_BYTES_MIN);
+        let takes = |layer| policy.takes(layer, Some(slice.bytes()));
+        if !(SLICE_BYTES_MIN..=SLICE_BYTES_MAX).contains(&slice) {
             let form = format!("\"{SLICE_BYTES_MIN}\" to \"{SLICE_BYTES_MAX}\"");
             found.push((path.key("slice"), format!("{slice} is no size of a slice; allowed: {form}")));
+        } else if policy.slice.is_some() && policy.enabled && !takes(Layer::Colo) && !takes(Layer::Kv) {
+            let form = "allowed: with `colo` or `kv` among `layers`, up to `object_bytes_max`";
+            found.push((path.key("slice"), format!("no layer takes a slice; {form}")));
         }
         if policy.similar.is_some() && !policy.key.has_body(&Method::Post) {
             let message = "it needs responses to POST; allowed: with key.body = [\"POST\"]";
