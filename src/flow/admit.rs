@@ -9,6 +9,7 @@ use crate::record::{AnsweredBy, LimitCount, LimiterEvent, Refusal, Verdict};
 use crate::respond::Problem;
 
 use super::lease;
+use super::settle;
 use super::visit::Visit;
 
 /// What the route's policies say; `None` where none holds for this request.
@@ -37,22 +38,24 @@ async fn decide<P: Ports>(visit: &Visit<P>, asks: Vec<Ask>) -> Option<Decision> 
     }
     let mut checked = Vec::with_capacity(asks.len());
     let mut refused = false;
-    let mut spent = Vec::new();
+    let (mut spent, mut first) = (Vec::new(), Vec::new());
     for batch in batch::by_object(asks) {
         if refused {
             // The others are not debited for a request that goes nowhere.
-            checked.extend(batch.asks.into_iter().map(|ask| Checked { ask, answer: Answer::NotAsked }));
+            let stood = |ask| Checked { answer: gate.local.borrow().stood(&ask, now), ask };
+            checked.extend(batch.asks.into_iter().map(stood));
             continue;
         }
-        if let Some(answers) = lease::first(visit, &batch, now) {
+        let provisional = gate.local.borrow_mut().first(&batch.asks, now);
+        if let Some((answers, orders)) = provisional {
             checked.extend(answers);
+            first.push((batch, orders));
             continue;
         }
         let here = gate.local.borrow_mut().spend(&batch.asks, now);
         let answers = match here {
             Some(answers) => {
                 lease::count(gate, LimiterEvent::Saved, 1);
-                lease::renew(visit, &batch, now);
                 if gate.tended.get() <= now {
                     lease::tend(gate, &visit.ports);
                 }
@@ -70,13 +73,16 @@ async fn decide<P: Ports>(visit: &Visit<P>, asks: Vec<Ask>) -> Option<Decision> 
         refused = so_far.refusal().is_some();
         checked = so_far.checked;
     }
+    let mut decision = Decision { tier: tier.clone(), checked };
     if refused {
-        let mut local = gate.local.borrow_mut();
-        spent.iter().flat_map(|batch| &batch.asks).for_each(|ask| local.unspend(ask));
+        settle::give_back(visit, &mut decision, &spent);
     } else {
+        first.into_iter().for_each(|(batch, orders)| lease::count_first(visit, &batch, orders, now));
+        spent.iter().for_each(|batch| lease::renew(visit, batch, now));
         visit.notes.borrow_mut().leased = spent;
     }
-    Some(Decision { tier: tier.clone(), checked })
+    gate.local.borrow_mut().stand(&decision.checked, now);
+    Some(decision)
 }
 
 fn asks<P: Ports>(visit: &Visit<P>) -> Vec<Ask> {
@@ -113,7 +119,7 @@ fn count<P: Ports>(visit: &Visit<P>, decision: &Decision) {
         let (ask, refusing) = (&checked.ask, checked.is_refusing());
         let what = match checked.answer {
             _ if refusing => LimitCount::Refused,
-            Answer::NotAsked => continue,
+            Answer::NotAsked(_) => continue,
             Answer::Unreachable => LimitCount::Degraded,
             Answer::Counted(verdict) if !verdict.admitted => LimitCount::WouldRefuse,
             Answer::Counted(_) | Answer::Provisional if refused => continue,

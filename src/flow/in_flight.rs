@@ -1,7 +1,7 @@
 //! Gives back what a request took of policies that count requests in flight, when its response has ended.
 
 use crate::head::{Method, ResponseHead};
-use crate::limit::{Decision, Order, Settle};
+use crate::limit::{Decision, Order};
 use crate::ports::Ports;
 use crate::record::AnsweredBy;
 
@@ -19,9 +19,7 @@ pub fn give_back<P: Ports>(
     let mut calls: Vec<Call> = Vec::new();
     for (ask, at) in decision.in_flight() {
         let units = i32::try_from(ask.take.cost.get()).unwrap_or(i32::MAX);
-        let settle = Some(Settle { units: -units, at });
-        let order = Order { cost: None, settle, ..Order::take(ask.take.policy.clone(), ask.take.cost) };
-        settle::add(&mut calls, ask, order);
+        settle::add(&mut calls, ask, Order::settle(ask, -units, at));
     }
     if calls.is_empty() {
         return body;

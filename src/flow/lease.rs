@@ -104,12 +104,10 @@ fn learn<P: Ports>(
     verdicts
 }
 
-/// Lets the first request of a client through, where its policies allow it, and counts it in the background.
-pub fn first<P: Ports>(visit: &Visit<P>, batch: &Batch, now: Timestamp) -> Option<Vec<Checked>> {
-    let (checked, orders) = visit.gate.local.borrow_mut().first(&batch.asks, now)?;
+/// Counts in the background the first request of a client, which was let through.
+pub fn count_first<P: Ports>(visit: &Visit<P>, batch: &Batch, orders: Vec<Order>, now: Timestamp) {
     count(&visit.gate, LimiterEvent::Provisional, 1);
     in_background(visit, batch, orders, now);
-    Some(checked)
 }
 
 /// Asks for the next lease in the background, where little is left.

@@ -155,15 +155,15 @@ pub async fn serve<P: Ports>(
     if max_forwards(&visit.request) == Some(0) {
         return finish(&visit, visit.own(respond::no_further(&visit.request.method, &visit.id), None), None);
     }
-    if body.is_some() && admit::lacks_length(&visit) {
-        let problem = Problem::plain(411, "a quota goes by the length of the content", &visit.id);
-        return finish(&visit, visit.own(problem.into_message(), None), None);
-    }
     let asked = visit.ports.now();
     let decision = admit::admit(&visit).await;
     visit.notes.borrow_mut().limited = visit.ports.now().since(asked);
     let reply = match decision.as_ref().and_then(|decision| admit::note(&visit, decision)) {
         Some(refusal) => visit.own(refusal, None),
+        None if body.is_some() && admit::lacks_length(&visit) => {
+            let problem = Problem::plain(411, "a quota goes by the length of the content", &visit.id);
+            visit.own(problem.into_message(), None)
+        }
         None => match precondition::refuse(&visit).await {
             Some(refusal) => refusal,
             None => match behind::wish(&visit) {
@@ -220,6 +220,12 @@ fn finish<P: Ports>(
     }
     if let Some(decision) = &mut decision {
         settle::settle(visit, decision, &head);
+    }
+    if let Some(full) = visit.notes.borrow_mut().full.take() {
+        let none = || Decision { tier: visit.identity.tier.clone(), checked: Vec::new() };
+        decision.get_or_insert_with(none).checked.push(full);
+    }
+    if let Some(decision) = &decision {
         admit::tell(visit, decision, &mut head);
     }
     queue::tell(visit, &mut head);

@@ -6,7 +6,7 @@ use crate::head::ResponseHead;
 use crate::json;
 use crate::limit::batch::{orders_text, read_replies};
 use crate::limit::decision::Reason;
-use crate::limit::{Answer, AnswerKind, Ask, Checked, Decision, Order, PolicyConfig, Settle};
+use crate::limit::{Answer, AnswerKind, Ask, Batch, Checked, Decision, Order, PolicyConfig, Settle};
 use crate::ports::Ports;
 use crate::record::{AnsweredBy, Incident, LimiterEvent, Staleness};
 use crate::time::Span;
@@ -34,11 +34,23 @@ pub fn settle<P: Ports>(visit: &Visit<P>, decision: &mut Decision, head: &Respon
             let settle = outcome.correct(policy, ask.take.cost, answer);
             settle.filter(|settle| !settles_here(visit, ask, settle.units))
         };
-        if settle.is_none() {
-            continue;
+        if let Some(Settle { units, at }) = settle {
+            add(&mut calls, ask, Order::settle(ask, units, at));
         }
-        let order = Order { cost: None, settle, ..Order::take(ask.take.policy.clone(), ask.take.cost) };
-        add(&mut calls, ask, order);
+    }
+    calls.into_iter().for_each(|call| tell(visit, call, None));
+}
+
+/// Gives back what was taken for a request that is refused, in the background where that needs a call. The decision is as if
+/// it had not been taken.
+pub fn give_back<P: Ports>(visit: &Visit<P>, decision: &mut Decision, leased: &[Batch]) {
+    let mut calls: Vec<Call> = Vec::new();
+    for (ask, at) in decision.untake() {
+        let is_leased = leased.iter().any(|batch| batch.object == ask.object);
+        if !is_leased || !visit.gate.local.borrow_mut().unspend(&ask) {
+            let units = i32::try_from(ask.take.cost.get()).unwrap_or(i32::MAX);
+            add(&mut calls, &ask, Order::settle(&ask, -units, at));
+        }
     }
     calls.into_iter().for_each(|call| tell(visit, call, None));
 }

@@ -1,14 +1,16 @@
 //! WebSockets: the upgrade goes to the route's pool, past the cache, within what the client's tier may have.
 
+use std::num::NonZeroU32;
 use std::rc::Rc;
 
 use crate::cache::Fwd;
+use crate::limit::{self, Algorithm, Answer, Ask, Checked, OnError, PolicyName, Quota, QuotaPolicy, Take};
 use crate::origin::ProxyStatus;
 use crate::origin::forward::is_websocket;
 use crate::ports::Ports;
 use crate::record::{AnsweredBy, Incident, Refusal, Verdict};
 use crate::respond::Problem;
-use crate::time::Span;
+use crate::time::{Span, Timestamp};
 
 use super::Reply;
 use super::fetch::pass;
@@ -18,6 +20,8 @@ use super::visit::Visit;
 const COUNT_BUDGET: Span = Span::from_secs(2);
 /// What refusals by the number of connections are counted under.
 const POLICY: &str = "websocket";
+/// When to come back: nobody knows when a connection will end.
+const RETRY: Span = Span::from_secs(5);
 
 /// Whether a request is an upgrade to a WebSocket.
 pub fn is_upgrade<P: Ports>(visit: &Visit<P>) -> bool {
@@ -84,11 +88,37 @@ fn refuse<P: Ports>(visit: &Rc<Visit<P>>, most: u32, tier: &str) -> Reply<P::Bod
         let mut notes = visit.notes.borrow_mut();
         notes.answered_by = AnsweredBy::Limiter(Refusal::Capacity);
         notes.verdict = Verdict::Refused { policy: POLICY.into() };
+        notes.full = full(most, visit.ports.now());
     }
     let detail = [&most.to_string(), " open connections on tier ", tier].concat();
     let mut message = Problem::quota_exceeded(detail, vec![POLICY.to_owned()], &visit.id).into_message();
     let id = &visit.gate.site.server.id;
     let status = ProxyStatus::error(id, "connection_limit_reached", Some("quota websocket".to_owned()));
     message.head.fields.append("proxy-status", &status.to_string());
+    message.head.fields.append("retry-after", &RETRY.as_secs().to_string());
     visit.own(message, None)
+}
+
+/// What the client is told of it: as of a policy that counts what is in flight.
+fn full(most: u32, at: Timestamp) -> Option<Checked> {
+    let policy = QuotaPolicy {
+        name: PolicyName::builtin(POLICY),
+        quota: Quota::new(most, RETRY.as_secs())?,
+        algorithm: Algorithm::Concurrency,
+        burst: NonZeroU32::MIN,
+        resets_minute: 0,
+        shadow: false,
+    };
+    let ask = Ask {
+        object: Box::default(),
+        take: Take { policy, cost: NonZeroU32::MIN },
+        on_error: OnError::default(),
+        budget: COUNT_BUDGET,
+        leases: false,
+        provisional: false,
+    };
+    let retry_after = Some(RETRY);
+    let verdict =
+        limit::Verdict { admitted: false, limit: most, remaining: 0, reset: RETRY, retry_after, at };
+    Some(Checked { ask, answer: Answer::Counted(verdict) })
 }

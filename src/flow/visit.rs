@@ -6,7 +6,7 @@ use std::rc::Rc;
 use crate::head::{Method, RequestHead};
 use crate::identity::Identity;
 use crate::json;
-use crate::limit::Batch;
+use crate::limit::{Batch, Checked};
 use crate::origin::affinity::hash;
 use crate::origin::config::Selection;
 use crate::origin::forward::Rewrite;
@@ -65,6 +65,8 @@ pub struct Notes {
     pub verdict: Verdict,
     /// What was spent from leases for it.
     pub leased: Vec<Batch>,
+    /// The limit of its client's open connections, where it refuses another.
+    pub full: Option<Checked>,
     /// How long it took to say whether it is admitted.
     pub limited: Span,
     /// How long it waited for origins, its turn at them included.
@@ -101,6 +103,7 @@ impl Default for Notes {
             answered_by: AnsweredBy::Tidegate,
             verdict: Verdict::None,
             leased: Vec::new(),
+            full: None,
             limited: Span::ZERO,
             waited: Span::ZERO,
             is_allowed: false,

@@ -194,6 +194,16 @@ impl PolicyConfig {
         Self { cost, ..self.clone() }
     }
 
+    /// Whether nothing but refusals are strikes.
+    pub fn counts_refusals(&self) -> bool {
+        !self.strikes.is_empty() && self.strikes.iter().all(|kind| *kind == AnswerKind::Refused)
+    }
+
+    /// Whether it may refuse a client for what it asks, not for what it was answered.
+    pub fn may_refuse(&self) -> bool {
+        self.strikes.is_empty() && !self.shadow
+    }
+
     /// Whether what it counts is known with the answer alone.
     fn is_told_afterwards(&self) -> bool {
         !self.strikes.is_empty() || matches!(self.cost, Cost::Header { .. })
@@ -332,6 +342,11 @@ impl PolicyConfig {
         if self.is_concurrency() && self.settles() {
             let message = "what is in flight costs what it costs; allowed: no `refund` and no cost by header";
             found.push(("algorithm", message.to_owned()));
+        }
+        if self.first_request == FirstRequest::Provisional && (self.settles() || self.is_concurrency()) {
+            let allowed =
+                "only without `refund`, `strikes`, a cost by header and algorithm = \"concurrency\"";
+            found.push(("first_request", format!("is of no use here; allowed: {allowed}")));
         }
         found
     }

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::quota::MAX_AMOUNT;
 use crate::head::{RequestHead, ResponseHead};
 use crate::size::Size;
 
@@ -54,11 +55,12 @@ impl Cost {
         }
     }
 
-    /// What the request cost in the end, by what the origin answered.
+    /// What the request cost in the end, by what the origin answered; at most [`MAX_AMOUNT`].
     pub fn settled(&self, taken: NonZeroU32, response: &ResponseHead) -> u32 {
         let Self::Header { name, .. } = self else { return taken.get() };
-        let told = response.fields.get(name).and_then(|value| value.trim().parse().ok());
-        told.unwrap_or(taken.get())
+        let told = response.fields.get(name).map(str::trim);
+        let told = told.filter(|told| !told.is_empty() && told.bytes().all(|b| b.is_ascii_digit()));
+        told.map_or(taken.get(), |told| told.parse().unwrap_or(MAX_AMOUNT).min(MAX_AMOUNT))
     }
 
     /// The least that a request takes.
@@ -73,6 +75,11 @@ impl Cost {
     /// Whether a unit is a byte of content.
     pub fn is_bytes(&self) -> bool {
         *self == Self::RequestBytes(NonZeroU32::MIN)
+    }
+
+    /// Whether a unit can be a byte: of the content, or of what the origin counts.
+    pub fn may_be_bytes(&self) -> bool {
+        self.is_bytes() || matches!(self, Self::Header { .. })
     }
 
     fn write_for_people<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -261,9 +268,18 @@ mod tests {
     #[test]
     fn what_the_origin_says_counts_in_the_end() {
         let taken = NonZeroU32::new(10).unwrap();
-        for (value, units) in
-            [(Some("37"), 37), (Some(" 0 "), 0), (Some("x"), 10), (Some("-3"), 10), (None, 10)]
-        {
+        for (value, units) in [
+            (Some("37"), 37),
+            (Some(" 0 "), 0),
+            (Some("x"), 10),
+            (Some("-3"), 10),
+            (Some("+3"), 10),
+            (Some(""), 10),
+            (Some("100000001"), MAX_AMOUNT),
+            (Some("99999999999"), MAX_AMOUNT),
+            (Some("99999999999999999999999999"), MAX_AMOUNT),
+            (None, 10),
+        ] {
             let mut response = ResponseHead::new(200);
             value.into_iter().for_each(|value| response.fields.append("x-cost", value));
             assert_eq!(cost("header:x-cost:10").settled(taken, &response), units, "{value:?}");

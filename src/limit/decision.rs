@@ -14,8 +14,19 @@ pub enum Answer {
     Unreachable,
     /// It is let through, and counted meanwhile: nobody knows yet what is left.
     Provisional,
-    /// It was not asked, since another policy was known to refuse.
-    NotAsked,
+    /// It was not asked, since another policy refuses; so it stood when it was, where that is known here.
+    NotAsked(Option<Verdict>),
+}
+
+impl Answer {
+    /// How things stand, or stood, where an object has said so.
+    pub fn verdict(&self) -> Option<Verdict> {
+        match self {
+            Self::Counted(verdict) => Some(*verdict),
+            Self::NotAsked(stood) => *stood,
+            Self::Unreachable | Self::Provisional => None,
+        }
+    }
 }
 
 /// One policy of a request, and what is known.
@@ -133,7 +144,7 @@ impl Checked {
             Answer::Unreachable if self.ask.on_error == OnError::Refuse => {
                 Some((Reason::LimiterUnreachable, Some(UNREACHABLE_RETRY)))
             }
-            Answer::Unreachable | Answer::Provisional | Answer::NotAsked => None,
+            Answer::Unreachable | Answer::Provisional | Answer::NotAsked(_) => None,
         }
     }
 }
@@ -152,17 +163,31 @@ impl Decision {
         self.checked.iter().filter(|c| c.refuses().is_some()).map(|c| c.ask.take.policy.name.as_str())
     }
 
-    /// What was taken of policies that count requests in flight, and when. Nothing was in an object that refused something.
+    /// What was taken of policies that count requests in flight, and when. Of a request that is refused it was given back.
     pub fn in_flight(&self) -> impl Iterator<Item = (&Ask, Timestamp)> {
-        self.checked.iter().filter_map(|Checked { ask, answer }| match answer {
-            Answer::Counted(verdict)
-                if verdict.admitted && ask.take.policy.algorithm == Algorithm::Concurrency =>
-            {
-                let is_refused = |other: &Checked| other.ask.object == ask.object && other.is_refusing();
-                (!self.checked.iter().any(is_refused)).then_some((ask, verdict.at))
+        let is_refused = self.refusal().is_some();
+        self.checked.iter().filter_map(move |Checked { ask, answer }| match answer {
+            Answer::Counted(verdict) if verdict.admitted && !is_refused => {
+                (ask.take.policy.algorithm == Algorithm::Concurrency).then_some((ask, verdict.at))
             }
             _ => None,
         })
+    }
+
+    /// Takes what was taken to be given back: the decision is as if it had not been. Nothing was in an object that refused
+    /// something, and strikes come afterwards.
+    pub fn untake(&mut self) -> Vec<(Ask, Timestamp)> {
+        let refusing = self.checked.iter().filter(|checked| checked.is_refusing());
+        let refusing: Vec<Box<str>> = refusing.map(|checked| checked.ask.object.clone()).collect();
+        let untake = |Checked { ask, answer }: &mut Checked| {
+            let Answer::Counted(verdict) = answer else { return None };
+            if !verdict.admitted || ask.take.policy.algorithm.is_strikes() || refusing.contains(&ask.object) {
+                return None;
+            }
+            verdict.remaining = verdict.remaining.saturating_add(ask.take.cost.get()).min(verdict.limit);
+            Some((ask.clone(), verdict.at))
+        };
+        self.checked.iter_mut().filter_map(untake).collect()
     }
 
     /// Whether a policy was not counted because the limiter could not be reached.
@@ -175,12 +200,12 @@ impl Decision {
     /// asked, never are.
     /// One that could not be counted is only where no other is.
     pub fn tightest(&self) -> Option<&Checked> {
-        let shown = self.checked.iter().filter(|c| c.is_shown() && c.answer != Answer::NotAsked);
+        let shown = self.checked.iter().filter(|c| c.is_shown() && !matches!(c.answer, Answer::NotAsked(_)));
         shown.min_by_key(|checked| {
             let wait = checked.refuses().map(|(_, wait)| (wait.is_none(), wait));
             let (remaining, reset) = match checked.answer {
                 Answer::Counted(verdict) => (verdict.remaining / checked.ask.take.cost, verdict.reset),
-                Answer::Unreachable | Answer::Provisional | Answer::NotAsked => (u32::MAX, Span::ZERO),
+                Answer::Unreachable | Answer::Provisional | Answer::NotAsked(_) => (u32::MAX, Span::ZERO),
             };
             (std::cmp::Reverse(wait), remaining, std::cmp::Reverse(reset))
         })
@@ -254,7 +279,12 @@ mod tests {
             (vec![("a", refused(None)), ("b", refused(Some(500_000)))], Some("above-quota"), 0, "a"),
             (vec![("shadow", refused(Some(500))), ("b", admitted(9))], None, 0, "b"),
             (vec![("a", Answer::Unreachable), ("b", admitted(9))], None, 0, "b"),
-            (vec![("a", Answer::NotAsked), ("b", refused(Some(0)))], Some("over-quota"), 1, "b"),
+            (
+                vec![("a", Answer::NotAsked(admitted(0).verdict())), ("b", refused(Some(0)))],
+                Some("over-quota"),
+                1,
+                "b",
+            ),
         ] {
             let checked =
                 answers.into_iter().map(|(name, answer)| checked(name, OnError::Admit, answer)).collect();

@@ -23,8 +23,11 @@ pub fn write(decision: &Decision, config: &LimitConfig, now: Timestamp, fields: 
     if config.fields != FieldsForm::Standard {
         legacy(decision, tightest, config.reset, now, fields);
     }
-    if let Some(wait) = decision.refusal().and_then(|refusal| refusal.retry_after) {
-        fields.insert("retry-after", &wait.as_secs().to_string());
+    let refusal = decision.refusal();
+    if let Some((wait, by)) = refusal.and_then(|refusal| Some((refusal.retry_after?, refusal.by))) {
+        // The clocks of an isolate and an object differ.
+        let reset = by.answer.verdict().map(|verdict| verdict.resets_in(now)).unwrap_or_default();
+        fields.insert("retry-after", &wait.max(reset).as_secs_ceil().to_string());
     }
 }
 
@@ -50,8 +53,8 @@ fn standard(decision: &Decision, config: &LimitConfig, now: Timestamp, fields: &
         if checked.answer == Answer::Unreachable {
             policies.push_str(";degraded");
         }
-        if let Answer::Counted(verdict) = checked.answer {
-            let parameters = [("r", verdict.remaining.into()), ("t", verdict.reset.as_secs_ceil())];
+        if let Some(verdict) = checked.answer.verdict() {
+            let parameters = [("r", verdict.remaining.into()), ("t", verdict.resets_in(now).as_secs_ceil())];
             item(&mut states, checked, show_partition, &parameters);
         }
     }
@@ -79,8 +82,8 @@ fn legacy(decision: &Decision, tightest: &Checked, reset: ResetForm, now: Timest
     fields.insert("x-ratelimit-limit", &policy.quota.amount().to_string());
     if let Answer::Counted(verdict) = tightest.answer {
         let until = match reset {
-            ResetForm::Epoch => (now + verdict.reset).as_millis().div_ceil(1000),
-            ResetForm::Delta => verdict.reset.as_secs_ceil(),
+            ResetForm::Epoch => verdict.resets_at(now).as_millis().div_ceil(1000),
+            ResetForm::Delta => verdict.resets_in(now).as_secs_ceil(),
         };
         fields.insert("x-ratelimit-remaining", &verdict.remaining.to_string());
         fields.insert("x-ratelimit-reset", &until.to_string());

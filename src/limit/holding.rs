@@ -107,9 +107,9 @@ impl Held {
 pub(super) struct Holding {
     /// In the order in which they were granted.
     leases: Vec<Held>,
-    /// What the object said is left besides, when more will be, and its clock.
+    /// What the object said is left besides, after what time more will be, and its clock.
     remaining: u32,
-    reset_at: Timestamp,
+    reset: Span,
     counted_at: Timestamp,
     /// A client was told that no more than this is left until that moment.
     told: u32,
@@ -163,8 +163,7 @@ impl Holding {
         }
         self.seen(now);
         self.spent = self.spent.saturating_add(units);
-        // When that moment has passed more is left, but nobody has said how much.
-        let reset = self.reset_at.since(now).max(Span::from_millis(1));
+        let reset = self.reset.max(Span::from_millis(1));
         let (limit, at) = (policy.quota.amount(), self.counted_at);
         self.tell(
             Verdict { admitted: true, limit, remaining: self.remaining, reset, retry_after: None, at },
@@ -172,13 +171,14 @@ impl Holding {
         )
     }
 
-    /// Takes back units that were spent a moment ago, where the object does not know that they were.
-    pub(super) fn unspend(&mut self, units: u32) {
+    /// Takes back units that were spent a moment ago, where the object does not know that they were. Tells whether that was
+    /// done.
+    pub(super) fn unspend(&mut self, units: u32) -> bool {
         let fits = |lease: &&mut Held| lease.unspent.saturating_add(units) <= lease.reported;
-        if let Some(lease) = self.leases.iter_mut().find(fits) {
-            lease.unspend(units);
-            self.spent = self.spent.saturating_sub(units);
-        }
+        let Some(lease) = self.leases.iter_mut().find(fits) else { return false };
+        lease.unspend(units);
+        self.spent = self.spent.saturating_sub(units);
+        true
     }
 
     /// Takes back units that were spent between two moments, as far as the object does not know of them and they can be
@@ -195,7 +195,7 @@ impl Holding {
         if self.told_until > now {
             verdict.remaining = verdict.remaining.min(self.told);
         }
-        (self.told, self.told_until) = (verdict.remaining, now + verdict.reset);
+        (self.told, self.told_until) = (verdict.remaining, verdict.resets_at(now));
         verdict
     }
 
@@ -247,8 +247,7 @@ impl Holding {
         sent: Timestamp,
         now: Timestamp,
     ) -> Verdict {
-        (self.remaining, self.reset_at, self.counted_at) =
-            (verdict.remaining, now + verdict.reset, verdict.at);
+        (self.remaining, self.reset, self.counted_at) = (verdict.remaining, verdict.reset, verdict.at);
         if wanted {
             self.asking = Timestamp::default();
             self.granted = grant.map_or(0, |grant| grant.units);

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use super::decision::{Answer, Checked, Decision};
 use super::holding::Holding;
-use super::object::{Order, Reply, Settle};
+use super::object::{Order, Reply};
 use super::policy::{Algorithm, Ask, QuotaPolicy, Verdict};
 use crate::identity::Tier;
 use crate::time::{Span, Timestamp};
@@ -38,6 +38,8 @@ struct Known {
     refused: Option<Refused>,
     /// How strikes stood, and until when that is taken to be so.
     clear: Option<(Verdict, Timestamp)>,
+    /// How it stood when it was asked last, and until when that says something; only where it is asked with others.
+    stood: Option<(Verdict, Timestamp)>,
     holding: Holding,
     /// Until then the client counts as known here, where its first request does not wait.
     met: Timestamp,
@@ -62,7 +64,7 @@ struct Refusal {
 impl Known {
     fn new(policy: &QuotaPolicy) -> Self {
         let (policy, met) = (policy.clone(), Timestamp::default());
-        Self { policy, refused: None, clear: None, holding: Holding::default(), met }
+        Self { policy, refused: None, clear: None, stood: None, holding: Holding::default(), met }
     }
 
     fn refusal(&self, cost: u32, now: Timestamp) -> Option<Refusal> {
@@ -72,7 +74,6 @@ impl Known {
         }
         let passed = now.since(refused.at);
         let verdict = Verdict {
-            reset: refused.verdict.reset.saturating_sub(passed),
             retry_after: refused.verdict.retry_after.map(|wait| wait.saturating_sub(passed)),
             ..refused.verdict
         };
@@ -94,6 +95,11 @@ impl Known {
         self.clear.filter(|(_, until)| *until > now).map(|(verdict, _)| verdict)
     }
 
+    fn stood(&self, now: Timestamp) -> Option<Verdict> {
+        self.stood.filter(|(_, until)| *until > now).map(|(verdict, _)| verdict)
+    }
+
+    /// Whether it saves calls. How it stood does not.
     fn is_of_use(&self, now: Timestamp) -> bool {
         self.refused.as_ref().is_some_and(|refused| refused.until > now)
             || self.clear(now).is_some()
@@ -118,7 +124,8 @@ impl Local {
             self.0.insert(object.into(), Vec::new());
         }
         let of_object = self.0.get_mut(object)?;
-        of_object.retain(|known| known.policy == *policy || known.is_of_use(now));
+        of_object
+            .retain(|known| known.policy == *policy || known.is_of_use(now) || known.stood(now).is_some());
         if !of_object.iter().any(|known| known.policy == *policy) {
             of_object.push(Known::new(policy));
         }
@@ -147,10 +154,30 @@ impl Local {
         let refusal = |ask: &Ask| self.get(ask)?.refusal(ask.take.cost.get(), now);
         let first = asks.iter().find_map(refusal)?;
         let checked = asks.iter().map(|ask| {
-            let answer = refusal(ask).map_or(Answer::NotAsked, |known| Answer::Counted(known.verdict));
+            let answer = refusal(ask).map_or(self.stood(ask, now), |known| Answer::Counted(known.verdict));
             Checked { ask: ask.clone(), answer }
         });
         Some((Decision { tier: tier.clone(), checked: checked.collect() }, first.early))
+    }
+
+    /// Of one that is not asked, since another refuses.
+    pub fn stood(&self, ask: &Ask, now: Timestamp) -> Answer {
+        Answer::NotAsked(self.get(ask).and_then(|known| known.stood(now)))
+    }
+
+    /// Keeps in mind how each of several policies stands, to tell clients that another one refuses.
+    pub fn stand(&mut self, checked: &[Checked], now: Timestamp) {
+        for Checked { ask, answer } in checked.iter().filter(|_| checked.len() > 1) {
+            let policy = &ask.take.policy;
+            if let Answer::Counted(verdict) = answer
+                && !policy.shadow
+                && !policy.algorithm.is_strikes()
+                && let Some(known) = self.entry(&ask.object, policy, now)
+            {
+                let says = if policy.algorithm.is_fixed() { verdict.reset } else { policy.quota.window() };
+                known.stood = Some((*verdict, now + says));
+            }
+        }
     }
 
     /// Spends what the asks of one object cost from leases: all of it, or nothing. Strikes cost nothing.
@@ -184,23 +211,23 @@ impl Local {
             return None;
         }
         let count = |ask: &Ask| {
-            let settle = i32::try_from(ask.take.cost.get()).ok().map(|units| Settle { units, at: now });
+            let units = i32::try_from(ask.take.cost.get()).unwrap_or(i32::MAX);
             if let Some(known) = self.entry(&ask.object, &ask.take.policy, now) {
                 known.meet(now);
                 known.holding.seen(now);
             }
-            Order { cost: None, settle, ..Order::take(ask.take.policy.clone(), ask.take.cost) }
+            Order::settle(ask, units, now)
         };
         let orders = asks.iter().map(count).collect();
         let checked = asks.iter().map(|ask| Checked { ask: ask.clone(), answer: Answer::Provisional });
         Some((checked.collect(), orders))
     }
 
-    /// Takes back what was spent for a request that another policy then refused.
-    pub fn unspend(&mut self, ask: &Ask) {
-        if let Some(known) = self.get_mut(&ask.object, &ask.take.policy) {
-            known.holding.unspend(ask.take.cost.get());
-        }
+    /// Takes back what was spent for a request that another policy then refused. Tells whether that could be done without
+    /// the object.
+    pub fn unspend(&mut self, ask: &Ask) -> bool {
+        let known = self.get_mut(&ask.object, &ask.take.policy);
+        known.is_some_and(|known| known.holding.unspend(ask.take.cost.get()))
     }
 
     /// Gives units back to the leases from which they were spent between two moments. Tells whether that could be done

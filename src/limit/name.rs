@@ -18,7 +18,7 @@ pub struct PolicyName(Rc<str>);
 
 impl PolicyName {
     /// One of our own, which is known to fit.
-    pub(super) fn builtin(name: &'static str) -> Self {
+    pub fn builtin(name: &'static str) -> Self {
         Self(name.into())
     }
 

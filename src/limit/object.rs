@@ -72,6 +72,12 @@ impl Order {
         Self { policy, cost: Some(cost), want: 0, settle: None, reports: Vec::new() }
     }
 
+    /// Corrects what was taken at a moment by so many units.
+    pub fn settle(ask: &Ask, units: i32, at: Timestamp) -> Self {
+        let settle = Some(Settle { units, at });
+        Self { cost: None, settle, ..Self::take(ask.take.policy.clone(), ask.take.cost) }
+    }
+
     /// Takes what a request costs; where strikes are counted it only asks.
     pub fn of(ask: &Ask) -> Self {
         let cost = (!ask.take.policy.algorithm.is_strikes()).then_some(ask.take.cost);

@@ -123,13 +123,29 @@ pub struct Verdict {
     pub limit: u32,
     /// Units that could be taken at this moment, after this request.
     pub remaining: u32,
-    /// Until more units than `remaining` are available; zero where all are. Never longer than `retry_after`.
+    /// From `at` until more units than `remaining` are available; zero where all are. Never longer than `retry_after`.
     pub reset: Span,
     /// Where it was refused: the wait after which the same request is admitted, if nobody else in the partition
     /// comes first. `None` when admitted, and where the cost is above what the policy ever lets through at once.
     pub retry_after: Option<Span>,
     /// The object's clock: whoever gives units back says so when they were taken.
     pub at: Timestamp,
+}
+
+impl Verdict {
+    /// When more units than `remaining` are available, by the object's clock: one moment, whenever it is asked for. Later than
+    /// `now` where it has passed, for nobody has said how much there is since; `now` where all are.
+    pub fn resets_at(&self, now: Timestamp) -> Timestamp {
+        match self.reset {
+            Span::ZERO => now,
+            reset => (self.at + reset).max(now + Span::from_millis(1)),
+        }
+    }
+
+    /// How long that is from `now` on.
+    pub fn resets_in(&self, now: Timestamp) -> Span {
+        self.resets_at(now).since(now).min(self.reset)
+    }
 }
 
 impl QuotaPolicy {

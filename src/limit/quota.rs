@@ -44,6 +44,12 @@ impl Quota {
         self.amount.get()
     }
 
+    /// Whether a text that is read as a quota has bytes for units.
+    pub fn is_of_bytes(text: &str) -> bool {
+        text.split('/').next().is_some_and(|amount| amount.contains(|c: char| c.is_ascii_alphabetic()))
+            && text.parse::<Self>().is_ok()
+    }
+
     /// So many times the units in the same window; never more than [`MAX_AMOUNT`].
     pub fn times(self, times: NonZeroU32) -> Self {
         let most = NonZeroU32::new(MAX_AMOUNT).unwrap_or(self.amount);
@@ -167,6 +173,15 @@ mod tests {
             assert_eq!((quota.amount(), quota.window_secs()), (amount, secs), "{text}");
             assert_eq!(quota.to_string(), back);
             assert_eq!(back.parse(), Ok(quota));
+        }
+    }
+
+    #[test]
+    fn a_quota_of_bytes_is_told_from_one_of_requests() {
+        for (text, is) in
+            [("10KiB/1m", true), ("5B / 1m", true), ("100/1m", false), ("unlimited", false), ("5x", false)]
+        {
+            assert_eq!(Quota::is_of_bytes(text), is, "{text}");
         }
     }
 

@@ -1,9 +1,9 @@
 //! The sliding window: what was taken in the last window, moment by moment.
 //!
 //! Each admitted cost is kept under the moment from which it counts, and stops counting one window later. Quotas of
-//! up to [`EXACT_UP_TO`] units keep the moment itself, so they are exact to the millisecond. Larger ones round it
-//! *up* to a slot of 1/[`SLOTS`] of the window: a unit then counts up to one slot longer than it must, so never more
-//! than the quota is admitted in any window, and the cost of it is refusing 0.1 % of a window early.
+//! up to [`EXACT_UP_TO`] units keep the moment itself, so they are exact to the millisecond. Of larger ones, what is taken
+//! within one slot of 1/[`SLOTS`] of the window counts from the last moment of it: a unit then counts up to one slot longer
+//! than it must, so never more than the quota is admitted in any window, and the cost of it is refusing 0.1 % of a window early.
 
 use std::collections::VecDeque;
 
@@ -77,12 +77,14 @@ impl SlidingWindow {
     /// Puts units where they belong that were taken before others, or are going to be.
     pub(super) fn charge(&mut self, quota: Quota, cost: u32, at: Timestamp) {
         self.window = quota.window();
-        let moment = slot(quota, at);
-        let later = self.taken.iter().rev().take_while(|(at, _)| *at > moment).count();
+        let slot_ends = slot(quota, at);
+        let later = self.taken.iter().rev().take_while(|(at, _)| *at > slot_ends).count();
         let place = self.taken.len() - later;
         match place.checked_sub(1).and_then(|before| self.taken.get_mut(before)) {
-            Some((at, units)) if *at == moment => *units = units.saturating_add(cost),
-            _ => self.taken.insert(place, (moment, cost)),
+            Some((last, units)) if slot(quota, *last) == slot_ends => {
+                (*last, *units) = (at.max(*last), units.saturating_add(cost));
+            }
+            _ => self.taken.insert(place, (at, cost)),
         }
         while self.taken.len() > MAX_MOMENTS
             && let (Some((_, oldest)), Some((_, next))) = (self.taken.pop_front(), self.taken.front_mut())
@@ -94,8 +96,8 @@ impl SlidingWindow {
     /// Gives back units that were taken at a moment: those of that moment, else of the last ones before it. Never
     /// of later ones, since what was taken then has to count as long as it must.
     pub(super) fn refund(&mut self, quota: Quota, mut refunded: u32, at: Timestamp) {
-        let moment = slot(quota, at);
-        for (_, units) in self.taken.iter_mut().rev().filter(|(at, _)| *at <= moment) {
+        let slot_ends = slot(quota, at);
+        for (_, units) in self.taken.iter_mut().rev().filter(|(at, _)| *at <= slot_ends) {
             let back = refunded.min(*units);
             *units -= back;
             refunded -= back;
@@ -108,7 +110,7 @@ impl SlidingWindow {
     }
 }
 
-/// The moment from which a unit counts.
+/// The end of the slot that a moment lies in.
 fn slot(quota: Quota, at: Timestamp) -> Timestamp {
     let millis = if quota.amount() <= EXACT_UP_TO { 1 } else { quota.window().as_millis().div_ceil(SLOTS) };
     Timestamp::from_millis(at.as_millis().next_multiple_of(millis))

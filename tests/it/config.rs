@@ -213,6 +213,28 @@ fn each_rule_between_the_parts_is_checked() {
              [limits.policies.tier] that does",
         ),
         (
+            "bytes",
+            &format!("{GOOD}[limits.policies.b]\nquota = \"10KiB/1m\"\n"),
+            "4: limits.policies.b.quota: `10KiB/1m` is of bytes, but no unit is a byte; allowed: with cost = \
+             \"request-bytes\" or \"header:NAME\", else a quota such as \"100/1m\"",
+        ),
+        (
+            "kib",
+            &format!(
+                "{GOOD}[limits.policies.b]\ncost = \"request-bytes/1KiB\"\ntiers = {{ pro = \"1MiB/1m\", free = \"5/1m\" }}\n"
+            ),
+            "5: limits.policies.b.tiers.pro: `1MiB/1m` is of bytes, but no unit is a byte; allowed: with cost = \
+             \"request-bytes\" or \"header:NAME\", else a quota such as \"100/1m\"",
+        ),
+        (
+            "strikes",
+            &format!(
+                "{GOOD}[limits.policies.s]\nquota = \"5/1m\"\nstrikes = [\"refused\"]\n[[routes]]\nname = \"x\"\nlimits = [\"s\"]\n"
+            ),
+            "5: limits.policies.s.strikes: there is nothing to be refused by; allowed: with another policy in the \
+             `limits` of a route",
+        ),
+        (
             "object",
             &format!("{GOOD}[cache.default]\nmemory_object_bytes_max = \"25MiB\"\n"),
             "4: cache.default.memory_object_bytes_max: 25MiB does not fit; allowed: up to cache.memory_bytes_max, \
@@ -280,6 +302,23 @@ fn what_a_route_can_match_is_left_to_it() {
         let keys = format!("batch = {{ ask = \"{ask} -> /o?ids={{ids}}\" }}\nwrite_behind = {{}}\n");
         let said = check(name, &format!("{GOOD}{route}{keys}"));
         assert!(said.ok, "{}", said.err);
+    }
+}
+
+#[test]
+fn what_only_looks_like_a_mistake_in_limits_is_none() {
+    for (name, text) in [
+        ("bytes-of-content", "[limits.policies.b]\nquota = \"10KiB/1m\"\ncost = \"request-bytes\"\n"),
+        ("bytes-by-header", "[limits.policies.b]\nquota = \"10KiB/1m\"\ncost = \"header:x-bytes\"\n"),
+        (
+            "strikes-of-elsewhere",
+            "[limits.policies.s]\nquota = \"5/1m\"\nstrikes = [\"refused\"]\n[[routes]]\nname = \"x\"\n\
+             match = { path = \"/x\" }\nlimits = [\"s\"]\n[[routes]]\nname = \"y\"\nlimits = [\"tier\", \"s\"]\n",
+        ),
+        ("strikes-unused", "[limits.policies.s]\nquota = \"5/1m\"\nstrikes = [\"refused\"]\n"),
+    ] {
+        let said = check(name, &[GOOD, text].concat());
+        assert!(said.ok, "{name}: {}", said.err);
     }
 }
 

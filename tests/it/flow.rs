@@ -7,6 +7,7 @@ mod bodies;
 mod caching;
 mod collapse;
 mod costs;
+mod given_back;
 mod guarding;
 mod health;
 mod identity;
@@ -35,6 +36,7 @@ mod slices;
 mod sockets;
 mod stale;
 mod timing;
+mod told;
 mod upstream;
 mod warming;
 

@@ -12,7 +12,6 @@ use crate::cache::slice::{SLICE_BYTES_MAX, SLICE_BYTES_MIN};
 use crate::cache::{self, Classes};
 use crate::config::sections::Config;
 use crate::head::Method;
-use crate::limit::builtin;
 use crate::route::asset::CLASSES;
 use crate::route::{CacheSetting, FALLBACK_BYTES_MAX, RouteConfig, StaticFallback};
 use crate::size::Size;
@@ -57,20 +56,20 @@ pub(super) fn check(config: &Config, json: &Value, reading: &Reading) -> Vec<Pro
     check.found
 }
 
-struct Check<'c> {
-    config: &'c Config,
-    json: &'c Value,
-    reading: &'c Reading,
+pub(super) struct Check<'c> {
+    pub(super) config: &'c Config,
+    pub(super) json: &'c Value,
+    pub(super) reading: &'c Reading,
     found: Vec<Problem>,
 }
 
 impl<'c> Check<'c> {
-    fn add(&mut self, path: KeyPath, message: String) {
+    pub(super) fn add(&mut self, path: KeyPath, message: String) {
         self.found.push(Problem { path, message });
     }
 
     /// The names of a table as the file has them, also those whose values could not be read.
-    fn names(&self, pointer: &str) -> Vec<&'c str> {
+    pub(super) fn names(&self, pointer: &str) -> Vec<&'c str> {
         let table = self.json.pointer(pointer).and_then(Value::as_object);
         table.into_iter().flat_map(|table| table.keys().map(String::as_str)).collect()
     }
@@ -297,44 +296,6 @@ impl<'c> Check<'c> {
             found.push((path.key("similar"), message.into()));
         }
         found
-    }
-
-    fn limits(&mut self) {
-        let config = self.config;
-        let (limits, identity) = (&config.limits, &config.identity);
-        let path = KeyPath::of("limits");
-        for (key, message) in identity.problems() {
-            self.add(KeyPath::of("identity").below(key), message);
-        }
-        for (key, message) in limits.prefixes.problems() {
-            self.add(path.key("prefixes").key(key), message);
-        }
-        let written = self.names("/limits/policies");
-        for (name, policy) in limits.policies.iter() {
-            let path = path.key("policies").key(name.as_str());
-            if written.contains(&name.as_str()) && self.reading.is_whole(&path) {
-                for (key, message) in policy.problems(&identity.tiers) {
-                    self.add(path.key(key), message);
-                }
-            }
-        }
-        for (name, queue) in limits.queues.iter() {
-            for (key, message) in queue.problems(&identity.tiers) {
-                self.add(path.key("queues").key(name.as_str()).key(key), message);
-            }
-        }
-        let (name, policy) = builtin::tier();
-        if !written.contains(&name.as_str()) {
-            let left_out = identity.tiers.iter().find(|tier| policy.quota_of(tier).is_none());
-            let is_used = self.config.routes_or_default().iter().any(|route| route.limits.contains(&name));
-            if let Some(tier) = left_out.filter(|_| is_used) {
-                let message = format!(
-                    "the policy `{name}` that is used says nothing about `{tier}`; allowed: with a \
-                     [limits.policies.{name}] that does"
-                );
-                self.add(KeyPath::of("identity").key("tiers"), message);
-            }
-        }
     }
 
     fn assets(&mut self) {

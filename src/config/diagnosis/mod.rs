@@ -4,6 +4,7 @@
 //! read again, until it can be read. What follows from a value's absence alone is not reported.
 
 mod check;
+mod limits;
 mod message;
 mod problem;
 

@@ -108,6 +108,10 @@ fn what_does_not_go_together_is_said_with_what_is_allowed() {
         (r#"{"quota":"10/1m","strikes":["hit"]}"#, "strikes"),
         (r#"{"quota":"10/1m","refund":["refused"]}"#, "refund"),
         (r#"{"quota":"10/1m","budget":"11s"}"#, "budget"),
+        (r#"{"quota":"10/1m","first_request":"provisional","cost":"header:x-cost"}"#, "first_request"),
+        (r#"{"quota":"10/1m","first_request":"provisional","refund":["5xx"]}"#, "first_request"),
+        (r#"{"quota":"10/1m","first_request":"provisional","strikes":["404"]}"#, "first_request"),
+        (r#"{"quota":"10/1m","first_request":"provisional","algorithm":"concurrency"}"#, "first_request"),
     ] {
         let policy: PolicyConfig = serde_json::from_str(text).unwrap();
         let problems = policy.problems(&tiers());

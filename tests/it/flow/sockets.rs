@@ -72,9 +72,41 @@ fn each_client_has_as_many_open_as_its_tier_may() {
     let refused = open("192.0.2.1");
     assert!(refused.field("proxy-status").unwrap().contains("error=connection_limit_reached"));
     assert!(refused.text().contains("2 open connections on tier anonymous"), "{}", refused.text());
+    for (name, value) in [
+        ("ratelimit-policy", "\"websocket\";q=2;qu=\"concurrent-requests\""),
+        ("x-ratelimit-limit", "2"),
+        ("x-ratelimit-remaining", "0"),
+        ("x-ratelimit-policy", "websocket"),
+        ("x-ratelimit-tier", "anonymous"),
+    ] {
+        assert_eq!(refused.field(name).as_deref(), Some(value), "{name}");
+    }
+    assert!(refused.field("ratelimit").unwrap().starts_with("\"websocket\";r=0;t="), "{refused:#?}");
+    let wait: u64 = refused.field("retry-after").unwrap().parse().unwrap();
+    assert!(wait >= 1 && refused.field("x-ratelimit-reset").is_some());
     assert_eq!(world.get("/x").run().status, 101, "what is no upgrade is none of it");
     let refusals = [("policy", "websocket"), ("reason", "capacity")];
     assert_eq!(world.metric("tidegate_refusals_total", &refusals), 3);
+}
+
+#[test]
+fn who_has_too_many_open_is_told_of_the_other_limits_too_and_holds_nothing_in_flight() {
+    let limits = "limits = [\"minute\", \"flight\"]\n[limits.policies.minute]\nquota = \"20/1m\"\n\
+                  [limits.policies.flight]\nquota = \"4/1m\"\nalgorithm = \"concurrency\"\n";
+    let world = World::new(1).config(&[PLAIN, LIMITED, limits].concat());
+    world.replies([switching()]);
+    let answers: Vec<Answer> = (0..9)
+        .map(|_| {
+            world.pass(secs(1));
+            upgrade(&world, "/x").run()
+        })
+        .collect();
+    let refused = answers.last().unwrap();
+    assert_eq!((refused.status, refused.field("x-ratelimit-policy").as_deref()), (429, Some("websocket")));
+    let told = refused.field("ratelimit").unwrap();
+    for item in ["\"minute\";r=11;t=", "\"flight\";r=3;t=", "\"websocket\";r=0;t="] {
+        assert!(told.contains(item), "{told}");
+    }
 }
 
 #[test]
