@@ -38,7 +38,7 @@ pub async fn answer<P: Ports>(
         Action::Limits(act) => limits::answer(gate, ports, request, act, id).await,
         Action::Delivery(pool, delivery) => behind::tell(gate, ports, (pool, delivery), id).await,
         Action::Deliveries => behind::list(gate, ports, id).await,
-        Action::Replay => behind::replay(gate, ports, request.target.query(), id).await,
+        Action::Replay => behind::replay(gate, ports, request, id).await,
         Action::Steer(what) => steer::answer(gate, ports, request, body, what, id).await,
         Action::ToPage => to_page(request),
         Action::Unauthorized => {

@@ -13,9 +13,7 @@ use crate::cache::{self, Classes, Layer};
 use crate::config::sections::Config;
 use crate::head::Method;
 use crate::route::asset::CLASSES;
-use crate::route::{
-    Batch, CacheSetting, FALLBACK_BYTES_MAX, RouteConfig, RouteName, StaticFallback, WriteBehind,
-};
+use crate::route::{CacheSetting, FALLBACK_BYTES_MAX, RouteConfig, RouteName, StaticFallback};
 use crate::size::Size;
 use crate::time::Span;
 
@@ -203,13 +201,10 @@ impl<'c> Check<'c> {
         if let Some(fallback) = &route.static_fallback {
             found.extend(static_fallback(&path.key("static_fallback"), fallback));
         }
-        let problems = route.batch.iter().flat_map(Batch::problems);
-        found.extend(problems.map(|(key, message)| (path.key("batch").key(key), message)));
-        let problems =
-            route.websocket.iter().flat_map(|websocket| websocket.problems(&self.config.identity.tiers));
-        found.extend(problems.map(|(key, message)| (path.key("websocket").key(key), message)));
-        let problems = route.write_behind.iter().flat_map(WriteBehind::problems);
-        found.extend(problems.map(|(key, message)| (path.key("write_behind").key(key), message)));
+        for (section, key, message) in route.problems(&self.config.identity.tiers) {
+            let path = path.key(section);
+            found.push((if key.is_empty() { path } else { path.key(key) }, message));
+        }
         if let Some(CacheSetting::Policy(policy)) = &route.cache {
             found.extend(self.policy(&path.key("cache"), policy));
         }
