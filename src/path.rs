@@ -17,6 +17,12 @@ pub enum Reading {
     Lenient,
 }
 
+/// Whether a path is this one, which is in its normal form, or below it, as an obliging reader takes it (`//x` for `/x`).
+pub fn may_be_below(path: &str, folder: &str) -> bool {
+    let normal = normal(path, Reading::Lenient);
+    normal.strip_prefix(folder.as_bytes()).is_some_and(|rest| matches!(rest, [] | [b'/', ..]))
+}
+
 /// The form of a path that routes are matched on, under one reading: decoded, empty segments merged, dot
 /// segments resolved, `;` parameters and a slash at the end dropped (many origins answer `/login/` as `/login`).
 /// Begins with `/`. Bytes, because what is decoded need not be UTF-8.

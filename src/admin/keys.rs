@@ -17,6 +17,8 @@ const ID_DIGITS: usize = 64;
 const ID_DIGITS_MIN: usize = 8;
 /// The longest note, in bytes.
 const NOTE_BYTES_MAX: usize = 256;
+/// Which key took the place of one; it is as good as new once it is given another end.
+const REPLACED_BY: &str = "replaced_by";
 /// How many digits of the id name the owner of a key that was made for nobody in particular.
 const OWNER_DIGITS: usize = 12;
 
@@ -72,7 +74,7 @@ fn posted<'a>(method: &Method, act: Act<'a>) -> Result<Act<'a>, &'static str> {
 }
 
 /// Whether this may be an id, or the beginning of one.
-fn is_id(text: &str) -> bool {
+pub fn is_id(text: &str) -> bool {
     let digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
     (ID_DIGITS_MIN..=ID_DIGITS).contains(&text.len()) && text.bytes().all(digit)
 }
@@ -158,6 +160,9 @@ impl Record {
         };
         let mut changed = self.0.clone();
         for (name, value) in wanted {
+            if matches!(name.as_str(), "not_after" | "disabled") {
+                changed.remove(REPLACED_BY);
+            }
             let checked = match (name.as_str(), value) {
                 ("subject", Value::Null) => {
                     Err("null is no owner; allowed: a text of 1 to 256 bytes".to_owned())
@@ -188,14 +193,33 @@ impl Record {
         self.0.set("revoked".into(), number(now.as_secs()));
     }
 
-    /// Whether it was switched off.
-    pub fn is_disabled(&self) -> bool {
-        self.0.get("disabled") == Some(&Value::Bool(true))
+    /// Whether another key may take its place.
+    ///
+    /// # Errors
+    /// Why not, and what is allowed: one that ends because another took its place would give its end to a further one.
+    pub fn check_rotation(&self, now: Timestamp) -> Result<(), String> {
+        let end = self.0.get("not_after").and_then(Value::as_u64);
+        match self.0.get(REPLACED_BY) {
+            _ if self.0.get("disabled") == Some(&Value::Bool(true)) => {
+                Err("the key is switched off; allowed: {\"disabled\": false} first, or another key".into())
+            }
+            Some(next) => {
+                let next = next.as_str().unwrap_or_default();
+                Err(["the key was rotated already; allowed: that of ", next, ", which took its place"]
+                    .concat())
+            }
+            None if end.is_some_and(|last| now.as_secs() > last) => {
+                Err("the key's time is over; allowed: another {\"not_after\": ...} first, or another key"
+                    .into())
+            }
+            None => Ok(()),
+        }
     }
 
-    /// The record of the key that takes its place. The old one goes on for so long, or ends now.
-    pub fn rotate(&mut self, id: &str, grace: Span, now: Timestamp) -> Self {
+    /// The record of the key `by` that takes its place. The old one goes on for so long, or ends now.
+    pub fn rotate(&mut self, id: &str, by: &str, grace: Span, now: Timestamp) -> Self {
         let mut next = self.clone();
+        self.0.set(REPLACED_BY.into(), Value::Text(by.to_owned()));
         next.0.set("created".into(), number(now.as_secs()));
         next.0.set("replaces".into(), Value::Text(id.to_owned()));
         if grace == Span::ZERO {

@@ -9,7 +9,7 @@ pub mod limits;
 pub mod lists;
 
 use crate::head::{Method, RequestHead};
-use crate::path::{self, Reading};
+use crate::path;
 use crate::ports::Observed;
 use auth::Access;
 
@@ -66,10 +66,7 @@ pub enum Steer {
 pub fn endpoint<'a>(request: &'a RequestHead, prefix: &str, token: Option<&str>) -> Option<Action<'a>> {
     let path = request.target.path();
     let Some(path) = below(path, prefix) else {
-        let normal = path::normal(path, Reading::Lenient);
-        let is_read_so =
-            normal.strip_prefix(prefix.as_bytes()).is_some_and(|rest| matches!(rest, [] | [b'/', ..]));
-        return is_read_so.then_some(Action::NotFound);
+        return path::may_be_below(path, prefix).then_some(Action::NotFound);
     };
     let Some(path) = path.strip_prefix('/') else { return Some(Action::ToPage) };
     if let Some(path) = path.strip_prefix("admin/") {

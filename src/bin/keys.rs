@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use tidegate::admin::keys::{Minted, Record, grace, is_whole};
+use tidegate::admin::keys::{Minted, Record, grace, is_id, is_whole};
 use tidegate::base64url;
 use tidegate::identity::hex;
 use tidegate::time::Timestamp;
@@ -113,11 +113,11 @@ impl Keys {
                 Ok(say.created(&minted, &record, &wanted))
             }
             Act::List => Ok(say.list()),
-            Act::Revoke { key } => Ok(say.revoke(&id(&key))),
+            Act::Revoke { key } => Ok(say.revoke(&id(&key)?)),
             Act::Rotate { key, grace: span } => {
                 let content = span.map_or(String::new(), |span| format!("{{\"grace\":\"{span}\"}}"));
                 grace(&content).map_err(|wrong| format!("{wrong}\n"))?;
-                Ok(say.rotate(&id(&key), &content))
+                Ok(say.rotate(&id(&key)?, &content))
             }
         }
     }
@@ -177,9 +177,19 @@ impl Say {
 }
 
 /// The id of a key; what is one already stays.
-pub fn id(key: &str) -> String {
-    let is_id = is_whole(key) && key.bytes().all(|b| b.is_ascii_hexdigit());
-    if is_id { key.to_ascii_lowercase() } else { hex(&Sha256::digest(key.as_bytes())) }
+///
+/// # Errors
+/// Where it looks like the beginning of an id, by which only a gate can find the rest.
+pub fn id(key: &str) -> Result<String, String> {
+    let digits = key.to_ascii_lowercase();
+    match is_id(&digits) {
+        true if is_whole(&digits) => Ok(digits),
+        true => Err(format!(
+            "`{key}` looks like the beginning of an id; allowed: a whole id, which has 64 digits, or a key (of one \
+             that is nothing but such digits the id: `printf %s KEY | sha256sum`)\n"
+        )),
+        false => Ok(hex(&Sha256::digest(key.as_bytes()))),
+    }
 }
 
 fn secret() -> Result<String, String> {
@@ -196,4 +206,20 @@ pub fn now() -> Timestamp {
 /// A text as a shell takes it for one word.
 pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_named_by_itself_or_by_its_whole_id() {
+        let whole = hex(&Sha256::digest(b"tg_secret"));
+        assert_eq!(id("tg_secret").as_deref(), Ok(&*whole));
+        assert_eq!(id(&whole.to_uppercase()).as_deref(), Ok(&*whole));
+        for part in [&whole[..8], &whole[..63], "DEADBEEF"] {
+            assert!(id(part).is_err_and(|wrong| wrong.contains("; allowed: ")), "{part}");
+        }
+        assert!(id("abc1234").is_ok() && id("my-key-00").is_ok());
+    }
 }

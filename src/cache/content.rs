@@ -1,8 +1,11 @@
 //! The content of a request as part of its key: QUERY (RFC 10008), and POST where a route says that it only reads.
 
+use std::borrow::Cow;
+
 use sha2::{Digest, Sha256};
 
 use crate::head::RequestHead;
+use crate::json::{self, Value};
 use crate::list::sort_texts;
 
 /// How deep arrays and objects may be nested in each other; what is deeper is compared as it came.
@@ -31,15 +34,19 @@ fn is_json(request: &RequestHead) -> bool {
     media == "application/json" || media.ends_with("+json")
 }
 
-/// The content with its text taken out, and the text: of JSON what these members hold, of what is nested in objects there
+/// The content with its texts taken out, and these: of JSON what these members hold, of what is nested in objects there
 /// their members `content` and `text`; of any other text all. `None` where it is neither.
-pub(super) fn split(request: &RequestHead, content: &str, members: &[Box<str>]) -> Option<(String, String)> {
+pub(super) fn split(
+    request: &RequestHead,
+    content: &str,
+    members: &[Box<str>],
+) -> Option<(String, Vec<String>)> {
     if is_json(request) {
-        return Some(take_out(&canonical(content)?, members));
+        return take_out(&canonical(content)?, members);
     }
     let media = request.fields.get("content-type").unwrap_or_default();
     let is_text = media.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("text/"));
-    is_text.then(|| (String::new(), content.to_owned()))
+    is_text.then(|| (String::new(), vec![content.to_owned()]))
 }
 
 /// An array or object that is open, and the name of its member that is being read; that of an array is the one it has.
@@ -48,24 +55,23 @@ struct Open<'a> {
     name: &'a str,
 }
 
-fn take_out(canonical: &str, members: &[Box<str>]) -> (String, String) {
-    let (mut rest, mut text) = (String::with_capacity(canonical.len()), String::new());
+fn take_out(canonical: &str, members: &[Box<str>]) -> Option<(String, Vec<String>)> {
+    let (mut rest, mut texts) = (String::with_capacity(canonical.len()), Vec::new());
     let mut open: Vec<Open<'_>> = Vec::new();
     let mut reader = Reader { text: canonical };
     while let Some(c) = reader.text.chars().next() {
         if c == '"' {
             let Some(string) = reader.string() else { break };
-            let inner = string.get(1..string.len() - 1).unwrap_or_default();
             let is_name = reader.text.starts_with(':');
             if is_name && let Some(innermost) = open.last_mut() {
-                innermost.name = inner;
+                innermost.name = string.get(1..string.len() - 1).unwrap_or_default();
             }
             if is_name || !is_text(&open, members) {
                 rest.push_str(string);
             } else {
                 rest.push_str("\"\"");
-                text.push_str(&inner.replace("\\n", " ").replace("\\t", " ").replace("\\r", " "));
-                text.push('\n');
+                let text = Value::parse(string)?;
+                texts.push(text.as_str()?.to_owned());
             }
             continue;
         }
@@ -80,7 +86,7 @@ fn take_out(canonical: &str, members: &[Box<str>]) -> (String, String) {
         rest.push(c);
         reader.text = reader.text.get(c.len_utf8()..).unwrap_or_default();
     }
-    (rest, text)
+    Some((rest, texts))
 }
 
 fn is_text(open: &[Open<'_>], members: &[Box<str>]) -> bool {
@@ -91,9 +97,8 @@ fn is_text(open: &[Open<'_>], members: &[Box<str>]) -> bool {
         && (!nested.iter().any(|one| one.object) || matches!(name, "content" | "text"))
 }
 
-/// JSON (RFC 8259) without white space, the members of objects sorted, numbers and texts as they were written: two ways
-/// to write one number may mean two things to an origin. `None` where it is not JSON, or where the order of members
-/// could mean something.
+/// JSON (RFC 8259) without white space, the members of objects sorted, texts without escapes that they do not need, numbers
+/// as they were written: two ways to write one number may mean two things to an origin. `None` where it is not JSON.
 fn canonical(json: &str) -> Option<String> {
     let mut rest = Reader { text: json };
     let mut out = String::with_capacity(json.len());
@@ -126,7 +131,7 @@ impl<'a> Reader<'a> {
         } else if self.eat('[') {
             self.array(out, depth)
         } else if self.text.starts_with('"') {
-            out.push_str(self.string()?);
+            out.push_str(&plain(self.string()?)?);
             Some(())
         } else {
             let end = self.text.find([',', ']', '}', ' ', '\t', '\n', '\r']).unwrap_or(self.text.len());
@@ -167,12 +172,11 @@ impl<'a> Reader<'a> {
     }
 
     fn object(&mut self, out: &mut String, depth: usize) -> Option<()> {
-        let mut members: Vec<(&str, String)> = Vec::new();
+        let mut members: Vec<(Cow<'_, str>, String)> = Vec::new();
         if !self.eat('}') {
             loop {
                 self.skip_white_space();
-                // A name can be written in two ways, and of two equal ones the order counts.
-                let name = self.string().filter(|name| !name.contains('\\'))?;
+                let name = plain(self.string()?)?;
                 let mut value = String::new();
                 self.eat(':').then_some(())?;
                 self.value(&mut value, depth)?;
@@ -183,7 +187,8 @@ impl<'a> Reader<'a> {
                 self.eat(',').then_some(())?;
             }
         }
-        let mut order: Vec<(&str, usize)> = members.iter().map(|(name, _)| *name).zip(0..).collect();
+        let mut order: Vec<(&str, usize)> = members.iter().map(|(name, _)| &**name).zip(0..).collect();
+        // Equal ones by their place: it may mean something.
         sort_texts(&mut order);
         out.push('{');
         for (nth, (name, at)) in order.iter().enumerate() {
@@ -195,6 +200,15 @@ impl<'a> Reader<'a> {
         out.push('}');
         Some(())
     }
+}
+
+/// A string with its quotes, in the one way to write it. `None` where it is none, such as with half of a surrogate pair.
+fn plain(string: &str) -> Option<Cow<'_, str>> {
+    if string.bytes().all(|byte| byte >= b' ' && byte != b'\\') {
+        return Some(Cow::Borrowed(string));
+    }
+    let text = Value::parse(string)?;
+    Some(Cow::Owned(json::write(text.as_str()?)))
 }
 
 /// Whether it could be a number or a name.
@@ -226,6 +240,11 @@ mod tests {
             ("1.0", "1", false),
             (r#"{"a":1,"a":2}"#, r#"{"a":2,"a":1}"#, false),
             (r#"{"\u0061":1,"a":2}"#, r#"{"a":2,"\u0061":1}"#, false),
+            (r#"{"\u0061":"\u0041\/\ud83d\ude00\u000a"}"#, "{\"a\":\"A/\u{1f600}\\n\"}", true),
+            (r#"["\u0022"]"#, r#"["\""]"#, true),
+            (r#"["\ud800"]"#, r#"["\ud801"]"#, false),
+            (r#"["\ud800"]"#, r#"[ "\ud800"]"#, false),
+            (r#"["\x"]"#, r#"["x"]"#, false),
             ("[1 2]", "[12]", false),
             ("{} {}", "{}{}", false),
             ("[1,]", "[1, ]", false),

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::head::Method;
+use crate::head::{Fields, Method};
+use crate::identity::Identity;
 use crate::size::Size;
 
 /// The name of a header field, in lower case.
@@ -163,6 +164,19 @@ impl KeyRules {
     /// Whether a GET of one URL may have several keys, which a write to it can't name and makes invalid all the same.
     pub fn splits(&self) -> bool {
         self.device || !self.headers.is_empty() || !self.cookies.is_empty()
+    }
+
+    /// Whether the key is that of one verified user, for whom this is as good as a private cache (RFC 9111, section 3.5). The
+    /// origin may know nobody else: a cookie tells it of a session, and an Authorization beside an API key of another user.
+    pub(super) fn is_of_one_user(&self, fields: &Fields, identity: &Identity) -> bool {
+        let mut authorization = fields.get_all("authorization");
+        let proves = match (authorization.next(), authorization.next()) {
+            (None, _) => true,
+            (Some(_), None) => identity.key_hash.is_none(),
+            (Some(_), Some(_)) => false,
+        };
+        let counts = self.per_user && identity.subject.is_some() && !identity.unproven;
+        counts && proves && !fields.contains("cookie")
     }
 
     /// Whether the content of a request with this method is part of the key.

@@ -51,8 +51,8 @@ impl Variance {
                 ("key-order", Item::Boolean(order)) => variance.order = order,
                 ("params", Item::Boolean(true)) => variance.params = Params::AllBut(Vec::new()),
                 ("params", Item::Boolean(false)) => {}
-                ("params", Item::Texts(names)) => variance.params = Params::Only(names),
-                ("except", Item::Texts(names)) => except = Some(names),
+                ("params", Item::Texts(names)) => variance.params = Params::Only(all_decoded(&names)),
+                ("except", Item::Texts(names)) => except = Some(all_decoded(&names)),
                 ("key-order" | "params" | "except", _) => return None,
                 _ => {}
             }
@@ -92,7 +92,11 @@ impl Variance {
     }
 }
 
-/// A parameter's name as a form is read (`application/x-www-form-urlencoded`).
+fn all_decoded(names: &[String]) -> Vec<String> {
+    names.iter().map(|name| decoded(name)).collect()
+}
+
+/// A parameter's name as a form is read (`application/x-www-form-urlencoded`), in a query and in a rule ("parse a key").
 fn decoded(name: &str) -> String {
     percent_decode_str(&name.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
@@ -224,6 +228,12 @@ mod tests {
             ("params, except=(\"id\")", "id=1", "id=2", false),
             ("params=(\"a\"), key-order", "b&c&a", "c&b", true),
             ("params=(\"A\")", "a=1", "a=2", false),
+            ("params, except=(\"%C3%A9\")", "%C3%A9=1", "%c3%a9=2", false),
+            ("params, except=(\"%69d\")", "id=1", "id=2", false),
+            ("params=(\"a+b\")", "a+b=1", "a%20b=2", true),
+            ("params=(\"a%20b\")", "a+b=1", "", true),
+            ("params=(\"a%2Bb\")", "a%2Bb=1", "", true),
+            ("params=(\"a%2Bb\")", "a+b=1", "", false),
         ] {
             let rule_read = variance(rule).unwrap();
             assert_eq!(rule_read.rest(one) == rule_read.rest(other), same, "{rule}: {one} {other}");

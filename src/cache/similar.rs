@@ -1,7 +1,8 @@
 //! Similar prompts: a POST whose text is nearly one that was already answered, and whose other parameters are the same to
 //! the letter.
 //!
-//! A text is the set of its pieces of five characters (shingles). MinHash makes a short signature of such a set, in
+//! A text is the set of its pieces of five characters (shingles), and is compared with the one in its place, such as that of
+//! the same message of a chat. MinHash makes a short signature of such a set, in
 //! which two sets agree as often as they are similar; its parts (bands) are keys under which similar texts are found
 //! without a search. What is found that way is compared for real: the Jaccard similarity of the two sets decides.
 
@@ -81,18 +82,22 @@ const SHINGLES_MAX: usize = 8192;
 /// One request's text, and what has to be equal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompt {
-    /// Hash of everything but the text: the key, what the content means, the other parameters, and the words with digits.
+    /// Hash of everything but the text: the key, what the content means, the other parameters, and the words with digits or
+    /// signs.
     scope: [u8; 32],
     signature: [u32; BANDS * ROWS],
-    /// Sorted hashes.
+    /// Sorted hashes, those of each text for itself.
     shingles: Vec<u32>,
 }
 
 impl Prompt {
     /// Of a request with this content, whose key without it is `base`. `None` where there is no text in it.
     pub fn new(base: &PrimaryKey, request: &RequestHead, content: &str, rules: &Similar) -> Option<Self> {
-        let (mut rest, text) = content::split(request, content, &rules.text)?;
-        let shingles = shingles(&text, &mut rest);
+        let (mut rest, texts) = content::split(request, content, &rules.text)?;
+        let mut shingles: Vec<u32> =
+            texts.iter().zip(0..).flat_map(|(text, place)| shingles(text, place, &mut rest)).collect();
+        sort(&mut shingles);
+        shingles.dedup();
         if shingles.is_empty() || shingles.len() > SHINGLES_MAX {
             return None;
         }
@@ -132,25 +137,36 @@ impl Prompt {
     }
 }
 
-/// What part of all that is in either of two sorted sets is in both (Jaccard).
-fn similarity(one: &[u32], other: &[u32]) -> f64 {
-    let both = one.iter().filter(|shingle| other.binary_search(shingle).is_ok()).count();
-    let all = one.len() + other.len() - both;
-    if all == 0 { 0.0 } else { both as f64 / all as f64 }
+/// What part of all that is in either of two sorted sets is in both (Jaccard), for the pair of texts that have least in common.
+fn similarity(mut one: &[u32], mut other: &[u32]) -> f64 {
+    let mut least: Option<f64> = None;
+    while let Some(first) = [one.first(), other.first()].into_iter().flatten().min() {
+        let place = first >> HASH_BITS;
+        let of_place = |all: &[u32]| all.partition_point(|shingle| shingle >> HASH_BITS <= place);
+        let (mine, my_others) = one.split_at(of_place(one));
+        let (theirs, their_others) = other.split_at(of_place(other));
+        let both = mine.iter().filter(|shingle| theirs.binary_search(shingle).is_ok()).count();
+        let similarity = both as f64 / (mine.len() + theirs.len() - both) as f64;
+        least = Some(least.map_or(similarity, |least| least.min(similarity)));
+        (one, other) = (my_others, their_others);
+    }
+    least.unwrap_or_default()
 }
 
-/// The pieces of a text, as hashes: letters in lower case, and one space between words whatever stood there. Words with
-/// digits are appended to what has to be equal to the letter: another number is another question.
-fn shingles(text: &str, rest: &mut String) -> Vec<u32> {
+/// The pieces of the text at this place, as hashes: letters in lower case, and one space between words whatever stood there.
+/// What has to be equal to the letter is appended to `rest`: another number or sign is another question.
+fn shingles(text: &str, place: u32, rest: &mut String) -> Vec<u32> {
+    rest.push('\n');
     let mut plain = String::with_capacity(text.len() + 2);
-    for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
-        let word = word.to_lowercase();
-        if word.contains(|c: char| c.is_numeric()) {
+    for token in text.split_whitespace().map(str::to_lowercase) {
+        if let Some(exact) = exact(&token) {
             rest.push('\n');
-            rest.push_str(&word);
+            rest.push_str(exact);
         }
-        plain.push(' ');
-        plain.push_str(&word);
+        for word in token.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
+            plain.push(' ');
+            plain.push_str(word);
+        }
     }
     if plain.is_empty() {
         return Vec::new();
@@ -162,10 +178,35 @@ fn shingles(text: &str, rest: &mut String) -> Vec<u32> {
     });
     // The ends of the last one are no pieces of their own.
     let many = plain.chars().count().saturating_sub(SHINGLE_CHARS - 1).max(1);
-    let mut all: Vec<u32> = pieces.take(many).map(hashed).collect();
-    sort(&mut all);
-    all.dedup();
-    all
+    let place = place.min(PLACE_MAX) << HASH_BITS;
+    pieces.take(many).map(|piece| place | hashed(piece) >> (u32::BITS - HASH_BITS)).collect()
+}
+
+/// How many bits of a shingle are its hash; the others are the place of its text. What comes later is compared together.
+const HASH_BITS: u32 = 24;
+const PLACE_MAX: u32 = 255;
+
+/// What stands around words, and changes nothing.
+const OPENING: &str = "\"'([{\u{ab}\u{2018}\u{201c}\u{201e}\u{bf}\u{a1}\u{ff08}\u{300c}\u{300e}";
+const CLOSING: &str = ".,;:?\"')]}\u{bb}\u{2019}\u{201d}\u{2026}\u{2013}\u{2014}\u{3002}\u{ff0c}\u{3001}\u{ff1f}\u{ff01}\u{ff1a}\u{ff1b}\u{ff09}\u{300d}\u{300f}";
+
+/// What of a word counts to the letter: all of one with a digit or a sign.
+fn exact(token: &str) -> Option<&str> {
+    let token = token.trim_start_matches(|c| OPENING.contains(c)).trim_end_matches(|c| CLOSING.contains(c));
+    if token.contains(char::is_numeric) {
+        return Some(token);
+    }
+    let token = token.trim_end_matches('!');
+    let is_mark = |c: char| c.is_alphabetic() || OPENING.contains(c) || CLOSING.contains(c);
+    let mut words = token.split(['-', '/']);
+    let is_compound = |word: &str| {
+        word.chars().count() > 1
+            && word.starts_with(char::is_alphabetic)
+            && word.ends_with(char::is_alphabetic)
+    };
+    let is_plain = token.chars().all(is_mark)
+        || token.chars().all(|c| is_mark(c) || c == '-' || c == '/') && words.all(is_compound);
+    (!is_plain).then_some(token)
 }
 
 /// FNV-1a.
@@ -243,133 +284,4 @@ pub fn shown(similarity: f64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::cache::testing::request;
-
-    const LONG: &str = "Please write a short and friendly answer to a customer who asks why the parcel that was \
-        promised for today has still not come and what we are going to do about it now";
-
-    fn prompt(body: &str) -> Option<Prompt> {
-        prompt_of("application/json", body)
-    }
-
-    fn prompt_of(media: &str, body: &str) -> Option<Prompt> {
-        let request = request("POST", &[("content-type", media)]);
-        let base = PrimaryKey::from_text("https://a/ai".into());
-        Prompt::new(&base, &request, body, &Similar::default())
-    }
-
-    fn asked(text: &str) -> Prompt {
-        prompt(&serde_json::json!({"model": "m", "prompt": text}).to_string()).unwrap()
-    }
-
-    fn found(known: &Prompt, asked: &Prompt) -> Option<String> {
-        let mut prompts = Prompts::default();
-        let key = PrimaryKey::from_text("k".into());
-        prompts.learn(known.clone(), &key, Timestamp::from_secs(10));
-        let found = prompts.find(asked, &Similar::default(), Timestamp::from_secs(9));
-        found.map(|(_, similarity)| shown(similarity))
-    }
-
-    #[test]
-    fn nearly_the_same_text_is_found_and_another_one_is_not() {
-        let known = asked(LONG);
-        for (text, similarity) in [
-            (LONG.to_owned(), Some("1.00")),
-            (LONG.to_uppercase().replace(' ', ",  "), Some("1.00")),
-            (LONG.replace("friendly", "kind"), Some("0.88")),
-            (LONG.replace("Please write", "Write"), Some("0.95")),
-            (LONG.replace("friendly", "kind").replace("parcel", "letter"), None),
-            (LONG.chars().take(60).collect(), None),
-            (LONG.split(' ').rev().collect::<Vec<_>>().join(" "), None),
-            (format!("{LONG} 7"), None),
-        ] {
-            assert_eq!(found(&known, &asked(&text)).as_deref(), similarity, "{text}");
-        }
-        assert_eq!(found(&asked("order 1234 is late"), &asked("order 1235 is late")), None);
-        assert_eq!(
-            found(&asked("What is the capital of France?"), &asked("what is the capital of spain")),
-            None
-        );
-    }
-
-    #[test]
-    fn everything_but_the_text_is_equal_to_the_letter() {
-        let chat = |model: &str, role: &str, text: &str| {
-            let messages = serde_json::json!([{"role": role, "content": text}, {"role": "user", "content": [{"type": "text", "text": "go on please"}]}]);
-            prompt(&serde_json::json!({"model": model, "messages": messages, "temperature": 0.7}).to_string())
-                .unwrap()
-        };
-        let known = chat("m", "user", LONG);
-        assert_eq!(
-            found(&known, &chat("m", "user", &LONG.replace("friendly", "kind"))).as_deref(),
-            Some("0.88")
-        );
-        assert_eq!(found(&known, &chat("n", "user", LONG)), None);
-        assert_eq!(found(&known, &chat("m", "system", LONG)), None);
-        let plain = |media| prompt_of(media, LONG);
-        assert_eq!(
-            found(&plain("text/plain").unwrap(), &plain("text/plain").unwrap()).as_deref(),
-            Some("1.00")
-        );
-        assert_eq!(found(&plain("text/plain").unwrap(), &plain("text/x").unwrap()), None);
-    }
-
-    #[test]
-    fn where_there_is_no_text_nothing_is_similar() {
-        for body in [
-            "{}",
-            r#"{"prompt":""}"#,
-            r#"{"prompt":"?!"}"#,
-            r#"{"other":"a b c"}"#,
-            r#"{"prompt":7}"#,
-            "no json",
-            "[\"prompt\"]",
-        ] {
-            assert_eq!(prompt(body), None, "{body}");
-        }
-        assert_eq!(prompt_of("application/octet-stream", LONG), None);
-    }
-
-    #[test]
-    fn what_a_store_holds_reads_back_and_nonsense_is_like_nothing() {
-        let known = asked(LONG);
-        assert!((known.similarity_to(&known.text()) - 1.0).abs() < 1e-9);
-        for nonsense in ["", "!", "AAAA", "AAAAAAA"] {
-            assert!(known.similarity_to(nonsense) < 0.1, "{nonsense}");
-        }
-    }
-
-    #[test]
-    fn an_isolate_knows_only_so_many() {
-        let mut prompts = Prompts::default();
-        for nth in 0..KNOWN_MAX + 3 {
-            let text = format!("one more prompt number {nth}");
-            prompts.learn(asked(&text), &PrimaryKey::from_text(text), Timestamp::from_secs(9));
-        }
-        assert_eq!(prompts.known.len(), KNOWN_MAX);
-        let find = |text: &str| prompts.find(&asked(text), &Similar::default(), Timestamp::default());
-        assert!(find("one more prompt number 2").is_none() && find("one more prompt number 3").is_some());
-    }
-
-    proptest! {
-        #[test]
-        fn bands_find_what_is_similar(words in prop::collection::vec("[a-z]{3,9}", 40..80), at in 0_usize..40) {
-            let mut other = words.clone();
-            other[at] = "different".into();
-            let (one, other) = (asked(&words.join(" ")), asked(&other.join(" ")));
-            let similar = similarity(&one.shingles, &other.shingles);
-            let shared = one.bands().zip(other.bands()).filter(|(one, other)| one == other).count();
-            // 0.9 and more: missed by less than one in 2000.
-            prop_assert!(similar < 0.9 || shared > 0);
-        }
-
-        #[test]
-        fn no_body_makes_it_panic(body in "[\\[\\]{}\",:a1 \\\\]{0,20}|\\PC{0,30}") {
-            let _ = (prompt(&body), prompt_of("text/plain", &body));
-        }
-    }
-}
+mod tests;

@@ -107,7 +107,7 @@ pub fn storable(
         return Err(NotStored::NoStore);
     }
     let for_one = said.private == Reach::Whole;
-    if for_one && !is_of_one_user(request, policy, identity) {
+    if for_one && !policy.key.is_of_one_user(&request.fields, identity) {
         return Err(NotStored::Private);
     }
     let for_everybody = said.public || said.must_revalidate || said.s_maxage.is_some();
@@ -201,25 +201,12 @@ fn answers_itself(request: &RequestHead, response: &ResponseHead, policy: &Polic
 /// An Authorization field (RFC 9111, section 3.5), or another credential: one that tidegate itself has verified, unless
 /// each subject has responses of its own, or one that it could not verify.
 fn shows_credentials(request: &RequestHead, policy: &Policy, identity: &Identity) -> bool {
-    if is_of_one_user(request, policy, identity) {
+    if policy.key.is_of_one_user(&request.fields, identity) {
         return false;
     }
     request.fields.contains("authorization")
         || identity.unproven
         || (identity.subject.is_some() && !policy.key.per_user)
-}
-
-/// Whether the key is that of one verified user, for whom this is as good as a private cache (RFC 9111, section 3.5). The
-/// origin may know nobody else: a cookie tells it of a session, and an Authorization beside an API key of another user.
-fn is_of_one_user(request: &RequestHead, policy: &Policy, identity: &Identity) -> bool {
-    let mut authorization = request.fields.get_all("authorization");
-    let proves = match (authorization.next(), authorization.next()) {
-        (None, _) => true,
-        (Some(_), None) => identity.key_hash.is_none(),
-        (Some(_), Some(_)) => false,
-    };
-    let counts = policy.key.per_user && identity.subject.is_some() && !identity.unproven;
-    counts && proves && !request.fields.contains("cookie")
 }
 
 /// Final statuses whose caching requirements are implemented here (RFC 9110, section 15).

@@ -2,6 +2,7 @@
 
 use crate::head::Target;
 use crate::json::Value;
+use crate::path::may_be_below;
 
 /// How many URLs one request may name.
 const URLS_MAX: usize = 1000;
@@ -22,11 +23,11 @@ pub enum Wish {
 }
 
 impl Wish {
-    /// Reads a request's content.
+    /// Reads a request's content. What is below `prefix` is tidegate's own.
     ///
     /// # Errors
     /// What is wrong, where, and what is allowed.
-    pub fn read(text: &str) -> Result<Self, String> {
+    pub fn read(text: &str, prefix: &str) -> Result<Self, String> {
         let Some(whole @ Value::Table(members)) = &Value::parse(text) else {
             return Err(
                 "the content is no JSON object; allowed: {\"urls\": [\"https://...\"]}, {\"hot\": true}"
@@ -39,7 +40,7 @@ impl Wish {
         match (whole.get("urls"), whole.get("hot"), whole.get("fields")) {
             (None, Some(Value::Bool(true)), None) => Ok(Self::Hot),
             (Some(urls), None, fields) => {
-                let urls = read_urls(urls.as_list().unwrap_or_default())?;
+                let urls = read_urls(urls.as_list().unwrap_or_default(), prefix)?;
                 Ok(Self::Urls(urls, fields.map_or(Ok(String::new()), read_fields)?))
             }
             _ => Err("it names nothing; allowed: \"urls\", perhaps with \"fields\", or \"hot\": true".into()),
@@ -47,22 +48,21 @@ impl Wish {
     }
 }
 
-fn read_urls(list: &[Value]) -> Result<Vec<String>, String> {
+fn read_urls(list: &[Value], prefix: &str) -> Result<Vec<String>, String> {
     if !(1..=URLS_MAX).contains(&list.len()) {
         return Err("urls: is no list that fits; allowed: 1 to 1000 URLs".into());
     }
     let url = |(at, value): (usize, &Value)| {
         let fits = |url: &&str| url.len() <= URL_BYTES_MAX && !url.contains(['#', '\n', '\t', ' ']);
-        let url = value.as_str().filter(fits).filter(|url| Target::parse(url).is_ok());
-        let wrong = || {
-            [
-                "urls[",
-                &at.to_string(),
-                "]: is no absolute URL without a fragment; allowed: \"https://host/path\"",
-            ]
-            .concat()
+        let url = value.as_str().filter(fits);
+        let wrong = match url.and_then(|url| Target::parse(url).ok()) {
+            Some(target) if !may_be_below(target.path(), prefix) => {
+                return Ok(url.unwrap_or_default().to_owned());
+            }
+            Some(_) => "]: is one of tidegate's own, which are never stored; allowed: what an origin answers",
+            None => "]: is no absolute URL without a fragment; allowed: \"https://host/path\"",
         };
-        url.map(str::to_owned).ok_or_else(wrong)
+        Err(["urls[", &at.to_string(), wrong].concat())
     };
     list.iter().enumerate().map(url).collect()
 }
@@ -110,7 +110,7 @@ mod tests {
             ),
             (r#"{"hot":true}"#, Wish::Hot),
         ] {
-            assert_eq!(Wish::read(text), Ok(wish), "{text}");
+            assert_eq!(Wish::read(text, "/_tidegate"), Ok(wish), "{text}");
         }
     }
 
@@ -129,10 +129,10 @@ mod tests {
             (r#"{"urls":["https://a/"],"fields":{"a":"b\nc"}}"#, "fields: is no object that fits"),
             (r#"{"urls":["https://a/"],"fields":[]}"#, "fields: is no object that fits"),
         ] {
-            let told = Wish::read(text).unwrap_err();
+            let told = Wish::read(text, "/_tidegate").unwrap_err();
             assert!(told.starts_with(wrong) && told.contains("; allowed: "), "{text}: {told}");
         }
         let many: Vec<String> = (0..=URLS_MAX).map(|at| format!("\"https://a/{at}\"")).collect();
-        assert!(Wish::read(&format!("{{\"urls\":[{}]}}", many.join(","))).is_err());
+        assert!(Wish::read(&format!("{{\"urls\":[{}]}}", many.join(",")), "/_tidegate").is_err());
     }
 }

@@ -93,7 +93,8 @@ fn scope<P: Ports>(visit: &Visit<P>) -> String {
     let (request, identity) = (&visit.request, &visit.identity);
     let Some(key) = key(request) else { return String::new() };
     let whose = match (&identity.subject, &identity.key_hash) {
-        (Some(subject), _) => ["user", subject].join("\n"),
+        (Some(subject), None) => ["user", subject].join("\n"),
+        (Some(owner), Some(_)) => ["owner", owner].join("\n"),
         (None, Some(hash)) => ["key", hash].join("\n"),
         (None, None) => {
             let shown = |name| request.fields.combined(name).unwrap_or_default();

@@ -34,14 +34,13 @@ pub fn invalidate<P: Ports>(
     }
     for target in targets {
         let key = PrimaryKey::new(&target, &visit.request.fields, &policy.key, &visit.identity);
+        let other = key.of_same_user();
         let own = own.filter(|(own, _)| **own == key);
         if policy.key.splits() || !policy.key.body.is_empty() {
             let at = own.filter(|_| policy.key.splits()).map_or(now, |(_, before)| before);
             visit.gate.groups.borrow_mut().write(&target, at);
         }
-        if own.is_none() {
-            forget(visit, key);
-        }
+        other.into_iter().chain(Some(key).filter(|_| own.is_none())).for_each(|key| forget(visit, key));
     }
 }
 

@@ -76,13 +76,9 @@ impl<P: Ports> Desk<'_, P> {
             Act::Rotate(key) => {
                 let grace = keys::grace(&content).map_err(|wrong| self.wrong(wrong))?;
                 let (key, mut record) = self.readable(key).await?;
-                if record.is_disabled() {
-                    let detail =
-                        "the key is switched off; allowed: {\"disabled\": false} first, or another key";
-                    return Err(Problem::plain(409, detail, self.id));
-                }
+                record.check_rotation(now).map_err(|wrong| Problem::plain(409, wrong, self.id))?;
                 let minted = Minted::new(&self.ports.secret());
-                let next = record.rotate(&key, grace, now);
+                let next = record.rotate(&key, &minted.id, grace, now);
                 // The new one first: whoever is cut off between the two has one that works.
                 self.save(&minted.id, Some(&next)).await?;
                 self.save(&key, Some(&record)).await?;

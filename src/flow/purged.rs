@@ -8,19 +8,19 @@ use crate::time::Timestamp;
 use super::visit::Visit;
 
 impl<P: Ports> Visit<P> {
-    /// What becomes of a stored response to requests with this key. `any_query`: it may have been stored for another query.
-    pub fn fate(&self, key: &PrimaryKey, any_query: bool, head: &StoredHead) -> Fate {
+    /// What becomes of a stored response to requests with this key.
+    pub fn fate(&self, key: &PrimaryKey, head: &StoredHead) -> Fate {
         if self.gate.fleet.newest() <= head.generation {
             return Fate::Stays;
         }
         let route = (&*self.route.name, &self.route.cache.key);
-        let marks = Marks::new(&self.request, key, any_query, route, &head.fields);
+        let marks = Marks::new(&self.request, key, route, &head.fields);
         self.gate.fleet.document().purges.fate(head.generation, &marks)
     }
 
     /// The head as a purge leaves it; `None` where it is gone.
     pub fn spared(&self, key: &PrimaryKey, mut head: StoredHead) -> Option<StoredHead> {
-        match self.fate(key, false, &head) {
+        match self.fate(key, &head) {
             Fate::Gone => return None,
             Fate::Stale(since) => head.end_at(since, self.ports.now()),
             Fate::Stays => {}
@@ -30,7 +30,7 @@ impl<P: Ports> Visit<P> {
 
     /// Whether a response that was asked for at this moment has been invalidated or purged since: it is not to be stored.
     pub fn is_gone(&self, key: &PrimaryKey, asked: Timestamp, head: &StoredHead) -> bool {
-        self.gate.is_forgotten(key, asked) || self.fate(key, false, head) == Fate::Gone
+        self.gate.is_forgotten(key, asked) || self.fate(key, head) == Fate::Gone
     }
 
     /// Whether memory holds something for this key.
@@ -42,9 +42,8 @@ impl<P: Ports> Visit<P> {
     /// Has memory let go of what was purged of this key.
     pub fn sweep(&self, key: &PrimaryKey) {
         let newest = self.gate.fleet.newest();
-        let searches = self.gate.searches.borrow();
-        let own = searches.key(key);
-        let fate = |head: &StoredHead| self.fate(key, *own != *key, head);
+        let own = self.gate.key_in_memory(key);
+        let fate = |head: &StoredHead| self.fate(key, head);
         self.gate.memory.borrow_mut().judge(&own, newest, self.ports.now(), fate);
     }
 }

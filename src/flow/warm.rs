@@ -28,7 +28,9 @@ pub async fn progress<P: Ports>(ports: &P) -> Result<String, PortError> {
 
 /// Has warmed what a person asks for; tells how far it is.
 pub async fn ask<P: Ports>(gate: &Gate<P>, ports: &P, text: &str, id: &str) -> Result<String, Problem> {
-    let told = match Wish::read(text).map_err(|wrong| Problem::plain(400, wrong, id))? {
+    let told = match Wish::read(text, gate.site.server.prefix.as_str())
+        .map_err(|wrong| Problem::plain(400, wrong, id))?
+    {
         Wish::Urls(urls, fields) => start(gate, ports, &urls, &fields).await,
         Wish::Hot => start_hot(gate, ports).await,
     };

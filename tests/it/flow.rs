@@ -43,6 +43,8 @@ mod told;
 mod upstream;
 mod warming;
 
+use tidegate::base64url;
+
 use crate::sim::{Reply, World};
 
 /// One origin, no limits.
@@ -63,4 +65,11 @@ fn plain(replies: impl IntoIterator<Item = Reply>) -> World {
     let world = World::new(1).config(PLAIN);
     world.replies(replies);
     world
+}
+
+/// A token that the simulator's platform believes.
+fn token(subject: &str) -> String {
+    let claims = format!(r#"{{"sub":"{subject}","exp":9999999999}}"#);
+    let parts = [r#"{"alg":"HS256"}"#, &claims, "good"].map(|part| base64url::encode(part.as_bytes()));
+    format!("Bearer {}", parts.join("."))
 }

@@ -101,12 +101,12 @@ fn a_change_touches_what_it_names_and_nothing_where_it_is_wrong() {
 fn the_key_that_is_replaced_ends_now_or_after_its_grace() {
     let old = Record::read(r#"{"tier":"pro","subject":"acme","not_after":1789000050}"#).unwrap();
     for (content, ends) in [
-        ("", r#""not_after":1789000050,"disabled":true,"revoked":1789000000}"#),
-        (r#"{"grace":"30s"}"#, r#""not_after":1789000030}"#),
-        (r#"{"grace":"1d"}"#, r#""not_after":1789000050}"#),
+        ("", r#""not_after":1789000050,"replaced_by":"cd34","disabled":true,"revoked":1789000000}"#),
+        (r#"{"grace":"30s"}"#, r#""not_after":1789000030,"replaced_by":"cd34"}"#),
+        (r#"{"grace":"1d"}"#, r#""not_after":1789000050,"replaced_by":"cd34"}"#),
     ] {
         let mut old = old.clone();
-        let next = old.rotate("ab12", grace(content).unwrap(), NOW).text();
+        let next = old.rotate("ab12", "cd34", grace(content).unwrap(), NOW).text();
         assert!(old.text().ends_with(ends), "{content}: {}", old.text());
         assert_eq!(
             next,

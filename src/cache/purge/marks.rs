@@ -4,6 +4,7 @@ use super::stamp::{What, hash};
 use crate::cache::groups;
 use crate::cache::key::PrimaryKey;
 use crate::cache::rules::KeyRules;
+use crate::cache::search::Variance;
 use crate::cache::structured;
 use crate::head::{Fields, RequestHead};
 
@@ -14,7 +15,7 @@ pub struct Marks<'a> {
     line: &'a str,
     url: u64,
     path: u64,
-    /// The response may have been stored for another query of the same path.
+    /// The response says that it answers other queries of the same path too.
     any_query: bool,
     /// `None` where all hosts share it.
     host: Option<u64>,
@@ -29,7 +30,6 @@ impl<'a> Marks<'a> {
     pub fn new(
         request: &RequestHead,
         key: &'a PrimaryKey,
-        any_query: bool,
         (route, rules): (&str, &KeyRules),
         fields: &Fields,
     ) -> Self {
@@ -38,7 +38,7 @@ impl<'a> Marks<'a> {
             line,
             url: hash([line]),
             path: hash([without_query(line)]),
-            any_query,
+            any_query: Variance::of(fields).is_some(),
             host: rules.host.then(|| host_hash(request.target.host())),
             route: hash([route]),
             tags: tags(fields),

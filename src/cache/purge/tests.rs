@@ -19,14 +19,14 @@ fn of(stamps: impl IntoIterator<Item = Stamp>) -> Stamps {
 
 /// What becomes of a response of generation 0 that a GET of this URL finds.
 fn fate(stamps: &Stamps, url: &str, fields: &[(&str, &str)]) -> Fate {
-    fate_by(stamps, url, fields, &Policy::default().key, false)
+    fate_by(stamps, url, fields, &Policy::default().key)
 }
 
-fn fate_by(stamps: &Stamps, url: &str, fields: &[(&str, &str)], rules: &KeyRules, any_query: bool) -> Fate {
+fn fate_by(stamps: &Stamps, url: &str, fields: &[(&str, &str)], rules: &KeyRules) -> Fate {
     let request = RequestHead::new(Method::Get, url).unwrap();
     let key = PrimaryKey::new(&request.target, &request.fields, rules, &anonymous());
     let fields = Fields::from_pairs(fields.iter().copied());
-    stamps.fate(0, &Marks::new(&request, &key, any_query, ("all", rules), &fields))
+    stamps.fate(0, &Marks::new(&request, &key, ("all", rules), &fields))
 }
 
 fn url(url: &str) -> What {
@@ -74,7 +74,7 @@ fn what_was_asked_for_when_a_purge_was_known_is_not_hit_by_it() {
     let stamps = of([stamp(5, What::Everything, Mode::Hard)]);
     let (request, rules) = (RequestHead::new(Method::Get, "https://a/").unwrap(), Policy::default().key);
     let key = PrimaryKey::new(&request.target, &request.fields, &rules, &anonymous());
-    let marks = Marks::new(&request, &key, false, ("all", &rules), &request.fields);
+    let marks = Marks::new(&request, &key, ("all", &rules), &request.fields);
     for (generation, expected) in [(0, Fate::Gone), (4, Fate::Gone), (5, Fate::Stays), (9, Fate::Stays)] {
         assert_eq!(stamps.fate(generation, &marks), expected, "{generation}");
     }
@@ -83,17 +83,17 @@ fn what_was_asked_for_when_a_purge_was_known_is_not_hit_by_it() {
 #[test]
 fn a_response_that_answers_other_queries_is_hit_through_each_of_them() {
     let stamps = of([stamp(1, url("https://a/x?utm=1"), Mode::Hard)]);
-    let rules = Policy::default().key;
-    assert_eq!(fate_by(&stamps, "https://a/x?utm=2", &[], &rules, true), Fate::Gone);
-    assert_eq!(fate_by(&stamps, "https://a/x?utm=2", &[], &rules, false), Fate::Stays);
-    assert_eq!(fate_by(&stamps, "https://a/y?utm=1", &[], &rules, true), Fate::Stays);
+    let (rules, any_query) = (Policy::default().key, [("no-vary-search", "params=(\"utm\")")]);
+    assert_eq!(fate_by(&stamps, "https://a/x?utm=2", &any_query, &rules), Fate::Gone);
+    assert_eq!(fate_by(&stamps, "https://a/x?utm=2", &[], &rules), Fate::Stays);
+    assert_eq!(fate_by(&stamps, "https://a/y?utm=1", &any_query, &rules), Fate::Stays);
 }
 
 #[test]
 fn what_all_hosts_share_is_hit_by_each_of_them() {
     let rules = KeyRules { host: false, ..KeyRules::default() };
     let stamps = of([stamp(1, What::Host(host_hash("b")), Mode::Hard)]);
-    assert_eq!(fate_by(&stamps, "https://a/", &[], &rules, false), Fate::Gone);
+    assert_eq!(fate_by(&stamps, "https://a/", &[], &rules), Fate::Gone);
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn however_much_is_purged_the_stamps_stay_bounded_and_nothing_is_forgotten() {
     for one in &purged {
         assert_ne!(fate(&stamps, one, &[]), Fate::Stays, "{one}");
         assert_ne!(
-            fate_by(&stamps, &format!("{one}?q"), &[], &Policy::default().key, true),
+            fate_by(&stamps, &format!("{one}?q"), &[("no-vary-search", "params")], &Policy::default().key),
             Fate::Stays,
             "{one}"
         );

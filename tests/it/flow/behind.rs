@@ -7,6 +7,8 @@ use std::rc::Rc;
 use tidegate::origin::FetchError;
 use tidegate::sim::{Answer, Fault, Helper, Reply, World, ms, secs};
 
+use super::token;
+
 const CONFIG: &str = r#"
 [origins.default]
 url = "http://origin.example"
@@ -184,7 +186,8 @@ fn a_dead_letter_says_what_its_last_attempt_came_to() {
 
 #[test]
 fn the_idempotency_key_of_another_client_is_another() {
-    let world = World::new(1).config(&CONFIG.replace("pending_max = 3", "pending_max = 30"));
+    let jwt = "[identity.jwt]\nalgorithm = \"HS256\"\nsecret_binding = \"S\"\n";
+    let world = World::new(1).config(&[&CONFIG.replace("pending_max = 3", "pending_max = 30"), jwt].concat());
     let send = || world.request("POST", "/orders/1").field("idempotency-key", "k1").body("x");
     let keyed = |key: &str| send().field("x-api-key", key);
     world.api_key("alice", r#"{"tier":"pro","subject":"alice"}"#);
@@ -199,14 +202,15 @@ fn the_idempotency_key_of_another_client_is_another() {
         send().field("cookie", "session=2"),
         keyed("alice"),
         keyed("bob"),
+        send().field("authorization", &token("alice")),
     ]
     .into_iter()
     .map(|request| status_url(&request.run()))
     .collect();
-    assert_eq!(urls.len(), 8);
+    assert_eq!(urls.len(), 9);
     assert_eq!(status_url(&keyed("alice").from("192.0.2.9").run()), status_url(&keyed("alice-2").run()));
     world.pass(secs(1));
-    assert_eq!(world.counts().origin, 8);
+    assert_eq!(world.counts().origin, 9);
 }
 
 #[test]

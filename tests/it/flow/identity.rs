@@ -1,7 +1,7 @@
 //! Who asks.
 
-use super::cached;
-use crate::sim::{Fault, Helper, Reply, World, secs};
+use super::{PLAIN, cached, token};
+use crate::sim::{Answer, Fault, Helper, Reply, World, secs};
 
 const KEYS: &str = r#"
 [origins.default]
@@ -109,4 +109,61 @@ fn where_each_user_has_responses_of_its_own_an_unknown_credential_gets_none_of_t
         world.get("/x").field("authorization", "Basic Y2Fyb2w6eA==").run().cache(),
         "fwd=bypass; fwd-status=200"
     );
+}
+
+/// Alice and Bob by their tokens, Alice's key, and an origin that goes by whatever it sees.
+fn users() -> World {
+    let jwt = "[identity.jwt]\nalgorithm = \"HS256\"\nsecret_binding = \"S\"\n";
+    let world = World::new(1).config(&format!("{PLAIN}cache = {{ key = {{ per_user = true }} }}\n{jwt}"));
+    world.api_key("alices", r#"{"subject":"alice"}"#);
+    world.origin(|asked| {
+        let seen = ["cookie", "authorization", "x-api-key"].map(|name| asked.field(name).unwrap_or("-"));
+        let said = if asked.path().starts_with("/public") { "public" } else { "private" };
+        Reply::cached(seen.join(" "), &format!("{said}, max-age=60"))
+    });
+    world
+}
+
+fn shown(world: &World, path: &str, fields: &[(&str, &str)]) -> Answer {
+    fields.iter().fold(world.get(path), |request, (name, value)| request.field(name, value)).run()
+}
+
+#[test]
+fn what_is_stored_for_a_user_is_not_reused_where_he_shows_more_than_that() {
+    let (alice, bob) = (token("alice"), token("bob"));
+    let by_token = ("authorization", &*alice);
+    let by_key = ("x-api-key", "alices");
+    for (alone, more) in [(by_token, ("cookie", "sid=carol")), (by_key, ("authorization", &*bob))] {
+        let world = users();
+        assert!(!shown(&world, "/x", &[alone]).is_hit());
+        for _ in 0..2 {
+            let answer = shown(&world, "/x", &[alone, more]);
+            assert!(!answer.is_hit() && answer.text().contains(more.1), "{answer:#?}");
+        }
+        assert!(shown(&world, "/x", &[alone]).is_hit(), "his own is still there");
+        shown(&world, "/public", &[alone, more]);
+        assert!(shown(&world, "/public", &[alone, more]).is_hit());
+    }
+}
+
+#[test]
+fn a_key_and_a_token_of_the_same_name_are_two_users() {
+    let (world, alice) = (users(), token("alice"));
+    shown(&world, "/x", &[("authorization", &alice)]);
+    let answer = shown(&world, "/x", &[("x-api-key", "alices")]);
+    assert!(!answer.is_hit() && answer.text() == "- - alices", "{answer:#?}");
+}
+
+#[test]
+fn a_write_makes_invalid_what_its_user_got_with_more_and_with_less() {
+    let (world, alice) = (users(), token("alice"));
+    let (alone, with) = ([("authorization", &*alice)], [("authorization", &*alice), ("cookie", "a=b")]);
+    for fields in [&alone[..], &with] {
+        let stored = || [&alone[..], &with].map(|fields| shown(&world, "/public", fields).is_hit());
+        stored();
+        assert_eq!(stored(), [true, true]);
+        let write = fields.iter().fold(world.request("POST", "/public"), |r, (n, v)| r.field(n, v));
+        write.run();
+        assert_eq!(stored(), [false, false]);
+    }
 }

@@ -106,6 +106,28 @@ fn a_key_that_is_rotated_gives_way_now_or_after_its_grace() {
 }
 
 #[test]
+fn a_key_that_was_rotated_or_is_over_has_no_further_one_that_would_end_with_it() {
+    let world = world();
+    let rotate = |id: &str| admin(&world, "POST", &format!("/{id}/rotate"), r#"{"grace":"1h"}"#);
+    let (_, id) = made(&world, r#"{"tier":"pro","not_after":"2h"}"#);
+    let next = json(&rotate(&id));
+    for wait in [0, 3601] {
+        world.pass(secs(wait));
+        let refused = rotate(&id);
+        assert_eq!(refused.status, 409, "{refused:#?}");
+        let successor = next["id"].as_str().unwrap();
+        assert!(refused.text().contains(successor) && refused.text().contains("allowed: "), "{refused:#?}");
+    }
+    assert_eq!(tier(&world, next["key"].as_str().unwrap(), 0), "pro", "it holds as the first would have");
+    world.pass(secs(3601));
+    assert_eq!(rotate(next["id"].as_str().unwrap()).status, 409, "its own time is over");
+    admin(&world, "PATCH", &format!("/{id}"), r#"{"not_after":null}"#);
+    let again = rotate(&id);
+    assert_eq!(again.status, 201, "one that was brought back can be rotated: {again:#?}");
+    assert_eq!(tier(&world, json(&again)["key"].as_str().unwrap(), 0), "pro");
+}
+
+#[test]
 fn all_keys_are_listed_page_by_page() {
     let world = world();
     world.api_key("by hand", r#"{"tier":"pro","subject":"acme"}"#);

@@ -347,3 +347,29 @@ fn what_another_isolate_got_before_a_purge_answers_nobody_who_knows_of_it() {
     assert_eq!(world.finish(&leads).text(), "1", "it has not heard of it");
     assert_eq!(world.finish(&waits).text(), "2");
 }
+
+#[test]
+fn what_answers_other_queries_is_purged_by_any_of_them_in_every_layer() {
+    for mode in ["hard", "soft"] {
+        for query in ["?a=1", "?a=2", ""] {
+            let world = fleet(1, "");
+            world.origin(|asked| {
+                Reply::cached(asked.nth.to_string(), "max-age=86400")
+                    .field("no-vary-search", "params=(\"a\")")
+            });
+            world.get("/x?a=1").run();
+            world.get("/y?a=1").run();
+            world.pass(secs(61));
+            let url = format!("\"url\":\"https://edge.example/x{query}\",\"mode\":\"{mode}\"");
+            purge(&world, &url);
+            // The one that was asked, one that has only heard of it, and one that starts.
+            for isolate in [0, 1, 2] {
+                let answer = world.get("/x?a=1").at(0, isolate).run();
+                assert_ne!(answer.text(), "0", "{mode} {query} {isolate}: {}", answer.cache());
+                assert_eq!(world.get("/y?a=1").at(0, isolate).run().text(), "1");
+                world.pass(secs(61));
+            }
+            assert_eq!(world.leaks(), 0);
+        }
+    }
+}

@@ -148,6 +148,18 @@ fn busy(world: &World) {
 }
 
 #[test]
+fn what_tidegate_answers_itself_is_not_warmed() {
+    let world = fleet("");
+    for path in ["/_tidegate", "/_tidegate/health", "/_tidegate/admin/config?x", "//%5ftidegate/live"] {
+        let content = format!("{{\"urls\":[\"https://a/x\",\"https://edge.example{path}\"]}}");
+        let answer = admin(&world, "POST", "warm", &content);
+        assert_eq!(answer.status, 400, "{path}: {}", answer.text());
+        assert!(answer.text().contains("urls[1]: is one of tidegate's own"), "{answer:#?}");
+    }
+    warm(&world, &["/_tidegatex"], "");
+}
+
+#[test]
 fn what_is_asked_for_most_is_refilled_after_a_purge_at_its_rate() {
     let world = fleet(HOT);
     busy(&world);
