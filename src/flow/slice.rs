@@ -117,7 +117,7 @@ impl<P: Ports> Source<P> {
         let ended = |head: &StoredHead| {
             let (groups, rules) = (visit.gate.groups.borrow(), &visit.route.cache.key);
             let in_group = groups.invalidated(&visit.request, rules, &head.fields, head.as_of());
-            (visit.fate(key, false, head), visit.gate.is_forgotten(key, head.as_of()) || in_group)
+            (visit.fate(key, head), visit.gate.is_forgotten(key, head.as_of()) || in_group)
         };
         let &StoredHead { generation, response_time, behind, .. } = slice;
         ended(&StoredHead { generation, response_time, behind, ..head.clone() }) == ended(head)
