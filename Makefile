@@ -81,7 +81,8 @@ $(BINARY): $(SOURCES)
 	@echo "build: the native command -> $@"
 	@mkdir -p build
 	@$(CARGO) build --locked --bin tidegate
-	@cp "$$($(CARGO) metadata --format-version 1 --no-deps --locked | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug/tidegate" $@
+	@cp "$$($(CARGO) metadata --format-version 1 --no-deps --locked | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug/tidegate" $@.$$$$ && \
+		mv -f $@.$$$$ $@
 
 $(RULES): $(SOURCES) $(wildcard tests/it/conformance/*.rs examples/plain-cache/*)
 	@echo "build: the rules of tests/it/conformance -> $@"
@@ -93,19 +94,20 @@ $(CONFIG_MODULE): tidegate.toml $(BINARY)
 	@echo "build: tidegate.toml -> $@"
 	@$(BINARY) build tidegate.toml -o $@
 
+# Each `make` builds in a folder of its own, so that two at once do not meet.
 # worker-build is left out on purpose: it downloads, and its entry module cannot be changed.
 # `--crate-type cdylib` keeps LTO, which the rlib of Cargo.toml would switch off.
 $(GLUE): $(SOURCES) $(BINDGEN)/wasm-bindgen node_modules/.stamp | $(WASM_STD)
 	@echo "build: src -> build/wasm (cargo, wasm-bindgen, wasm-opt)"
 	@$(CARGO) rustc --locked --lib --release --target wasm32-unknown-unknown --no-default-features --crate-type cdylib
-	@rm -rf build/wasm.new && mkdir -p build
-	@$(BINDGEN)/wasm-bindgen --target module --no-typescript --experimental-reset-state-function \
-		--force-enable-abort-handler --out-dir build/wasm.new --out-name tidegate \
-		"$$($(CARGO) metadata --format-version 1 --no-deps --locked | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/wasm32-unknown-unknown/release/tidegate.wasm"
-	@node_modules/.bin/wasm-opt -Oz --strip-debug --strip-producers $(WASM_FEATURES) \
-		build/wasm.new/tidegate_bg.wasm -o build/wasm.new/tidegate_bg.wasm
-	@sed 's/^import source /import /' build/wasm.new/tidegate.js > build/wasm.new/glue && mv build/wasm.new/glue build/wasm.new/tidegate.js
-	@rm -rf build/wasm && mv build/wasm.new build/wasm
+	@set -e; new=build/wasm.$$$$; trap 'rm -rf $$new' EXIT; mkdir -p build/wasm; \
+	$(BINDGEN)/wasm-bindgen --target module --no-typescript --experimental-reset-state-function \
+		--force-enable-abort-handler --out-dir $$new --out-name tidegate \
+		"$$($(CARGO) metadata --format-version 1 --no-deps --locked | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/wasm32-unknown-unknown/release/tidegate.wasm"; \
+	node_modules/.bin/wasm-opt -Oz --strip-debug --strip-producers $(WASM_FEATURES) \
+		$$new/tidegate_bg.wasm -o $$new/tidegate_bg.wasm; \
+	sed 's/^import source /import /' $$new/tidegate.js > $$new/glue; \
+	mv -f $$new/tidegate_bg.wasm build/wasm/; mv -f $$new/glue $@
 	@gzip -9 -c build/wasm/tidegate_bg.wasm | wc -c | { read bytes; echo "build: wasm $$bytes bytes gzipped, at most $(WASM_BYTES_MAX)"; \
 		test $$bytes -le $(WASM_BYTES_MAX); }
 

@@ -126,9 +126,9 @@ fn header_fields_are_the_same() {
     let mut text = String::new();
     let status =
         CacheStatus { fwd_status: Some(304), stored: true, ttl: Some(60), ..CacheStatus::fwd(Fwd::Stale) };
-    status.write(&mut text);
+    status.write("tidegate", &mut text);
     text.push_str(", ");
-    CacheStatus::hit(-12, Detail::Layer(Layer::Kv)).write(&mut text);
+    CacheStatus::hit(-12, Detail::Layer(Layer::Kv)).write("tidegate", &mut text);
     assert_eq!(
         text,
         "tidegate; fwd=stale; fwd-status=304; stored; ttl=60, tidegate; hit; ttl=-12; detail=kv"

@@ -13,11 +13,21 @@ const SETTLE_MS = 150;
 const AWAY_MS = 60_000;
 const say = (text) => console.log(`dev: ${text}`);
 
-/** The endpoints that the configuration has on this machine, each to be played by a demo origin. */
-async function localEndpoints() {
+/** The configuration as `tidegate build` made it. */
+async function builtConfig() {
     const { default: built } = await import(`data:text/javascript,${encodeURIComponent(await configModule(CONFIG))}`);
-    return Object.entries(JSON.parse(built.config).origins)
-        .flatMap(([pool, { url, endpoints = [{ url }] }]) => endpoints.map((endpoint) => ({ name: pool, ...endpoint })))
+    return JSON.parse(built.config);
+}
+
+/** The endpoints that the configuration has on this machine, each to be played by a demo origin. */
+function localEndpoints({ origins }) {
+    const named = ([pool, { url, split, endpoints }]) => {
+        if (endpoints) return endpoints.map((endpoint) => ({ name: pool, ...endpoint }));
+        const replicas = split?.replicas.map((replica, n) => ({ name: `${pool}-replica-${n + 1}`, url: replica })) ?? [];
+        return [{ name: pool, url: url ?? split.primary }, ...replicas];
+    };
+    return Object.entries(origins)
+        .flatMap(named)
         .map(({ name, url }) => ({ name, at: new URL(url) }))
         .filter(({ at }) => ["127.0.0.1", "localhost"].includes(at.hostname))
         .map(({ name, at }) => ({ name, port: at.port || "80" }));
@@ -97,7 +107,8 @@ function follow() {
 
 try {
     mkdirSync(STATE, { recursive: true });
-    for (const endpoint of await localEndpoints()) {
+    const config = await builtConfig();
+    for (const endpoint of localEndpoints(config)) {
         await startOrigin(endpoint);
         const file = join(relative(process.cwd(), STATE), `${endpoint.name}.pid`);
         say(`origin ${endpoint.name} at http://127.0.0.1:${endpoint.port}; to see it fail: kill $(cat ${file})`);
@@ -108,7 +119,7 @@ try {
         await gate.stop();
     });
     follow();
-    say(`live page ${gate.url}/_tidegate/`);
+    say(`live page ${gate.url}${config.server?.prefix ?? "/_tidegate"}/`);
     say(`ready ${gate.url}`);
 } catch (error) {
     stopOrigins();

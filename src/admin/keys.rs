@@ -39,6 +39,8 @@ pub enum Act<'a> {
     Rotate(&'a str),
     /// Its record is removed.
     Delete(&'a str),
+    /// What names it is no beginning of an id.
+    Unnamed,
 }
 
 /// The act for a request to `keys` and this rest of a path (empty, or from its slash on).
@@ -54,7 +56,7 @@ pub fn act<'a>(request: &RequestHead, rest: &'a str) -> Result<Act<'a>, &'static
             Method::Post => Ok(Act::Create),
             _ => Err("GET, HEAD, POST"),
         },
-        (Some(id), _, None) if !is_id(id) => Err(""),
+        (Some(id), _, None) if !is_id(id) => Ok(Act::Unnamed),
         (Some(id), None, None) => match method {
             Method::Get | Method::Head => Ok(Act::Show(id)),
             Method::Delete => Ok(Act::Delete(id)),

@@ -47,6 +47,20 @@ pub fn query<'t>(target: &'t str, name: &str) -> Option<Cow<'t, str>> {
     pairs(target).find(|(known, _)| known == name).map(|(_, value)| value)
 }
 
+/// The values of these two names in a query.
+///
+/// # Errors
+/// Where it has another name.
+pub fn read_query<'t>(target: &'t str, names: [&str; 2]) -> Result<[Option<Cow<'t, str>>; 2], String> {
+    match pairs(target).find(|(name, _)| !names.contains(&&**name)) {
+        Some((name, _)) => {
+            let [one, other] = names;
+            Err(["`", &name, "` can't be read in the query; allowed: `", one, "`, `", other, "`"].concat())
+        }
+        None => Ok(names.map(|name| query(target, name))),
+    }
+}
+
 fn pairs(target: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     let query = target.split_once('?').map_or("", |(_, query)| query);
     let decoded = |text| percent_decode_str(text).decode_utf8_lossy();

@@ -5,10 +5,12 @@ use crate::json::{Value, push_name, push_text};
 use crate::limit::lists::{Entry, LISTED_FORM, List, Listed, Lists};
 use crate::time::{Span, Timestamp};
 
-use super::limits::query;
+use super::limits::read_query;
 
 /// The longest note, in bytes.
 const NOTE_BYTES_MAX: usize = 256;
+/// What is said of two names for one.
+const BOTH: &str = "`address` and `key` are both given; allowed: one of the two";
 
 /// What is done with the lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +51,8 @@ pub fn entry(list: List, content: &str, now: Timestamp) -> Result<(Entry, String
     let (mut who, mut until, mut note) = (None, None, String::new());
     for (name, value) in members.iter() {
         match (name.as_str(), value) {
-            ("address" | "key", Value::Text(text)) if who.is_none() => who = Some(listed(name, text)?),
+            ("address" | "key", Value::Text(_)) if who.is_some() => return Err(BOTH.into()),
+            ("address" | "key", Value::Text(text)) => who = Some(listed(name, text)?),
             ("until", value) => until = moment(value, now)?,
             ("note", Value::Text(text)) if text.len() <= NOTE_BYTES_MAX => note.clone_from(text),
             ("note", _) => return Err("note: is no text that fits; allowed: up to 256 bytes".into()),
@@ -65,10 +68,12 @@ pub fn entry(list: List, content: &str, now: Timestamp) -> Result<(Entry, String
 /// # Errors
 /// What is wrong with it, and what is allowed.
 pub fn who(target: &str) -> Result<Listed, String> {
-    let named = ["address", "key"].into_iter().find_map(|name| Some((name, query(target, name)?)));
-    match named {
-        Some((name, text)) => listed(name, &text),
-        None => Err("nobody is named in the query; allowed: `address`, `key`".into()),
+    let [address, key] = read_query(target, ["address", "key"])?;
+    match (address, key) {
+        (Some(_), Some(_)) => Err(BOTH.into()),
+        (Some(address), None) => listed("address", &address),
+        (None, Some(key)) => listed("key", &key),
+        (None, None) => Err("nobody is named in the query; allowed: `address`, `key`".into()),
     }
 }
 
@@ -156,7 +161,6 @@ mod tests {
             "",
             "[]",
             "{}",
-            r#"{"address":"192.0.2.0/24","key":"3f2a9c1b"}"#,
             r#"{"address":"key:3f2a9c1b"}"#,
             r#"{"address":"example.com"}"#,
             r#"{"key":"3f2a"}"#,
@@ -167,6 +171,15 @@ mod tests {
         ] {
             assert!(entry(List::Deny, content, NOW).unwrap_err().contains("allowed: "), "{content}");
         }
+    }
+
+    #[test]
+    fn one_is_named_and_no_other() {
+        let both = "`address` and `key` are both given; allowed: one of the two";
+        let content = r#"{"address":"192.0.2.0/24","key":"3f2a9c1b"}"#;
+        assert_eq!(entry(List::Deny, content, NOW).unwrap_err(), both);
+        assert_eq!(who("/x?address=192.0.2.1&key=3f2a9c1b").unwrap_err(), both);
+        assert!(who("/x?key=3f2a9c1b&note=x").unwrap_err().starts_with("`note` can't be read"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A config file: TOML, turned into JSON, with the line of every key.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Number, Value};
 use tidegate::config::{Config, KeyPath, Problem};
@@ -22,18 +22,20 @@ impl ConfigFile {
     pub fn read(path: &Path) -> Result<Self, String> {
         let name = path.display();
         let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}\n"))?;
-        Self::parse(&text)
+        let beside = path.parent().unwrap_or(Path::new("")).join("www");
+        let www = [PathBuf::from("www"), beside].into_iter().find(|www| www.is_dir());
+        Self::parse(&text, www.as_deref())
             .map_err(|problems| problems.iter().map(|problem| format!("{name}:{problem}\n")).collect())
     }
 
-    fn parse(text: &str) -> Result<Self, Vec<String>> {
+    fn parse(text: &str, www: Option<&Path>) -> Result<Self, Vec<String>> {
         let (document, errors) = DeTable::parse_recoverable(text);
         if !errors.is_empty() {
             return Err(syntax_errors(text, &errors));
         }
         let mut lines = Lines { text, of: BTreeMap::new() };
         let json = lines.table(document.get_ref(), &KeyPath::default());
-        let checked = Config::from_json(&json).and_then(|config| match missing_files(&config) {
+        let checked = Config::from_json(&json).and_then(|config| match missing_files(&config, www) {
             missing if missing.is_empty() => Ok(config),
             missing => Err(missing),
         });
@@ -47,13 +49,13 @@ impl ConfigFile {
     }
 }
 
-/// The static fallbacks that `www/` does not have, where there is one here, as in the project's own folder.
-fn missing_files(config: &Config) -> Vec<Problem> {
-    let www = Path::new("www");
+/// The static fallbacks that `www/` does not have, where there is one here, as in the project's own folder, or beside the
+/// config.
+fn missing_files(config: &Config, www: Option<&Path>) -> Vec<Problem> {
     let routes = config.routes.iter().enumerate();
     let files = routes.filter_map(|(at, route)| Some((at, route.static_fallback.as_ref()?.file.as_ref()?)));
     files
-        .filter(|(_, file)| www.is_dir() && !www.join(&***file).is_file())
+        .filter(|(_, file)| www.is_some_and(|www| !www.join(&***file).is_file()))
         .map(|(at, file)| Problem {
             path: KeyPath::of("routes").at(at).key("static_fallback").key("file"),
             message: format!("www/ has no `{file}`; allowed: a file that is there"),

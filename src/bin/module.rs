@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use tidegate::config::stamp;
-use tidegate::origin::PoolConfig;
+use tidegate::origin::{PoolConfig, dropped};
 use tidegate::route::Route;
 use tidegate::route::matcher::HostPattern;
 
@@ -33,7 +33,9 @@ pub fn module(file: &ConfigFile) -> Result<String, String> {
         "packed": packed,
         "config": serde_json::to_string(&file.config).unwrap_or_default(),
         "passthrough": passthrough,
+        "dropped": dropped(),
         "prefix": server.prefix,
+        "id": server.id,
         "onTrap": server.on_trap,
     });
     Ok(format!("// Made by `tidegate build`; do not edit.\nexport default {module:#};\n"))

@@ -58,14 +58,14 @@ impl StoredHead {
     }
 
     /// Its body broke off after so many bytes: it is a part from now on. `false` where it can't be one, since nothing
-    /// tells what the rest belongs to.
+    /// tells what the rest belongs to, or where it is as long as it said, or longer.
     pub fn broke_off(&mut self, bytes: u64) -> bool {
         let start = self.part.map_or(0, |part| part.first);
         let none = self.fields.get("accept-ranges").is_some_and(|units| units.trim() == "none");
         let (Some(complete), Some(more)) = (self.body_bytes, bytes.checked_sub(1)) else { return false };
         let can = matches!(self.status, 200 | 206) && !none && validator::strong(&self.fields).is_some();
         let part = ByteRange { first: start, last: start.saturating_add(more) };
-        if !can || part.last.saturating_add(1) >= complete {
+        if !can || self.stored_bytes().is_none_or(|said| bytes >= said) {
             return false;
         }
         self.become_part(part, complete);
@@ -148,6 +148,9 @@ mod tests {
         let mut second = part(5, 9, "\"a\"");
         assert!(second.broke_off(2));
         assert_eq!(second.incomplete(), Some(ByteRange { first: 5, last: 6 }));
+        for bytes in [5, 6] {
+            assert!(!part(0, 4, "\"a\"").broke_off(bytes), "{bytes}: nothing tells what the surplus is");
+        }
         for (pairs, bytes) in [
             (&tagged[..], 0),
             (&tagged, 10),

@@ -76,9 +76,9 @@ impl PrimaryKey {
         Self(text.into())
     }
 
-    /// The key of a slice of its response, for whoever counts.
-    pub fn part(&self, number: u64) -> Self {
-        Self([&*self.0, "\ns", &super::stored::decimal(number)].concat().into())
+    /// The key of a slice of its response, for whoever counts or waits.
+    pub fn part(&self, slice: &StorageKey) -> Self {
+        Self([&*self.0, "\ns", &slice.hex()].concat().into())
     }
 
     /// The key of the index of its variants, for whoever writes that.

@@ -31,12 +31,20 @@ impl ByteRange {
     /// The part that a 206 carries, and the complete length (RFC 9110, section 14.4). `None` where it carries several, or
     /// does not say.
     pub(super) fn carried(fields: &Fields) -> Option<(Self, u64)> {
+        let (part, complete) = Self::told(fields)?;
+        Some((part, complete?))
+    }
+
+    /// The same, where the complete length need not be told.
+    pub(super) fn told(fields: &Fields) -> Option<(Self, Option<u64>)> {
         let (range, complete) =
             fields.get("content-range")?.trim().strip_prefix("bytes ")?.split_once('/')?;
         let (first, last) = range.split_once('-')?;
         let number = |text: &str| text.parse::<u64>().ok();
-        let (first, last, complete) = (number(first)?, number(last)?, number(complete)?);
-        (first <= last && last < complete).then_some((Self { first, last }, complete))
+        let part = Self { first: number(first)?, last: number(last)? };
+        let complete = if complete == "*" { None } else { Some(number(complete)?) };
+        let fits = part.first <= part.last && complete.is_none_or(|complete| part.last < complete);
+        fits.then_some((part, complete))
     }
 }
 

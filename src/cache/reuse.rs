@@ -184,7 +184,9 @@ fn judge(
         return serve(false);
     }
     let no_limits = wishes.max_age.is_none() && wishes.min_fresh.is_none();
-    if !must_validate && no_limits && ttl <= 0 && -ttl < i64::from(head.stale_while_revalidate_secs) {
+    // Whether the rest of a sliced response can be had is not known before the origin was asked.
+    let refreshed = !must_validate && no_limits && !head.is_sliced();
+    if refreshed && ttl <= 0 && -ttl < i64::from(head.stale_while_revalidate_secs) {
         return serve(!wishes.only_if_cached);
     }
     if wishes.only_if_cached {

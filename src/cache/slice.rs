@@ -38,6 +38,21 @@ pub fn first(answer: &mut ResponseHead, slice_bytes: u64) -> Option<u64> {
     Some(complete)
 }
 
+/// What an origin's answer to being asked for a slice is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answered {
+    /// These bytes.
+    Range,
+    /// All of the same response.
+    Whole(ByteRange),
+    /// Another response.
+    Changed,
+    /// Word to come again.
+    Later,
+    /// Nothing that these bytes could be had from.
+    Useless,
+}
+
 /// What a client gets, one after the other: a text, then these bytes of the complete response.
 pub type Piece = (String, Option<ByteRange>);
 
@@ -94,19 +109,35 @@ impl StoredHead {
         }
     }
 
-    /// Whether a stored slice, or the origin's answer to [`StoredHead::ask_for`], is this slice of this response.
-    pub fn has_slice(
-        &self,
-        slice: ByteRange,
-        part: Option<ByteRange>,
-        complete: Option<u64>,
-        fields: &Fields,
-    ) -> bool {
-        let same = match (validator::strong_tag(&self.fields), validator::etag(fields)) {
+    fn is_same(&self, fields: &Fields) -> bool {
+        match (validator::strong_tag(&self.fields), validator::etag(fields)) {
             (Some(one), Some(other)) => validator::same_strongly(one, other),
             _ => false,
-        };
-        same && part == Some(slice) && complete == self.body_bytes
+        }
+    }
+
+    /// Whether what is stored is this slice of this response.
+    pub fn has_slice(&self, slice: ByteRange, stored: &Self) -> bool {
+        self.is_same(&stored.fields) && stored.part == Some(slice) && stored.body_bytes == self.body_bytes
+    }
+
+    /// What the origin's answer is to being asked for these bytes ([`StoredHead::ask_for`]).
+    pub fn answered(&self, range: ByteRange, answer: &ResponseHead) -> Answered {
+        let complete = self.body_bytes.unwrap_or_default();
+        let is_other = |said: Option<u64>| said.is_some_and(|said| said != complete);
+        match answer.status {
+            200 | 206 if !answer.fields.contains("etag") => Answered::Useless,
+            200 | 206 if !self.is_same(&answer.fields) => Answered::Changed,
+            200 if is_other(answer.content_length()) => Answered::Changed,
+            200 => Answered::Whole(ByteRange { first: 0, last: complete.saturating_sub(1) }),
+            206 => match ByteRange::told(&answer.fields) {
+                Some((_, said)) if is_other(said) => Answered::Changed,
+                Some((part, _)) if part == range => Answered::Range,
+                _ => Answered::Useless,
+            },
+            408 | 425 | 429 | 502..=504 => Answered::Later,
+            _ => Answered::Useless,
+        }
     }
 
     /// What a client gets.
@@ -125,11 +156,6 @@ impl StoredHead {
             How::NotModified | How::Unsatisfiable => Vec::new(),
         }
     }
-}
-
-/// The part and the complete length that an answer of the origin carries.
-pub fn carried(answer: &ResponseHead) -> (Option<ByteRange>, Option<u64>) {
-    ByteRange::carried(&answer.fields).filter(|_| answer.status == 206).unzip()
 }
 
 #[cfg(test)]
@@ -197,9 +223,39 @@ mod tests {
         assert_ne!(one.slice_key(&primary, 1), one.slice_key(&primary, 2));
         let slice = one.slice(1).unwrap();
         let kept = one.slice_head(slice);
-        assert!(one.has_slice(slice, kept.part, kept.body_bytes, &kept.fields));
-        assert!(!other.has_slice(slice, kept.part, kept.body_bytes, &kept.fields));
-        assert!(!one.has_slice(one.slice(2).unwrap(), kept.part, kept.body_bytes, &kept.fields));
-        assert!(!one.has_slice(slice, kept.part, Some(11), &kept.fields));
+        assert!(one.has_slice(slice, &kept) && !other.has_slice(slice, &kept));
+        assert!(!one.has_slice(one.slice(2).unwrap(), &kept));
+        assert!(!one.has_slice(slice, &StoredHead { body_bytes: Some(11), ..kept }));
+    }
+
+    #[test]
+    fn an_answer_is_what_it_says_that_it_is() {
+        let asked = ByteRange { first: 4, last: 7 };
+        for (status, range, tag, expected) in [
+            (206, "bytes 4-7/10", "\"a\"", Answered::Range),
+            (206, "bytes 4-7/*", "\"a\"", Answered::Range),
+            (206, "bytes 4-7/11", "\"a\"", Answered::Changed),
+            (206, "bytes 4-7/10", "\"b\"", Answered::Changed),
+            (206, "bytes 4-7/10", "W/\"a\"", Answered::Changed),
+            (206, "bytes 4-6/10", "\"a\"", Answered::Useless),
+            (206, "", "\"a\"", Answered::Useless),
+            (200, "", "\"a\"", Answered::Whole(ByteRange { first: 0, last: 9 })),
+            (200, "", "\"b\"", Answered::Changed),
+            (416, "bytes */10", "", Answered::Useless),
+            (404, "", "\"a\"", Answered::Useless),
+            (500, "", "", Answered::Useless),
+            (503, "", "", Answered::Later),
+            (429, "", "", Answered::Later),
+        ] {
+            assert_eq!(
+                sliced(10).answered(asked, &answer(status, range, tag)),
+                expected,
+                "{status} {range} {tag}"
+            );
+        }
+        let untagged = response(206, &[("content-range", "bytes 4-7/10")]);
+        assert_eq!(sliced(10).answered(asked, &untagged), Answered::Useless);
+        let longer = response(200, &[("content-length", "11"), ("etag", "\"a\"")]);
+        assert_eq!(sliced(10).answered(asked, &longer), Answered::Changed);
     }
 }

@@ -1,7 +1,5 @@
 //! The Cache-Status field (RFC 9211).
 
-use std::fmt;
-
 use super::policy::Layer;
 
 /// Why a request went to the origin (RFC 9211, section 2.2).
@@ -58,7 +56,7 @@ pub enum Detail {
     Reason(&'static str),
 }
 
-/// tidegate's member of Cache-Status.
+/// What a gate says in its member of Cache-Status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheStatus {
     /// Why the request went to the origin; `None` where it did not.
@@ -103,9 +101,9 @@ impl CacheStatus {
         Self { fwd: Some(fwd), collapsed: false, fwd_status: None, stored: false, ttl: None, detail: None }
     }
 
-    /// Writes the member, without the machinery of `format!`.
-    pub fn write(&self, out: &mut String) {
-        out.push_str("tidegate");
+    /// Writes the member of the gate of this name, without the machinery of `format!`.
+    pub fn write(&self, gate: &str, out: &mut String) {
+        out.push_str(gate);
         match self.fwd {
             None if self.is_hit() => out.push_str("; hit"),
             None => {}
@@ -144,14 +142,6 @@ impl CacheStatus {
                 out.push('"');
             }
         }
-    }
-}
-
-impl fmt::Display for CacheStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = String::with_capacity(64);
-        self.write(&mut text);
-        f.write_str(&text)
     }
 }
 
@@ -200,7 +190,9 @@ mod tests {
                 "tidegate; fwd=bypass; detail=\"set-cookie\"",
             ),
         ] {
-            assert_eq!(status.to_string(), text);
+            let mut written = String::new();
+            status.write("tidegate", &mut written);
+            assert_eq!(written, text);
             assert!(sfv_reads(text), "{text}");
         }
     }

@@ -86,7 +86,7 @@ pub enum Outcome {
         /// When that was, by the object's clock.
         at: Timestamp,
     },
-    /// Something else was done under that name, or there is no room.
+    /// Something else was done under that name, or there is no room, or nobody to be taken off.
     Conflict,
 }
 
@@ -116,8 +116,7 @@ fn list(mut known: Document, document: &str, state: &str, listing: Listing, now:
     let fits = if listing.adds {
         known.lists.add(listing.who, now)
     } else {
-        known.lists.remove(listing.who.list, &listing.who.who);
-        true
+        known.lists.remove(listing.who.list, &listing.who.who)
     };
     if !fits {
         return Step { answer: Outcome::Conflict.write(document), kept: None, entry: None };

@@ -98,7 +98,8 @@ fn asks<P: Ports>(visit: &Visit<P>) -> Vec<Ask> {
         .collect()
 }
 
-fn are_limits_on<P: Ports>(visit: &Visit<P>) -> bool {
+/// Whether this client is limited at all.
+pub fn are_limits_on<P: Ports>(visit: &Visit<P>) -> bool {
     visit.gate.vars.limits && visit.gate.site.limits.enabled && !visit.notes.borrow().is_allowed
 }
 

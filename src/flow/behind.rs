@@ -3,6 +3,7 @@
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
+use crate::admin::limits::read_query;
 use crate::head::{Message, RequestHead, ResponseHead};
 use crate::origin::{Cause, Failure, Outcome};
 use crate::ports::{PortError, Ports};
@@ -267,24 +268,27 @@ pub async fn list<P: Ports>(gate: &Gate<P>, ports: &P, id: &str) -> Message<Resp
 pub async fn replay<P: Ports>(
     gate: &Gate<P>,
     ports: &P,
-    query: Option<&str>,
+    request: &RequestHead,
     id: &str,
 ) -> Message<ResponseHead, String> {
-    let query = query.unwrap_or_default();
-    let wanted = |name: &str| {
-        query
-            .split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| value)
+    let wrong = |wrong: String| Problem::plain(400, wrong, id).into_message();
+    let [only, letter] = match read_query(request.target.path_and_query(), ["pool", "id"]) {
+        Ok(read) => read,
+        Err(why) => return wrong(why),
     };
-    let (only, letter) = (wanted("pool"), wanted("id").unwrap_or_default());
+    if let Some(only) = only.as_ref().filter(|only| !has_object(gate, only)) {
+        let pools = pools(gate).into_iter().filter_map(|at| gate.site.pools.get(at));
+        let names: Vec<&str> = pools.map(|pool| &*pool.name).collect();
+        let names = names.join(", ");
+        return wrong(["no changes are delivered later to a pool `", only, "`; allowed: ", &names].concat());
+    }
+    let letter = letter.unwrap_or_default();
     let mut replayed = 0_u64;
     for pool in pools(gate).into_iter().filter_map(|at| gate.site.pools.get(at)) {
-        if only.is_some_and(|only| *only != *pool.name) {
+        if only.as_ref().is_some_and(|only| **only != *pool.name) {
             continue;
         }
-        match ports.deliveries(&pool.name, &["replay\n", letter].concat(), None, KEEP_BUDGET).await {
+        match ports.deliveries(&pool.name, &["replay\n", &letter].concat(), None, KEEP_BUDGET).await {
             Ok(count) => replayed += count.parse().unwrap_or(0),
             Err(error) => return unreachable(&error, id),
         }

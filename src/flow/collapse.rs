@@ -29,7 +29,7 @@ pub enum Turn<P: Ports> {
 }
 
 /// A failure that the origin answered with may have to do with what that one request asked: the next one tries it, too.
-const FAILURES_BELIEVED: u32 = 2;
+pub(super) const FAILURES_BELIEVED: u32 = 2;
 
 /// Waits until this request is answered, or has to ask.
 pub async fn turn<P: Ports>(visit: &Rc<Visit<P>>, key: &PrimaryKey) -> Turn<P> {

@@ -51,7 +51,7 @@ pub async fn complete<P: Ports>(
             let received = Received { message, exchange: asked, fwd, how: How::Full, complete: None };
             return store::receive(visit, key, found, received, lead);
         }
-        held = match put_together(visit, &held, message, asked).await {
+        held = match put_together(visit, &held, missing, message, asked).await {
             Some(more) => more,
             None => return fetch(visit, key, found, fwd, lead).await,
         };
@@ -72,10 +72,12 @@ fn fits<P: Ports>(visit: &Visit<P>, held: &Candidate<P>) -> bool {
     visit.route.cache.takes(Layer::Memory, held.head.body_bytes) && matches!(held.content, Content::Bytes(_))
 }
 
-/// The stored part with the one that came. `None` where they are not of one response, or it did not come well.
+/// The stored part with the one that came. `None` where they are not of one response, or it did not come well, or is less
+/// than what is missing (RFC 9110, section 15.3.7): the rest of it may come in any number of parts.
 async fn put_together<P: Ports>(
     visit: &Visit<P>,
     held: &Candidate<P>,
+    missing: ByteRange,
     message: Message<ResponseHead, P::Body>,
     exchange: Exchange,
 ) -> Option<Candidate<P>> {
@@ -87,7 +89,8 @@ async fn put_together<P: Ports>(
         ports.discard(body);
         return None;
     };
-    if Combined::new(&held.head, &new).is_none() {
+    let completes = new.part.is_some_and(|part| part.covers(missing));
+    if !completes || Combined::new(&held.head, &new).is_none() {
         ports.discard(body);
         return None;
     }

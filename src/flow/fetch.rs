@@ -18,7 +18,7 @@ use crate::route::asset;
 
 use super::flight::{self, Lead};
 use super::forget;
-use super::lookup::{self, Found};
+use super::lookup::{self, Candidate, Found};
 use super::origin::{self, Asked, Failed};
 use super::slices;
 use super::store::{self, Received};
@@ -155,6 +155,11 @@ pub async fn revalidate<P: Ports>(
     let settled = settled(visit, &asked, found, answer, exchange);
     let (settled, loaded) = match settled {
         Settled::Load(variant) => load(visit, key, &asked, variant, head, exchange).await,
+        Settled::ServeStale { which, how, .. }
+            if !is_whole(visit, key, found.candidates.get(which), &how).await =>
+        {
+            (if message.is_some() { Settled::Replaced { how: How::Full } } else { Settled::Failed }, None)
+        }
         settled => (settled, None),
     };
     let candidates = &loaded.as_ref().unwrap_or(found).candidates;
@@ -215,6 +220,19 @@ pub async fn revalidate<P: Ports>(
             }
             fetch(visit, key, found, fwd, lead).await
         }
+    }
+}
+
+/// Whether a stored response can be served without the origin.
+async fn is_whole<P: Ports>(
+    visit: &Rc<Visit<P>>,
+    key: &PrimaryKey,
+    stored: Option<&Candidate<P>>,
+    how: &How,
+) -> bool {
+    match stored {
+        Some(stored) => slices::are_stored(visit, key, &stored.head, how).await,
+        None => true,
     }
 }
 

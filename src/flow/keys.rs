@@ -84,6 +84,11 @@ impl<P: Ports> Desk<'_, P> {
                 self.save(&key, Some(&record)).await?;
                 Ok((201, keys::shown(&minted.id, Some(&next), Some(&minted.key))))
             }
+            Act::Unnamed => {
+                let detail =
+                    "no key is named so; allowed: the 64 hex digits of an ID, or the first 8 or more";
+                Err(Problem::plain(404, detail, self.id))
+            }
             Act::Delete(key) => {
                 let (key, record) = self.find(key).await?;
                 self.save(&key, None).await?;

@@ -12,6 +12,7 @@ use crate::origin::ProxyStatus;
 use crate::ports::Ports;
 use crate::record::{AnsweredBy, Refusal, Verdict};
 use crate::respond::{self, Problem};
+use crate::time::Timestamp;
 
 use super::fleet;
 use super::gate::Gate;
@@ -137,6 +138,7 @@ async fn change<P: Ports>(
             told.push('}');
             Ok(told)
         }
+        Ok(Outcome::Conflict) if !adds => Err(Problem::plain(404, not_listed(gate, entry, ports.now()), id)),
         Ok(Outcome::Conflict) => {
             let detail =
                 "the lists are full; allowed: 1000 entries together, and networks instead of addresses";
@@ -144,4 +146,22 @@ async fn change<P: Ports>(
         }
         Err(error) => Err(steer::unavailable(&error, id)),
     }
+}
+
+/// Says that somebody can't be taken off a list, and by what name they are on it.
+fn not_listed<P: Ports>(gate: &Gate<P>, entry: &Entry, now: Timestamp) -> String {
+    let Entry { list, who, .. } = entry;
+    let (denied, allowed) = always(gate);
+    let configured = if *list == List::Deny { denied } else { allowed };
+    let document = gate.fleet.document();
+    let later = document.lists.iter(now).filter(|entry| entry.list == *list).map(|entry| &entry.who);
+    let (who_is, on) = (["`", &who.to_string(), "` is "].concat(), [list.as_str(), " list"].concat());
+    if configured.contains(who) {
+        return [&who_is, "on the ", &on, " of the config; allowed: another config"].concat();
+    }
+    let mut text = [&who_is, "not on the ", &on].concat();
+    if let Some(whole) = configured.iter().chain(later).find(|known| known.holds(who)) {
+        text.push_str(&[", but as part of `", &whole.to_string(), "`"].concat());
+    }
+    text
 }

@@ -41,6 +41,7 @@ mod send;
 mod settle;
 mod shield;
 mod similar;
+mod slice;
 mod slices;
 mod socket;
 mod split;
@@ -216,7 +217,7 @@ fn finish<P: Ports>(
             text.push_str(", ");
             head.fields.remove("cache-status");
         }
-        cache.write(&mut text);
+        cache.write(&visit.gate.site.server.id, &mut text);
         head.fields.append("cache-status", &text);
     }
     if let Some(decision) = &mut decision {

@@ -2,7 +2,8 @@
 
 use crate::admin::Action;
 use crate::head::{Message, Method, RequestHead, ResponseHead};
-use crate::ports::{Observed, Ports};
+use crate::ports::{Observed, PortError, Ports};
+use crate::record::{Health, ReasonCode, Status};
 use crate::respond::{self, Problem};
 use crate::time::Span;
 
@@ -37,7 +38,7 @@ pub async fn answer<P: Ports>(
         Action::Limits(act) => limits::answer(gate, ports, request, act, id).await,
         Action::Delivery(pool, delivery) => behind::tell(gate, ports, (pool, delivery), id).await,
         Action::Deliveries => behind::list(gate, ports, id).await,
-        Action::Replay => behind::replay(gate, ports, request.target.query(), id).await,
+        Action::Replay => behind::replay(gate, ports, request, id).await,
         Action::Steer(what) => steer::answer(gate, ports, request, body, what, id).await,
         Action::ToPage => to_page(request),
         Action::Unauthorized => {
@@ -72,26 +73,31 @@ async fn observe<P: Ports>(
     id: &str,
 ) -> Message<ResponseHead, String> {
     report::flush(gate, ports).await;
-    let text = match ports.observe(what, OBSERVE_BUDGET).await {
-        Ok(text) => text,
-        Err(error) => return unavailable(&error.to_string(), id),
-    };
-    match what {
-        // A load balancer reads the status alone.
-        Observed::Health => {
-            let text = health::probed(gate, ports, OBSERVE_BUDGET)
-                .await
-                .map_or(text.clone(), |ill| ill.joined(&text));
-            let down = text.contains("\"status\":\"down\"");
-            respond::text(if down { 503 } else { 200 }, "application/json", text)
-        }
-        Observed::Metrics => {
-            respond::text(200, "application/openmetrics-text; version=1.0.0; charset=utf-8", text)
-        }
-        Observed::MetricsJson | Observed::Limits | Observed::Hot => {
-            respond::text(200, "application/json", text)
-        }
+    let seen = ports.observe(what, OBSERVE_BUDGET).await;
+    if what == Observed::Health {
+        return healthy(gate, ports, seen).await;
     }
+    let media_type = match what {
+        Observed::Metrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        _ => "application/json",
+    };
+    seen.map_or_else(|error| unavailable(&error.to_string(), id), |text| respond::text(200, media_type, text))
+}
+
+/// A load balancer reads the status alone: 503 only where nothing can be answered. That nobody counts is no reason.
+async fn healthy<P: Ports>(
+    gate: &Gate<P>,
+    ports: &P,
+    seen: Result<String, PortError>,
+) -> Message<ResponseHead, String> {
+    let unknown = |error: PortError| {
+        Health::because(Status::Degraded, ReasonCode::MetricsUnreachable, error.to_string()).to_json()
+    };
+    let text = seen.unwrap_or_else(unknown);
+    let text =
+        health::probed(gate, ports, OBSERVE_BUDGET).await.map_or(text.clone(), |ill| ill.joined(&text));
+    let down = text.contains("\"status\":\"down\"");
+    respond::text(if down { 503 } else { 200 }, "application/json", text)
 }
 
 fn unavailable(error: &str, id: &str) -> Message<ResponseHead, String> {

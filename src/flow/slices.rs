@@ -5,15 +5,12 @@ use std::rc::Rc;
 
 use crate::cache::range::{ByteRange, How};
 use crate::cache::slice::{self, Piece};
-use crate::cache::{Layer, PrimaryKey, Record, StoredHead, storable};
+use crate::cache::{Layer, PrimaryKey, StoredHead, storable};
 use crate::head::{Message, Method, ResponseHead};
-use crate::ports::{Loaded, PortError, Ports};
-use crate::record::Incident;
+use crate::ports::Ports;
 
-use super::forget;
-use super::keep;
-use super::lookup::{self, Candidate, Content};
-use super::origin::{self, Asked};
+use super::lookup::{Candidate, Content};
+use super::slice::{Broken, Source};
 use super::store::Received;
 use super::visit::Visit;
 
@@ -59,7 +56,9 @@ pub fn answer_first<P: Ports>(
     body: P::Body,
     how: &How,
 ) -> Message<ResponseHead, P::Body> {
-    let content = Content::stream(&visit.ports, body);
+    let ports = &visit.ports;
+    let body = head.stored_bytes().map_or_else(P::Body::default, |bytes| ports.exact(body, bytes));
+    let content = Content::stream(ports, body);
     Candidate { head, content, layer: Layer::Memory, place: None }.answer_with(visit, key, how)
 }
 
@@ -80,7 +79,8 @@ pub fn answer<P: Ports>(
     let mut request = visit.request.clone();
     request.method = Method::Get;
     let visit = Rc::new(visit.in_background(request));
-    let mut slices = Slices { visit: visit.clone(), key: key.clone(), head, first: Some(content), sink };
+    let source = Source { visit: visit.clone(), key: key.clone(), head };
+    let mut slices = Slices { source, first: Some(content), sink };
     visit.clone().ports.defer(async move {
         let poured = slices.pour(pieces).await;
         visit.ports.end(&slices.sink, poured.is_ok());
@@ -89,16 +89,36 @@ pub fn answer<P: Ports>(
     Message::new(served, body)
 }
 
+/// How many slices are looked for before what is stale is served.
+const LOOKED_FOR_MAX: usize = 16;
+
+/// Whether what this answer needs of a response beside its first slice is stored, as far as it is worth to look: once the
+/// head is sent there is no way back.
+pub async fn are_stored<P: Ports>(
+    visit: &Rc<Visit<P>>,
+    key: &PrimaryKey,
+    head: &Rc<StoredHead>,
+    how: &How,
+) -> bool {
+    if !head.is_sliced() || visit.request.method == Method::Head {
+        return true;
+    }
+    let source = Source { visit: visit.clone(), key: key.clone(), head: head.clone() };
+    let ranges = head.pieces(how).into_iter().filter_map(|(_, range)| range);
+    let numbers = ranges.flat_map(|range| head.slice_with(range.first).max(1)..=head.slice_with(range.last));
+    for number in numbers.take(LOOKED_FOR_MAX) {
+        let Some(slice) = head.slice(number) else { return false };
+        let Some(body) = source.stored(number, slice).await else { return false };
+        visit.ports.discard(body);
+    }
+    true
+}
+
 struct Slices<P: Ports> {
-    visit: Rc<Visit<P>>,
-    key: PrimaryKey,
-    head: Rc<StoredHead>,
+    source: Source<P>,
     first: Option<Content<P>>,
     sink: P::Sink,
 }
-
-/// The client went, or the rest can't be had.
-struct Broken;
 
 /// What one more slice takes of the subrequests that the platform allows: looking for it in the colo, asking for it, and
 /// storing it there. What is left after that is enough for asking for all the rest at once.
@@ -106,120 +126,42 @@ const SLICE_SUBREQUESTS: u32 = 4;
 
 impl<P: Ports> Slices<P> {
     async fn pour(&mut self, pieces: Vec<Piece>) -> Result<(), Broken> {
+        let ports = self.source.visit.ports.clone();
         for (text, range) in pieces {
             if !text.is_empty() {
-                let ports = &self.visit.ports;
                 ports.pour(&self.sink, ports.body(&ports.bytes(&text))).await.map_err(|_| Broken)?;
             }
-            let Some(range) = range else { continue };
-            for number in self.head.slice_with(range.first)..=self.head.slice_with(range.last) {
-                let slice = self.head.slice(number).ok_or(Broken)?;
-                let is_last = number == self.head.slice_with(range.last);
-                let rest = ByteRange { first: range.first.max(slice.first), last: range.last };
-                let all = self.first.is_none() && !is_last && !self.visit.has_left(SLICE_SUBREQUESTS);
-                let body = match all {
-                    true => self.asked(rest).await?,
-                    false => self.body(number, slice, range).await?,
+            let mut rest = range;
+            while let Some(wanted) = rest {
+                let (content, carried) = self.next(wanted).await?;
+                let last = wanted.last.min(carried.last);
+                let part = ByteRange { first: wanted.first, last };
+                let body = if part == carried {
+                    content.whole(&ports)
+                } else {
+                    let [first, last] = [part.first, part.last].map(|at| at.saturating_sub(carried.first));
+                    content.part(&ports, ByteRange { first, last })
                 };
-                self.visit.ports.pour(&self.sink, body).await.map_err(|_| Broken)?;
-                if all {
-                    break;
-                }
+                ports.pour(&self.sink, body).await.map_err(|_| Broken)?;
+                rest = (last < wanted.last).then(|| ByteRange { first: last.saturating_add(1), ..wanted });
             }
         }
         Ok(())
     }
 
-    /// What of this slice lies in the range.
-    async fn body(&mut self, number: u64, slice: ByteRange, range: ByteRange) -> Result<P::Body, Broken> {
-        let first = range.first.max(slice.first).saturating_sub(slice.first);
-        let last = range.last.min(slice.last).saturating_sub(slice.first);
-        let within = ByteRange { first, last };
-        let ports = self.visit.ports.clone();
-        let whole = match self.first.take().filter(|_| number == 0) {
-            Some(content) if within.bytes() < slice.bytes() => return Ok(content.part(&ports, within)),
-            Some(content) => return Ok(content.whole(&ports)),
-            None => match self.stored(number, slice).await {
-                Some(body) => body,
-                None => self.fetched(number, slice).await?,
-            },
+    /// What has the first of these bytes, and which it has.
+    async fn next(&mut self, wanted: ByteRange) -> Result<(Content<P>, ByteRange), Broken> {
+        let Source { visit, head, .. } = &self.source;
+        let number = head.slice_with(wanted.first);
+        let slice = head.slice(number).ok_or(Broken)?;
+        if let Some(content) = self.first.take().filter(|_| number == 0) {
+            return Ok((content, slice));
+        }
+        let is_last = wanted.last <= slice.last;
+        let (body, carried) = match is_last || visit.has_left(SLICE_SUBREQUESTS) {
+            true => self.source.get(number, slice).await?,
+            false => self.source.asked(wanted).await?,
         };
-        let cut = within.bytes() < slice.bytes();
-        Ok(if cut { ports.part(whole, first..last.saturating_add(1)) } else { whole })
-    }
-
-    async fn stored(&self, number: u64, slice: ByteRange) -> Option<P::Body> {
-        let (visit, key) = (&self.visit, self.head.slice_key(&self.key, number));
-        for layer in [Layer::Colo, Layer::Kv] {
-            if !visit.route.cache.layers.contains(&layer) {
-                continue;
-            }
-            match lookup::read(visit, layer, &key).await {
-                Some((Record::Response(found), body))
-                    if self.head.has_slice(slice, found.part, found.body_bytes, &found.fields) =>
-                {
-                    let body = visit.ports.exact(body, slice.bytes());
-                    let above = layer == Layer::Kv && number > 0;
-                    return Some(if above { self.kept(number, slice, body, &[Layer::Colo]) } else { body });
-                }
-                Some((_, body)) => visit.ports.discard(body),
-                None => {}
-            }
-        }
-        None
-    }
-
-    async fn fetched(&self, number: u64, slice: ByteRange) -> Result<P::Body, Broken> {
-        let body = self.asked(slice).await?;
-        Ok(self.kept(number, slice, body, &[Layer::Colo, Layer::Kv]))
-    }
-
-    /// From the origin, which has to confirm that it still is of the same response.
-    async fn asked(&self, range: ByteRange) -> Result<P::Body, Broken> {
-        let visit = &self.visit;
-        let mut request = super::fetch::asked_for_all(visit).into_owned();
-        self.head.ask_for(range, &mut request.fields);
-        let Message { head, body } = match origin::ask(visit, &request, None, false).await {
-            Asked::Answered(message, _) => message,
-            Asked::Failed(failed) => {
-                failed.response.into_iter().for_each(|message| visit.ports.discard(message.body));
-                visit.incident(Incident::TruncatedBody, "a slice could not be fetched");
-                return Err(Broken);
-            }
-            Asked::Refused(_) => return Err(Broken),
-        };
-        let (part, complete) = slice::carried(&head);
-        if !self.head.has_slice(range, part, complete, &head.fields) {
-            visit.ports.discard(body);
-            visit.incident(Incident::TruncatedBody, "the response changed between two slices");
-            forget::forget(visit, self.key.clone());
-            return Err(Broken);
-        }
-        Ok(body)
-    }
-
-    /// The body for the client; the same goes into those of the layers for which it pays.
-    fn kept(&self, number: u64, slice: ByteRange, mut body: P::Body, layers: &[Layer]) -> P::Body {
-        let (visit, policy, now) = (&self.visit, &self.visit.route.cache, self.visit.ports.now());
-        let (bytes, key) = (slice.bytes(), self.head.slice_key(&self.key, number));
-        for layer in layers.iter().copied().filter(|layer| policy.takes(*layer, Some(bytes))) {
-            let requests = || visit.gate.stored_again(&self.key.part(number), now);
-            if layer == Layer::Kv && !policy.kv_pays(self.head.lifetime_secs, bytes, requests()) {
-                continue;
-            }
-            visit.notes.borrow_mut().subrequests += u32::from(layer == Layer::Colo);
-            let (theirs, ours) = visit.ports.tee(body);
-            body = theirs;
-            let record = Loaded::new(Record::Response(self.head.slice_head(slice)).encode(), ours);
-            let (visit, keep) = (visit.clone(), keep::span(policy, &self.head));
-            visit.clone().ports.defer(async move {
-                match visit.ports.save(layer, &key, record, Some(bytes), keep).await {
-                    Err(PortError::Failed(why)) => visit.late_incident(Incident::StoreFailed, &why),
-                    Err(why) => visit.late_incident(Incident::StoreFailed, &why.to_string()),
-                    Ok(()) => {}
-                }
-            });
-        }
-        body
+        Ok((Content::stream(&visit.ports, body), carried))
     }
 }

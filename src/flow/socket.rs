@@ -13,6 +13,7 @@ use crate::respond::Problem;
 use crate::time::{Span, Timestamp};
 
 use super::Reply;
+use super::admit::are_limits_on;
 use super::fetch::pass;
 use super::visit::Visit;
 
@@ -46,12 +47,14 @@ fn fault<P: Ports>(visit: &Visit<P>) -> Option<(u16, &'static str)> {
 pub async fn answer<P: Ports>(visit: &Rc<Visit<P>>, body: Option<P::Body>) -> Reply<P::Body> {
     if let Some((status, why)) = fault(visit) {
         let mut message = Problem::plain(status, why, &visit.id).into_message();
+        // RFC 9110, section 15.5.22, and RFC 6455, section 4.2.2.
+        message.head.fields.append("upgrade", "websocket");
         message.head.fields.append("sec-websocket-version", "13");
         return visit.own(message, None);
     }
     let Some(wish) = visit.route.websocket.clone() else { return pass(visit, body, Fwd::Bypass).await };
     let tier = visit.identity.tier.clone();
-    let limited = visit.gate.vars.limits && visit.gate.site.limits.enabled;
+    let limited = are_limits_on(visit);
     let most = wish.connections.get(&tier).filter(|_| limited);
     if let Some(most) = most {
         match visit.ports.connect(&place(visit), *most, COUNT_BUDGET).await {

@@ -70,7 +70,11 @@ pub fn receive<P: Ports>(
     let mut stored = StoredHead::new(&visit.request, &head, &lifetime, &visit.route.cache, exchange);
     cache.ttl = Some(stored.ttl(now));
     let lead = lead_for(&stored, now, lead);
-    let length = if head.is_bodiless() { Some(0) } else { head.content_length() };
+    let length = match stored.part {
+        _ if head.is_bodiless() => Some(0),
+        Some(part) => Some(part.bytes()),
+        None => head.content_length(),
+    };
     let policy = &visit.route.cache;
     if !policy.layers.iter().any(|layer| policy.takes(*layer, length.or(Some(0)))) {
         cache.detail = Some(Detail::Reason(NotStored::TooLarge.as_str()));

@@ -65,6 +65,17 @@ impl Listed {
         Some(Self::Network { bits: bits(address) & mask(length), length })
     }
 
+    /// Whether whoever the other one means is meant by this one, too.
+    pub fn holds(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Network { bits, length }, Self::Network { bits: inner, length: longer }) => {
+                length <= longer && inner & mask(*length) == *bits
+            }
+            (Self::Key(start), Self::Key(key)) => key.starts_with(&**start),
+            _ => false,
+        }
+    }
+
     fn is(&self, address: Option<IpAddr>, key: Option<&str>) -> bool {
         match self {
             Self::Network { bits: network, length } => {
@@ -190,9 +201,11 @@ impl Lists {
         fits
     }
 
-    /// Takes somebody off a list.
-    pub fn remove(&mut self, list: List, who: &Listed) {
+    /// Takes somebody off a list. Tells whether they were there.
+    pub fn remove(&mut self, list: List, who: &Listed) -> bool {
+        let before = self.0.len();
         self.0.retain(|known| (known.list, &known.who) != (list, who));
+        self.0.len() < before
     }
 
     /// Appends the entries as words.

@@ -138,9 +138,10 @@ impl PoolConfig {
         }
         let is_field =
             |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        if let Some(name) = self.deadline_header.as_ref().filter(|name| !is_field(name)) {
+        if let Some(name) = self.deadline_header.as_ref().filter(|name| !rewrite::is_field(name)) {
             return Some(format!(
-                "deadline_header: `{name}` is no field; allowed: such as \"X-Request-Deadline\" or \"grpc-timeout\""
+                "deadline_header: `{name}` is no field that is free; allowed: such as \"X-Request-Deadline\" or \
+                 \"grpc-timeout\""
             ));
         }
         if let Some(name) = self.lag_header.as_ref().filter(|name| !is_field(name)) {
@@ -313,6 +314,14 @@ mod tests {
             (json!({"url": url, "queue": "31s"}), "queue: too long"),
             (json!({"url": url, "body_idle_timeout": "0s"}), "body_idle_timeout"),
             (json!({"url": url, "deadline_header": "a b"}), "deadline_header: `a b`"),
+            (json!({"url": url, "deadline_header": "Content-Length"}), "deadline_header: `Content-Length`"),
+            (json!({"url": url, "deadline_header": "TE"}), "deadline_header: `TE`"),
+            (json!({"url": url, "breaker": {"latency": "p95 > 0ms"}}), "`p95 > 0ms` is no bound of latency"),
+            (json!({"url": url, "secret": "x y"}), "`x y` names no secret"),
+            (
+                json!({"url": url, "health": {"interval": "1s"}}),
+                "health.interval: 1s is less than health.timeout, which is 2s",
+            ),
             (json!({"url": url, "fail_when": [{}]}), "fail_when[0]: says nothing"),
             (json!({"url": url, "host": "pass"}), "Host can't be `pass`"),
             (json!({"url": url, "host": "app.internal"}), "X-Forwarded-Host has the client's"),

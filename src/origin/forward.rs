@@ -166,8 +166,8 @@ fn end_to_end(request: &RequestHead) -> Fields {
             continue;
         }
         if name == "cookie" && value.contains(bookmark::COOKIE) {
-            let others = value.split("; ").filter(|pair| pair.split('=').next() != Some(bookmark::COOKIE));
-            let others = others.collect::<Vec<_>>().join("; ");
+            let is_other = |pair: &&str| pair.split('=').next() != Some(bookmark::COOKIE);
+            let others = value.split(';').map(str::trim).filter(is_other).collect::<Vec<_>>().join("; ");
             if !others.is_empty() {
                 fields.append(name, &others);
             }

@@ -50,6 +50,8 @@ pub use affinity::{Affinity, Wish};
 pub use attempts::{Ask, Attempts, Next, Try};
 pub use bookmark::Bookmark;
 pub use config::PoolConfig;
+#[cfg(feature = "cli")]
+pub use fields::dropped;
 pub use outcome::{Cause, Failure, FetchError, Outcome, Stop};
 pub use pool::{Pool, PoolState};
 pub use quantile::Hedge;

@@ -80,6 +80,13 @@ impl ProbeConfig {
                 self.interval
             ));
         }
+        if self.timeout > self.interval && self.timeout == Self::default().timeout {
+            return Some(format!(
+                "health.interval: {0} is less than health.timeout, which is {1} where nothing else is said; allowed: at \
+                 least that, or a health.timeout of at most {0}",
+                self.interval, self.timeout
+            ));
+        }
         if self.timeout == Span::ZERO || self.timeout > self.interval {
             return Some(
                 "health.timeout: does not fit; allowed: more than nothing, at most health.interval".into(),

@@ -47,6 +47,7 @@ impl FromStr for TooSlow {
         let parts = text.split_once('>').and_then(|(quantile, over)| {
             Some(Self { quantile: Quantile::read(quantile.trim())?, over: over.trim().parse().ok()? })
         });
+        let parts = parts.filter(|parts| parts.over > Span::ZERO);
         parts.ok_or_else(|| mistake!("`{text}` is no bound of latency; allowed: such as \"p95 > 800ms\""))
     }
 }

@@ -98,12 +98,14 @@ impl FromStr for Secret {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (field, value) = text.split_once(':').unwrap_or(("authorization", ""));
-        let value =
-            if value.is_empty() { ["Bearer ", text.trim()].concat() } else { value.trim().to_owned() };
-        let (scheme, name) = match value.rsplit_once(' ') {
+        let (field, value) = match text.split_once(':') {
+            Some((field, value)) => (field, value.trim()),
+            None => ("authorization", text.trim()),
+        };
+        let (scheme, name) = match value.rsplit_once(' ').filter(|_| text.contains(':')) {
             Some((scheme, name)) => ([scheme.trim(), " "].concat(), name),
-            None => (String::new(), &*value),
+            None if text.contains(':') => (String::new(), value),
+            None => ("Bearer ".to_owned(), value),
         };
         let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         let is_scheme = scheme.bytes().all(|b| matches!(b, b' '..=b'~'));

@@ -107,17 +107,20 @@ export async function hold(body, cap) {
     chunks.push(value);
     length += value.byteLength;
   }
+  reader.releaseLock();
   const { readable, writable } = new IdentityTransformStream();
   made.add(readable);
   const writer = writable.getWriter();
   const pour = async () => {
     for (const chunk of chunks) await writer.write(chunk);
-    reader.releaseLock();
     if (made.has(body)) return pump(body, writer).then(() => writable.close());
     writer.releaseLock();
     return body.pipeTo(writable);
   };
-  pour().catch((error) => writable.abort(error).catch(() => {}));
+  pour().catch((error) => {
+    writable.abort(error).catch(() => {});
+    body.cancel(error).catch(() => {});
+  });
   return ["longer", readable];
 }
 

@@ -78,10 +78,10 @@ const inColo = (name) => `https://tidegate.invalid/${name}`;
 /** How late a store may take what it said that it refused, in milliseconds. */
 const STORES_LATE_MS = 250;
 
-/** What was stored of a body that broke off is taken out again: not every store refuses it, or does so at once. */
+/** What was stored of a body that broke off is taken out again with `remove`: not every store refuses it, or does so at once. */
 async function whole(poured, writes, remove) {
   const [body, ...done] = await Promise.allSettled([poured, ...writes]);
-  if (body.status === "rejected") {
+  if (remove && body.status === "rejected") {
     await new Promise((over) => setTimeout(over, STORES_LATE_MS));
     await remove();
   }
@@ -407,7 +407,10 @@ export class Call {
     this.settle(op, within(load(), millis));
   }
 
-  /** A stream gets a seal, once all of it is there. `length` < 0: unknown. */
+  /**
+   * A stream gets a seal, once all of it is there; without one it can stay: to remove it could remove what another one has
+   * stored since. `length` < 0: unknown.
+   */
   colo_save(op, key, head, handle, length, ttl) {
     const [body, poured] = fixed(content(handle), length, this.ctx);
     const headers = {
@@ -420,7 +423,7 @@ export class Call {
     if (seal) headers["x-tidegate-seal"] = seal;
     const put = caches.default.put(inColo(key), new Response(body, { headers }));
     const sealed = async () => {
-      await whole(poured, [put], () => caches.default.delete(inColo(key)));
+      await whole(poured, [put]);
       const { "cache-control": cacheControl } = headers;
       if (seal) await caches.default.put(inColo(`${key}/${seal}`), new Response("", { headers: { "cache-control": cacheControl } }));
       return [];

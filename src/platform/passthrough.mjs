@@ -1,25 +1,28 @@
 // Fail-open: the way of a request when the wasm cannot run. The routes' patterns come from `tidegate build`,
 // in the order of their precedence, so that this stays a look-up.
 
-const NOT_BELIEVED = /^(x-forwarded-.*|forwarded|x-real-ip|true-client-ip|x-ratelimit-.*|ratelimit.*|cf-.*|x-tidegate-.*|x-queue-.*)$/;
-
 /** What may be sent twice (RFC 9110, section 9.2.2). */
 const IDEMPOTENT = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PUT", "DELETE"]);
 
 /** Sends the request to its route's first origin, as it came; a request whose body has been read is refused. */
-export function passThrough(call, { passthrough = [] }) {
+export function passThrough(call, { passthrough = [], dropped, prefix, id }) {
   const { request, env } = call;
   if (request.bodyUsed) return refusal("the request's body had been read when the gateway failed");
   if (call.sent && !IDEMPOTENT.has(request.method)) return refusal("the request may have reached its origin already");
   const url = new URL(request.url);
-  const route = passthrough.find((candidate) => matches(candidate, request, url));
+  // What is said there, the admin token for one, is for no origin.
+  if (isOwn(url.pathname, prefix)) return refusal("the gateway is restarting");
+  const via = request.headers.get("cdn-loop") ?? "";
+  if (via.split(",").some((member) => member.split(";")[0].trim() === id)) return refusal("the request came from here");
+  const route = dropped && passthrough.find((candidate) => matches(candidate, request, url));
   if (!route) return refusal("no route");
   let path = url.pathname;
   if (route.strip && path.startsWith(route.strip)) path = path.slice(route.strip.length);
   path = rewritten((route.add ?? "") + (path.startsWith("/") ? path : `/${path}`), route.rewrite);
   const target = route.url.replace(/\/$/, "") + path + url.search;
-  const headers = new Headers(request.headers);
-  for (const name of [...headers.keys()]) if (NOT_BELIEVED.test(name)) headers.delete(name);
+  const headers = endToEnd(request.headers, dropped);
+  headers.append("via", `1.1 ${id}`);
+  headers.append("cdn-loop", id);
   headers.set("x-forwarded-host", url.host);
   headers.set("x-forwarded-proto", url.protocol.slice(0, -1));
   const client = env.TIDEGATE_LOCAL ? undefined : request.headers.get("cf-connecting-ip");
@@ -33,6 +36,27 @@ export function passThrough(call, { passthrough = [] }) {
   return fetch(target, { method: request.method, headers, body: request.body, redirect: "manual" }).catch(() =>
     refusal("the origin cannot be reached"),
   );
+}
+
+/** Whether a path is one of tidegate's own, however it is written. */
+function isOwn(path, prefix) {
+  let plain = path.replace(/;[^/]*/g, "");
+  try {
+    plain = decodeURIComponent(plain);
+  } catch {
+    // It is no text: it stays as it came.
+  }
+  return `${plain.replace(/[/\\]+/g, "/")}/`.startsWith(`${prefix}/`);
+}
+
+/** The fields that are for the origin: as `origin::forward` has it. */
+function endToEnd(received, [names, prefixes]) {
+  const named = (received.get("connection") ?? "").toLowerCase().split(",").map((name) => name.trim());
+  const gone = (name) => names.includes(name) || prefixes.some((prefix) => name.startsWith(prefix)) || (name !== "cdn-loop" && named.includes(name));
+  const headers = new Headers();
+  for (const [name, value] of received) if (!gone(name)) headers.append(name, value);
+  if (received.get("upgrade")?.toLowerCase() === "websocket") headers.set("upgrade", "websocket");
+  return headers;
 }
 
 /** What the pool makes of a path: what stands for which front, and whether the rest stays. */

@@ -27,8 +27,15 @@ export function leave(place, ctx) {
   place.close(1000);
 }
 
-/** A code that may be sent: 1005, 1006 and 1015 only say what was seen. */
-const sendable = (code) => (code >= 1000 && code !== 1005 && code !== 1006 && code !== 1015 ? code : 1000);
+/** What may wait for one end, in bytes. Nobody can hold the other end back: who takes too little is closed. */
+const WAITING_BYTES_MAX = 16 << 20;
+
+/** Closes as the other end was closed. 1005 says that there was no code, 1006 and 1015 that it broke: none of these is sent. */
+function close(socket, code, reason) {
+  if (code === 1005) socket.close();
+  else if (code === 1006 || code === 1015) socket.close(1011, "the connection broke");
+  else socket.close(code, reason);
+}
 
 /**
  * The client's half of a pair whose other half is tied to the origin's socket. `most` messages in any `millis`
@@ -44,7 +51,7 @@ export function relay(origin, place, most, millis) {
   const finish = (ends) => {
     for (const { socket, code, reason } of ends) {
       try {
-        socket.close(sendable(code), reason);
+        close(socket, code, reason);
       } catch {
         // It is closed already.
       }
@@ -54,23 +61,25 @@ export function relay(origin, place, most, millis) {
     place?.close(1000);
   };
   const end = (code, reason) => finish([client, origin].map((socket) => ({ socket, code, reason })));
+  const hand = (to, data) => {
+    if (!open.has(going.resolve)) return;
+    if (to.bufferedAmount > WAITING_BYTES_MAX) return end(1013, "what comes is not taken");
+    to.send(data);
+  };
   const tie = (from, to) => {
     from.binaryType = "arraybuffer";
     from.addEventListener("close", ({ code, reason }) => finish([{ socket: to, code, reason }, { socket: from, code, reason }]));
     from.addEventListener("error", () => end(1011, "the connection broke"));
   };
   client.addEventListener("message", ({ data }) => {
-    if (!open.has(going.resolve)) return;
-    if (most > 0) {
+    if (most > 0 && open.has(going.resolve)) {
       const now = Date.now();
       flow = Math.max(flow, now) + millis / most;
       if (flow - now > millis) return end(1008, "too many messages");
     }
-    origin.send(data);
+    hand(origin, data);
   });
-  origin.addEventListener("message", ({ data }) => {
-    if (open.has(going.resolve)) client.send(data);
-  });
+  origin.addEventListener("message", ({ data }) => hand(client, data));
   tie(client, origin);
   tie(origin, client);
   // The object that counts goes with a deploy, and so does this isolate.

@@ -48,9 +48,7 @@ pub enum ReasonCode {
     NoOrigin,
     /// An endpoint fails its probe, or so many isolates complain of it that it is left alone.
     ProbeFailed,
-    /// The configuration is wrong.
-    ConfigInvalid,
-    /// The metrics object can't be reached, so nothing is known.
+    /// The metrics object can't be reached, so that nothing else is known.
     MetricsUnreachable,
 }
 
@@ -134,14 +132,6 @@ impl Health {
     /// For one reason that an isolate knows by itself.
     pub fn because(status: Status, code: ReasonCode, detail: impl Into<String>) -> Self {
         Self { status, reasons: vec![Reason { code, detail: detail.into() }] }
-    }
-
-    /// 200 where requests are answered, 503 where not.
-    pub const fn http_status(&self) -> u16 {
-        match self.status {
-            Status::Ok | Status::Degraded => 200,
-            Status::Down => 503,
-        }
     }
 
     /// As JSON.
@@ -233,11 +223,10 @@ mod tests {
 
     #[test]
     fn it_is_written_for_people_and_machines() {
-        let health = Health::because(Status::Down, ReasonCode::ConfigInvalid, "routes[0]: no origin");
-        assert_eq!(health.http_status(), 503);
+        let health = Health::because(Status::Degraded, ReasonCode::MetricsUnreachable, "no \"answer\"");
         assert_eq!(
             health.to_json(),
-            r#"{"status":"down","reasons":[{"code":"config-invalid","detail":"routes[0]: no origin"}]}"#
+            r#"{"status":"degraded","reasons":[{"code":"metrics-unreachable","detail":"no \"answer\""}]}"#
         );
     }
 }

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::head::{Method, RequestHead};
 use crate::json;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::path::{Reading, normal};
 use crate::time::Span;
 
 /// The longest `wait`.
@@ -55,6 +57,14 @@ pub struct Ask {
     rest: Option<Box<str>>,
 }
 
+#[cfg(not(target_arch = "wasm32"))]
+impl Ask {
+    /// The path before the id.
+    pub fn before(&self) -> &str {
+        &self.before
+    }
+}
+
 impl FromStr for Ask {
     type Err = String;
 
@@ -92,6 +102,13 @@ impl fmt::Display for Ask {
 text_serde!(Ask, packed);
 
 impl Batch {
+    /// Whether an id may stand in a path that begins so.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn may_be_below(&self, front: &str) -> bool {
+        let before = normal(&self.ask.before, Reading::Strict);
+        before.starts_with(front.as_bytes()) || front.as_bytes().starts_with(&before)
+    }
+
     /// The id of what a request asks for, where it may be asked for together with others.
     pub fn id<'r>(&self, request: &'r RequestHead) -> Option<&'r str> {
         let path = request.target.path_and_query();

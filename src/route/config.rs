@@ -7,9 +7,13 @@ use serde::de::{self, Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::matcher::Match;
+#[cfg(not(target_arch = "wasm32"))]
+use super::matcher::MethodName;
 use super::path::PathPrefix;
 use super::{Batch, Panic, Sockets, StaticFallback, WriteBehind};
 use crate::cache::{self, policy::Ttl};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::head::Method;
 use crate::limit::PolicyName;
 use crate::origin::Hedge;
 
@@ -206,6 +210,40 @@ impl RouteConfig {
             batch: None,
             websocket: None,
         }
+    }
+
+    /// What is wrong with what it says of batches, WebSockets and changes: under which of its keys, and the key below that
+    /// where it is one.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn problems(&self, tiers: &[crate::identity::Tier]) -> Vec<(&'static str, &'static str, String)> {
+        let Match { path, methods, .. } = &self.matches;
+        let under = |section, found: Vec<(&'static str, String)>| {
+            found.into_iter().map(move |(key, message)| (section, key, message))
+        };
+        let mut all: Vec<_> = under("batch", self.batch.iter().flat_map(Batch::problems).collect()).collect();
+        let sockets = self.websocket.iter().flat_map(|websocket| websocket.problems(tiers));
+        all.extend(under("websocket", sockets.collect()));
+        all.extend(under("write_behind", self.write_behind.iter().flat_map(WriteBehind::problems).collect()));
+        let front = path.as_ref().map(|path| path.literal_prefix());
+        if let Some(batch) = &self.batch {
+            if !methods.is_empty() && !methods.iter().any(|method| method.covers(&Method::Get)) {
+                let message = "only GETs are sent as one; allowed: with GET among match.methods";
+                all.push(("batch", "", message.into()));
+            }
+            if front.is_some_and(|front| !batch.may_be_below(front)) {
+                let message = format!(
+                    "no path of the route's is `{}...`; allowed: a path that match.path takes",
+                    batch.ask.before()
+                );
+                all.push(("batch", "ask", message));
+            }
+        }
+        if self.write_behind.is_some() && !methods.is_empty() && methods.iter().all(MethodName::is_safe) {
+            let message = "the route takes no changes; allowed: with POST, PUT, PATCH, DELETE or another of their kind \
+                           among match.methods";
+            all.push(("write_behind", "", message.into()));
+        }
+        all
     }
 
     /// A route below `/api` that is limited by tier.

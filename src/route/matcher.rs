@@ -242,6 +242,12 @@ impl MethodName {
         self.0.as_str()
     }
 
+    /// Whether it only reads ([`Method::is_safe`]).
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn is_safe(&self) -> bool {
+        self.0.is_safe()
+    }
+
     /// Whether a route that names this method takes a request with that one: GET takes HEAD too.
     pub fn covers(&self, method: &Method) -> bool {
         self.0 == *method || (self.0 == Method::Get && *method == Method::Head)

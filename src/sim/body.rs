@@ -98,6 +98,7 @@ impl Body {
     pub fn exact(mut self, length: u64) -> Self {
         if let Some(content) = &mut self.content {
             content.breaks |= content.bytes.len() as u64 != length;
+            content.bytes = content.bytes.iter().take(length as usize).copied().collect();
         }
         self
     }

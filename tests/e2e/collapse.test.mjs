@@ -1,7 +1,7 @@
 // Many clients at once for what one request to the origin answers.
 import assert from "node:assert/strict";
 import { before as beforeAll, test } from "node:test";
-import { before, pause, startGate } from "./harness.mjs";
+import { before, eventually, pause, startGate } from "./harness.mjs";
 import { startOrigin } from "./origins.mjs";
 
 let origin, gate;
@@ -40,12 +40,12 @@ test("variants too large for memory are collapsed each for itself", async () => 
 });
 
 /** Sends half of a body and breaks off, the first `times` times. */
-const breaking = (bytes, times) => {
+const breaking = (bytes, times, after = 200) => {
     let asked = 0;
     return async (request, response) => {
         const breaks = asked++ < times;
-        await pause(200);
-        response.writeHead(200, { "Cache-Control": "max-age=60", "Content-Length": bytes.length });
+        await pause(after);
+        response.writeHead(200, { "Cache-Control": "public, max-age=60", "Content-Length": bytes.length });
         if (!breaks) return response.end(bytes);
         response.write(bytes.subarray(0, bytes.length / 2), () => setTimeout(() => response.destroy(), 20));
     };
@@ -66,3 +66,17 @@ for (const kib of [100, 300, 2048]) {
         assert.equal(origin.to(`/once/${kib}`).length, 2);
     });
 }
+
+test("what broke off takes nothing away that another one has stored since", async () => {
+    const bytes = Buffer.alloc(300 << 10, "x");
+    origin.on("/late", breaking(bytes, 1, 0));
+    // With Authorization it waits for nobody.
+    const ask = () => gate.get("/late", { headers: { Authorization: "Basic eDp5" } });
+    const hit = async () => assert.match((await ask()).headers["cache-status"], /^tidegate; hit/);
+    await assert.rejects(ask());
+    assert.ok((await ask()).bytes.equals(bytes));
+    await eventually(hit);
+    // What of a body that broke off is taken out again is so a little later.
+    await pause(500);
+    await hit();
+});

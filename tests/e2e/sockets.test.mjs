@@ -101,6 +101,33 @@ describe("a route with limits", () => {
         await eventually(() => assert.deepEqual(served.closed.at(-1), [4007, "enough"]));
     });
 
+    test("tells one end that the other broke, and hands on a closing without a code as one", async () => {
+        const from = "127.0.0.14";
+        const one = await connect("/chat/broken", { from });
+        const served = (await greeting(one)) === "a" ? a : b;
+        served.peers.forEach((peer) => peer.terminate());
+        assert.deepEqual(await one.socket.closed, [1011, "the connection broke"]);
+        for (const [leave, expected] of [["terminate", [1011, "the connection broke"]], ["close", [1005, ""]]]) {
+            const other = await connect("/chat/broken", { from });
+            const there = (await greeting(other)) === "a" ? a : b;
+            there.closed.length = 0;
+            other.socket[leave]();
+            await eventually(() => assert.deepEqual(there.closed, [expected], leave));
+        }
+    });
+
+    test("closes where one end does not take what comes, and holds little of it", async () => {
+        const opened = await connect("/chat/deaf", { from: "127.0.0.15", key: "of a pro" });
+        const served = (await greeting(opened)) === "a" ? a : b;
+        served.peers.forEach((peer) => peer.pause());
+        const before = gate.memory();
+        const piece = Buffer.alloc(1 << 20);
+        for (let n = 0; n < 200 && opened.socket.readyState === WebSocket.OPEN; n += 1) await new Promise((sent) => opened.socket.send(piece, sent));
+        assert.deepEqual(await opened.socket.closed, [1013, "what comes is not taken"]);
+        assert.ok(gate.memory() - before < 150 << 20, `${(gate.memory() - before) >> 20} MiB more`);
+        served.peers.forEach((peer) => peer.terminate());
+    });
+
     test("refuses one connection too many, and has room again when one is closed", async () => {
         const from = "127.0.0.5";
         const [one] = [await connect("/chat/3", { from }), await connect("/chat/3", { from })];

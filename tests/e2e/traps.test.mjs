@@ -41,6 +41,19 @@ test("the request that traps goes to the origin, with method, query and body", a
     assert.match(gate.log(), /panicked at/, "the log has the panic's place");
 });
 
+test("what is for tidegate alone goes to no origin past the wasm", async () => {
+    for (const path of ["/_tidegate/admin/purge", "//_tidegate/health", "/%5ftidegate/health", "/_tidegate;x=1/health", "/_tidegate"]) {
+        const answer = await gate.get(path, { headers: { ...TRAP, Authorization: "Bearer the admin's" } });
+        assert.deepEqual([answer.status, origin.requests.length], [503, 0], path);
+    }
+    const headers = { Proxy: "http://evil", "X-Request-Id": "mine", "Cache-Status": "x; hit", Connection: "x-once", "X-Once": "1", "CDN-Loop": "other" };
+    assert.equal((await gate.get("/x", { headers: { ...TRAP, ...headers } })).status, 200);
+    const got = origin.last().headers;
+    for (const name of ["proxy", "x-request-id", "cache-status", "x-once"]) assert.equal(got[name], undefined, name);
+    assert.deepEqual([got["cdn-loop"], got.via], ["other, tidegate", "1.1 tidegate"]);
+    assert.equal((await gate.get("/x", { headers: { ...TRAP, "CDN-Loop": "tidegate" } })).status, 503);
+});
+
 test("the next request gets a fresh instance", async () => {
     await trap();
     const answer = await gate.get("/x");

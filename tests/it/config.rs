@@ -166,6 +166,11 @@ fn each_rule_between_the_parts_is_checked() {
             "5: routes[0].origin: `defalt` is not a pool, perhaps `default`; allowed: default",
         ),
         (
+            "pool-name",
+            &format!("{GOOD}[origins.\"a/b\"]\nurl = \"http://b\"\n"),
+            "3: origins.\"a/b\": `a/b` is not a name; allowed: 1 to 64 letters, digits, \"-\", \"_\", \".\"",
+        ),
+        (
             "own",
             &format!("{GOOD}[[routes]]\nname = \"x\"\nmatch = {{ path = \"/_tidegate/x\" }}\n"),
             "5: routes[0].match.path: everything below `/_tidegate` is tidegate's own; allowed: another path, or \
@@ -175,6 +180,12 @@ fn each_rule_between_the_parts_is_checked() {
             "twice",
             &format!("{GOOD}[[routes]]\nname = \"x\"\nlimits = [\"tier\", \"tier\"]\n"),
             "5: routes[0].limits[1]: `tier` is there twice; allowed: each policy once",
+        ),
+        (
+            "slice",
+            &format!("{GOOD}[cache.default]\nslice = \"1MiB\"\nlayers = [\"memory\"]\n"),
+            "4: cache.default.slice: no layer takes a slice; allowed: with `colo` or `kv` among `layers`, up to \
+             `object_bytes_max`",
         ),
         (
             "refresh",
@@ -252,6 +263,28 @@ fn each_rule_between_the_parts_is_checked() {
             ),
             "5: assets.media.extensions[1]: `PNG` is listed twice; allowed: in one class",
         ),
+        (
+            "batch-path",
+            &format!(
+                "{GOOD}[[routes]]\nname = \"x\"\nmatch = {{ path = \"/r/*\" }}\nbatch = {{ ask = \"/other/{{id}} -> /o?ids={{ids}}\" }}\n"
+            ),
+            "6: routes[0].batch.ask: no path of the route's is `/other/...`; allowed: a path that match.path takes",
+        ),
+        (
+            "batch-post",
+            &format!(
+                "{GOOD}[[routes]]\nname = \"x\"\nmatch = {{ methods = [\"POST\"] }}\nbatch = {{ ask = \"/r/{{id}} -> /o?ids={{ids}}\" }}\n"
+            ),
+            "6: routes[0].batch: only GETs are sent as one; allowed: with GET among match.methods",
+        ),
+        (
+            "behind-get",
+            &format!(
+                "{GOOD}[[routes]]\nname = \"x\"\nmatch = {{ methods = [\"GET\", \"HEAD\"] }}\nwrite_behind = {{}}\n"
+            ),
+            "6: routes[0].write_behind: the route takes no changes; allowed: with POST, PUT, PATCH, DELETE or another \
+             of their kind among match.methods",
+        ),
         ("kind", "origins = \"http://a\"\n", "1: origins: is the text \"http://a\"; allowed: a table"),
         (
             "quoted",
@@ -262,6 +295,24 @@ fn each_rule_between_the_parts_is_checked() {
         let said = check(name, text);
         assert!(!said.ok);
         assert_eq!(said.err, format!("FILE:{expected}\n"), "{name}");
+    }
+}
+
+#[test]
+fn what_a_route_can_match_is_left_to_it() {
+    for (name, path, ask) in [
+        ("batch-star", "/*/users/*", "/v1/users/{id}"),
+        ("batch-either", "/{v1,v2}/*", "/v1/{id}"),
+        ("batch-lone", "/users/7", "/users/{id}"),
+        ("batch-front", "/users/*", "/users/{id}"),
+        ("batch-coded", "/é/*", "/%C3%A9/{id}"),
+    ] {
+        let route = format!(
+            "[[routes]]\nname = \"x\"\nmatch = {{ path = \"{path}\", methods = [\"GET\", \"POST\"] }}\n"
+        );
+        let keys = format!("batch = {{ ask = \"{ask} -> /o?ids={{ids}}\" }}\nwrite_behind = {{}}\n");
+        let said = check(name, &format!("{GOOD}{route}{keys}"));
+        assert!(said.ok, "{}", said.err);
     }
 }
 
@@ -383,20 +434,27 @@ fn a_fallback_that_www_does_not_have_is_an_error() {
     let folder = std::env::temp_dir().join(format!("tidegate-www-{}", std::process::id()));
     std::fs::create_dir_all(folder.join("www")).unwrap();
     std::fs::write(folder.join("www/offline.html"), "").unwrap();
-    let check = |name: &str| {
+    let elsewhere = file("www-elsewhere", "");
+    let check = |name: &str, is_beside: bool| {
         let fallback = format!("[[routes]]\nname = \"a\"\nstatic_fallback = {{ file = \"{name}\" }}\n");
-        let config = file(&format!("www-{name}"), &format!("{GOOD}{fallback}"));
+        let config = if is_beside { folder.clone() } else { elsewhere.parent().unwrap().to_owned() };
+        let config = config.join(format!("www-{name}.toml"));
+        fs::write(&config, format!("{GOOD}{fallback}")).unwrap();
+        let here = if is_beside { Path::new("/") } else { &folder };
         let program = std::process::Command::new(env!("CARGO_BIN_EXE_tidegate"))
-            .current_dir(&folder)
+            .current_dir(here)
             .args(["check", config.to_str().unwrap()])
             .output()
             .unwrap();
         (program.status.success(), String::from_utf8(program.stderr).unwrap())
     };
-    assert!(check("offline.html").0);
-    let (is_good, said) = check("nope.html");
-    let line = "5: routes[0].static_fallback.file: www/ has no `nope.html`; allowed: a file that is there";
-    assert!(!is_good && said.contains(line), "{said}");
+    for is_beside in [false, true] {
+        assert!(check("offline.html", is_beside).0);
+        let (is_good, said) = check("nope.html", is_beside);
+        let line =
+            "5: routes[0].static_fallback.file: www/ has no `nope.html`; allowed: a file that is there";
+        assert!(!is_good && said.contains(line), "{said}");
+    }
     std::fs::remove_dir_all(folder).unwrap();
 }
 
@@ -493,6 +551,10 @@ add_prefix = "/v1/"
 "#;
     let module = built("built", text);
     assert_eq!((module["prefix"].as_str(), module["onTrap"].as_str()), (Some("/gate"), Some("refuse")));
+    assert_eq!(
+        (module["id"].as_str(), module["dropped"][0][0].as_str()),
+        (Some("tidegate"), Some("connection"))
+    );
     let config: Value = serde_json::from_str(module["config"].as_str().unwrap()).unwrap();
     assert_eq!(config["routes"][1]["name"], "write");
     assert_eq!(config["limits"]["policies"]["tier"]["tiers"]["anonymous"], "20/1m");

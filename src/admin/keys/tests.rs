@@ -32,9 +32,9 @@ fn a_path_and_a_method_say_what_is_done_with_which_key() {
         ("GET", &format!("/{id}/rotate"), "allowed: POST".to_owned()),
         ("POST", &format!("/{id}/other"), "allowed: ".to_owned()),
         ("POST", &format!("/{id}/rotate/x"), "allowed: ".to_owned()),
-        ("GET", "/0123", "allowed: ".to_owned()),
-        ("GET", "/0123456789ABCDEF", "allowed: ".to_owned()),
-        ("GET", &format!("/{}", "0".repeat(65)), "allowed: ".to_owned()),
+        ("GET", "/0123", "Unnamed".to_owned()),
+        ("GET", "/0123456789ABCDEF", "Unnamed".to_owned()),
+        ("GET", &format!("/{}", "0".repeat(65)), "Unnamed".to_owned()),
     ] {
         assert_eq!(asked(method, rest), expected, "{method} {rest}");
     }

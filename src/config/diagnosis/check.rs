@@ -9,11 +9,11 @@ use super::Reading;
 use super::message::nearest;
 use super::problem::{KeyPath, Problem};
 use crate::cache::slice::{SLICE_BYTES_MAX, SLICE_BYTES_MIN};
-use crate::cache::{self, Classes};
+use crate::cache::{self, Classes, Layer};
 use crate::config::sections::Config;
 use crate::head::Method;
 use crate::route::asset::CLASSES;
-use crate::route::{Batch, CacheSetting, FALLBACK_BYTES_MAX, RouteConfig, StaticFallback, WriteBehind};
+use crate::route::{CacheSetting, FALLBACK_BYTES_MAX, RouteConfig, RouteName, StaticFallback};
 use crate::size::Size;
 use crate::time::Span;
 
@@ -114,6 +114,10 @@ impl<'c> Check<'c> {
         }
         let config = self.config;
         for (name, pool) in config.origins.iter() {
+            // It stands in URLs and texts of tidegate's own.
+            if let Err(message) = name.parse::<RouteName>() {
+                self.add(path.key(name), message);
+            }
             let path = path.key(name).key("fallback");
             for (at, fallback) in pool.fallback.iter().enumerate() {
                 let others: Vec<&str> = known.iter().copied().filter(|other| other != name).collect();
@@ -197,13 +201,10 @@ impl<'c> Check<'c> {
         if let Some(fallback) = &route.static_fallback {
             found.extend(static_fallback(&path.key("static_fallback"), fallback));
         }
-        let problems = route.batch.iter().flat_map(Batch::problems);
-        found.extend(problems.map(|(key, message)| (path.key("batch").key(key), message)));
-        let problems =
-            route.websocket.iter().flat_map(|websocket| websocket.problems(&self.config.identity.tiers));
-        found.extend(problems.map(|(key, message)| (path.key("websocket").key(key), message)));
-        let problems = route.write_behind.iter().flat_map(WriteBehind::problems);
-        found.extend(problems.map(|(key, message)| (path.key("write_behind").key(key), message)));
+        for (section, key, message) in route.problems(&self.config.identity.tiers) {
+            let path = path.key(section);
+            found.push((if key.is_empty() { path } else { path.key(key) }, message));
+        }
         if let Some(CacheSetting::Policy(policy)) = &route.cache {
             found.extend(self.policy(&path.key("cache"), policy));
         }
@@ -289,10 +290,14 @@ impl<'c> Check<'c> {
         if object > all {
             found.push((path.key("memory_object_bytes_max"), message()));
         }
-        if let Some(slice) = policy.slice.filter(|slice| !(SLICE_BYTES_MIN..=SLICE_BYTES_MAX).contains(slice))
-        {
+        let slice = policy.slice.unwrap_or(SLICE_BYTES_MIN);
+        let takes = |layer| policy.takes(layer, Some(slice.bytes()));
+        if !(SLICE_BYTES_MIN..=SLICE_BYTES_MAX).contains(&slice) {
             let form = format!("\"{SLICE_BYTES_MIN}\" to \"{SLICE_BYTES_MAX}\"");
             found.push((path.key("slice"), format!("{slice} is no size of a slice; allowed: {form}")));
+        } else if policy.slice.is_some() && policy.enabled && !takes(Layer::Colo) && !takes(Layer::Kv) {
+            let form = "allowed: with `colo` or `kv` among `layers`, up to `object_bytes_max`";
+            found.push((path.key("slice"), format!("no layer takes a slice; {form}")));
         }
         if policy.similar.is_some() && !policy.key.has_body(&Method::Post) {
             let message = "it needs responses to POST; allowed: with key.body = [\"POST\"]";

@@ -173,7 +173,7 @@ fn what_is_tidegates_own_and_what_only_it_may_say_does_not_reach_the_origin() {
             ("X-Queue-Position", "0"),
             ("X-Queue-Wait", "0"),
             ("X-Tidegate-Bookmark", "b"),
-            ("Cookie", "a=1; tidegate_bookmark=b; c=\"2\""),
+            ("Cookie", "a=1;tidegate_bookmark=b; c=\"2\""),
             ("Cookie", "tidegate_bookmark=b"),
         ],
     ))

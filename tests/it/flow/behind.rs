@@ -99,7 +99,15 @@ fn what_fails_is_tried_again_and_what_the_origin_refuses_is_a_dead_letter_until_
     assert_eq!(world.metric("tidegate_incidents_total", &[("incident", "dead-letter")]), 1);
     assert_eq!(admin(&world, "GET", "/_tidegate/admin/deliveries")["default"]["dead"], 1);
     assert_eq!(admin(&world, "POST", "/_tidegate/admin/deliveries/replay?id=00")["status"], 404);
-    assert_eq!(admin(&world, "POST", "/_tidegate/admin/deliveries/replay?pool=other")["replayed"], 0);
+    for (query, wrong) in [
+        ("pool=other", "no changes are delivered later to a pool `other`; allowed: default"),
+        ("foo=1", "`foo` can't be read in the query; allowed: `pool`, `id`"),
+        ("id=00&foo=1", "`foo` can't be read in the query; allowed: `pool`, `id`"),
+    ] {
+        let told = admin(&world, "POST", &format!("/_tidegate/admin/deliveries/replay?{query}"));
+        assert_eq!((&told["status"], &told["detail"]), (&400.into(), &wrong.into()));
+    }
+    assert_eq!(world.counts().origin, 4);
     assert_eq!(admin(&world, "POST", "/_tidegate/admin/deliveries/replay")["replayed"], 1);
     world.pass(secs(1));
     assert_eq!(status(&world, &url), "delivered");

@@ -163,11 +163,17 @@ fn what_is_wrong_is_said_and_changes_nothing() {
         ("DELETE", format!("/{nobody}"), "", 404),
         ("DELETE", format!("/{}", &nobody[..8]), "", 404),
         ("GET", "/acme".to_owned(), "", 404),
+        ("GET", "/fb09".to_owned(), "", 404),
         ("PUT", format!("/{id}"), "", 405),
     ] {
         let answer = admin(&world, method, &path, content);
         assert_eq!(answer.status, status, "{method} {path} {content}: {answer:#?}");
     }
+    let short = admin(&world, "GET", "/fb09", "");
+    assert!(
+        short.text().contains("allowed: the 64 hex digits of an ID, or the first 8 or more"),
+        "{short:#?}"
+    );
     assert_eq!(*world.shared().api_keys.borrow(), before);
     assert_eq!(world.request("POST", "/_tidegate/admin/keys").run().status, 401);
     world.fault(Helper::Kv, Fault::Fails);

@@ -113,6 +113,38 @@ fn a_key_is_denied_and_allowed_by_its_id_and_for_a_time() {
 }
 
 #[test]
+fn who_is_not_listed_under_this_name_can_not_be_taken_off_and_it_is_said_what_names_them() {
+    let world = world(1);
+    done(&admin(&world, "POST", "/deny", r#"{"key":"3f2a9c1b"}"#));
+    done(&admin(&world, "POST", "/deny", r#"{"address":"192.0.2.0/24"}"#));
+    let whole = "3f2a9c1b".repeat(8);
+    for (query, detail) in [
+        (
+            format!("key={whole}"),
+            format!("`key:{whole}` is not on the deny list, but as part of `key:3f2a9c1b`"),
+        ),
+        (
+            "address=192.0.2.7".into(),
+            "`192.0.2.7` is not on the deny list, but as part of `192.0.2.0/24`".into(),
+        ),
+        (
+            "address=198.51.100.0/24".into(),
+            "`198.51.100.0/24` is on the deny list of the config; allowed: another config".into(),
+        ),
+        ("address=203.0.113.1".into(), "`203.0.113.1` is not on the deny list".into()),
+    ] {
+        let answer = admin(&world, "DELETE", &format!("/deny?{query}"), "");
+        let told: Value = serde_json::from_str(answer.text()).unwrap();
+        assert_eq!((answer.status, told["detail"].as_str()), (404, Some(&*detail)));
+    }
+    assert_eq!(admin(&world, "DELETE", "/allow?address=192.0.2.0/24", "").status, 404);
+    assert_eq!(from(&world, "192.0.2.7"), 403);
+    done(&admin(&world, "DELETE", "/deny?key=3f2a9c1b", ""));
+    let trail = world.get("/_tidegate/admin/audit").field("authorization", "Bearer s3cret").run();
+    assert_eq!(done(&trail).as_array().unwrap().len(), 3, "what was not done is not in the trail");
+}
+
+#[test]
 fn the_key_of_a_denied_address_is_not_looked_up() {
     let world = world(1);
     let guess = |n: u32| world.get("/x").from("198.51.100.1").field("x-api-key", &format!("guess-{n}")).run();

@@ -54,13 +54,20 @@ fn the_page_is_guarded_and_what_is_not_there_is_404() {
 }
 
 #[test]
-fn metrics_that_do_not_answer_are_503() {
+fn metrics_that_do_not_answer_are_503_and_health_is_degraded() {
     let world = World::new(1).config(PLAIN);
     world.fault(Helper::Metrics, Fault::Hangs);
     let before = world.now();
     let health = world.get("/_tidegate/health").run();
-    assert_eq!(health.status, 503);
     assert!(health.at.since(before) <= secs(2));
+    assert_eq!(health.status, 200, "a load balancer is to leave it in: it answers");
+    let said: serde_json::Value = serde_json::from_str(health.text()).unwrap();
+    assert_eq!(
+        (&said["status"], &said["reasons"][0]["code"]),
+        (&"degraded".into(), &"metrics-unreachable".into())
+    );
+    let metrics = world.get("/_tidegate/metrics").run();
+    assert_eq!(metrics.status, 503);
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn admin(world: &World, method: &str, path: &str, body: &str) -> Answer {
 
 /// Purges, with the members of one operation.
 #[track_caller]
-fn purge(world: &World, operation: &str) {
+pub(super) fn purge(world: &World, operation: &str) {
     let answer = admin(world, "POST", "purge", &format!("{{\"operations\":[{{{operation}}}]}}"));
     assert_eq!(answer.status, 200, "{}", answer.text());
 }

@@ -6,15 +6,15 @@ use std::rc::Rc;
 use super::cached;
 use crate::sim::{Asked, Reply, World, secs};
 
-const SLICE: usize = 64 << 10;
+pub(super) const SLICE: usize = 64 << 10;
 
 /// So many bytes, no two slices alike.
-fn large(bytes: usize) -> String {
+pub(super) fn large(bytes: usize) -> String {
     (0..bytes / 8 + 1).map(|at| format!("{at:08}")).collect::<String>()[..bytes].to_owned()
 }
 
 /// An origin that does ranges of this body, as the RFC says.
-fn ranges(body: &str, tag: &str, asked: &Asked) -> Reply {
+pub(super) fn ranges(body: &str, tag: &str, asked: &Asked) -> Reply {
     let reply = |status, text: &str| {
         let reply = Reply::new(status, text).field("cache-control", "max-age=600").field("etag", tag);
         reply.field("accept-ranges", "bytes")
@@ -39,7 +39,7 @@ fn sliced(body: &str) -> World {
     world
 }
 
-fn asked(world: &World) -> Vec<String> {
+pub(super) fn asked(world: &World) -> Vec<String> {
     world.asked().iter().map(|one| one.field("range").unwrap_or("all").to_owned()).collect()
 }
 

@@ -126,6 +126,13 @@ fn with_limits_switched_off_nothing_is_counted() {
 }
 
 #[test]
+fn who_is_on_the_allow_list_has_as_many_open_as_he_likes() {
+    let world = World::new(1).config(&[PLAIN, LIMITED, "[limits]\nallow = [\"192.0.2.9\"]\n"].concat());
+    world.replies([switching()]);
+    assert_eq!(statuses((0..4).map(|_| upgrade(&world, "/x").from("192.0.2.9").run())), [101; 4]);
+}
+
+#[test]
 fn what_is_no_handshake_is_refused_before_an_origin_takes_it() {
     let world = limited();
     for (fields, status) in [
@@ -137,6 +144,8 @@ fn what_is_no_handshake_is_refused_before_an_origin_takes_it() {
         let request = world.get("/x").field("connection", "upgrade").field("upgrade", "websocket");
         let answer = fields.iter().fold(request, |request, (name, value)| request.field(name, value)).run();
         assert_eq!((answer.status, answer.field("sec-websocket-version").as_deref()), (status, Some("13")));
+        assert_eq!(answer.field("upgrade").as_deref(), Some("websocket"), "RFC 9110, section 15.5.22");
+        assert_eq!(answer.text().contains("\"title\":\"Upgrade Required\""), status == 426);
     }
     assert_eq!(world.counts().origin, 0);
 }
