@@ -38,7 +38,9 @@ const SEPARATOR: char = '\u{7f}';
 const RESPONSE: &str = "2R";
 /// The same without its generation, as it was written before there were purges.
 const RESPONSE_1: &str = "1R";
-const VARIANTS: &str = "1V";
+const VARIANTS: &str = "2V";
+/// The same without the generation of each, as it was written before those were looked at.
+const VARIANTS_1: &str = "1V";
 const FRESHENED: &str = "1F";
 const PROMPT: &str = "1P";
 
@@ -109,7 +111,8 @@ impl Record {
                 parts.generation().and_then(|number| parts.response(number)).map(Self::Response)
             }
             Some(RESPONSE_1) => parts.response(0).map(Self::Response),
-            Some(VARIANTS) => parts.variants().map(Self::Variants),
+            Some(VARIANTS) => parts.variants(true).map(Self::Variants),
+            Some(VARIANTS_1) => parts.variants(false).map(Self::Variants),
             Some(PROMPT) => parts.0.next().and_then(base64url::decode).and_then(|key| {
                 let key = String::from_utf8(key).ok()?;
                 Some(Self::Prompt(PrimaryKey::from_text(key)))
@@ -211,6 +214,8 @@ impl Writer {
 
     fn variant(&mut self, variant: &Variant) {
         self.text(&base64url::encode(&variant.key.0));
+        self.0.push(SEPARATOR);
+        push_number(&mut self.0, variant.generation);
         self.number(variant.response_time.as_millis());
         self.option(variant.etag.as_deref());
         self.option(variant.language.as_deref());
@@ -273,12 +278,13 @@ impl<'a> Parts<'a> {
         self.0.next().is_none().then_some(head)
     }
 
-    fn variants(&mut self) -> Option<VariantIndex> {
+    fn variants(&mut self, with_generation: bool) -> Option<VariantIndex> {
         let mut index = VariantIndex::default();
         while let Some(key) = self.0.next() {
             let key = base64url::decode(key)?;
             let mut variant = Variant {
                 key: StorageKey(key.try_into().ok()?),
+                generation: if with_generation { self.generation()? } else { u64::MAX },
                 response_time: Timestamp::from_millis(self.number()?),
                 etag: self.option()?,
                 language: self.option()?,

@@ -112,6 +112,8 @@ pub struct Variant {
     pub etag: Option<Box<str>>,
     /// When it was stored or freshened last.
     pub response_time: Timestamp,
+    /// Its [`StoredHead::generation`].
+    pub generation: u64,
     /// The names of the fields that selected it.
     pub names: Vec<Box<str>>,
     /// Its language, where that stands in the place of `accept-language`.
@@ -162,6 +164,7 @@ impl VariantIndex {
             key,
             etag: validator::etag(&head.fields).map(Into::into),
             response_time: head.response_time,
+            generation: head.generation,
             names: head.selecting.names(),
             language: language.and_then(|(_, value)| value.clone()),
         };

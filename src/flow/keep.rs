@@ -62,7 +62,7 @@ pub async fn save<P: Ports>(
     {
         visit.ports.discard(body);
         if let Record::Variants(now) = record {
-            index.learn(now);
+            index.learn(visit.spared_of(key, now));
         }
     }
     let gone = index.put(key, head, &visit.route.cache.vary);

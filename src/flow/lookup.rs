@@ -221,9 +221,10 @@ pub async fn look<P: Ports>(visit: &Visit<P>, layer: Layer, key: &PrimaryKey, fo
         Some((Record::Response(head), body)) => {
             add(visit, layer, (key, key.storage_key()), head, body, found).await;
         }
-        Some((Record::Variants(mut index), body)) => {
+        Some((Record::Variants(index), body)) => {
             visit.ports.discard(body);
-            index.variants.retain(|variant| !visit.gate.is_forgotten(key, variant.response_time));
+            visit.caught_up().await;
+            let index = visit.spared_of(key, index);
             let picked =
                 index.pick(key, &visit.request.fields, &visit.route.cache.vary).map(|variant| variant.key);
             if let Some(latest) = index.variants.first() {

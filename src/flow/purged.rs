@@ -1,7 +1,9 @@
 //! What a purge makes of what the layers hold, judged when it is looked up.
 
 use crate::cache::purge::Marks;
-use crate::cache::{Fate, PrimaryKey, StoredHead};
+use crate::cache::variants::Variant;
+use crate::cache::{Fate, PrimaryKey, StoredHead, VariantIndex};
+use crate::head::Fields;
 use crate::ports::Ports;
 use crate::time::Timestamp;
 
@@ -10,12 +12,23 @@ use super::visit::Visit;
 impl<P: Ports> Visit<P> {
     /// What becomes of a stored response to requests with this key.
     pub fn fate(&self, key: &PrimaryKey, head: &StoredHead) -> Fate {
-        if self.gate.fleet.newest() <= head.generation {
+        self.fate_of(key, head.generation, &head.fields)
+    }
+
+    fn fate_of(&self, key: &PrimaryKey, generation: u64, fields: &Fields) -> Fate {
+        if self.gate.fleet.newest() <= generation {
             return Fate::Stays;
         }
         let route = (&*self.route.name, &self.route.cache.key);
-        let marks = Marks::new(&self.request, key, route, &head.fields);
-        self.gate.fleet.document().purges.fate(head.generation, &marks)
+        let marks = Marks::new(&self.request, key, route, fields);
+        self.gate.fleet.document().purges.fate(generation, &marks)
+    }
+
+    /// What invalidation and purges have left of an index, as far as that can be told without the variants' tags.
+    pub fn spared_of(&self, key: &PrimaryKey, mut index: VariantIndex) -> VariantIndex {
+        let is_purged = |one: &Variant| self.fate_of(key, one.generation, &Fields::new()) == Fate::Gone;
+        index.variants.retain(|one| !self.gate.is_forgotten(key, one.response_time) && !is_purged(one));
+        index
     }
 
     /// The head as a purge leaves it; `None` where it is gone.

@@ -8,6 +8,7 @@ fn variant(etag: &str) -> Variant {
         key: StorageKey([7; 32]),
         etag: Some(etag.into()),
         response_time: Timestamp::from_millis(1_789_000_000_123),
+        generation: 3,
         names: vec!["accept-encoding".into(), "vary".into()],
         language: None,
     }
@@ -33,6 +34,7 @@ fn what_cannot_be_read_is_a_miss_and_no_panic() {
         "3R",
         "2R",
         "1R",
+        "2V\u{7f}",
         "1V\u{7f}",
         "1V\u{7f}AAAA",
         &head.replace("2R", "3R"),
@@ -50,6 +52,11 @@ fn what_was_written_before_there_were_purges_is_still_read() {
     let head = StoredHead { status: 200, lifetime_secs: 60, ..StoredHead::default() };
     let text = Record::Response(head.clone()).encode().replace("2R\u{7f}A\u{7f}", "1R\u{7f}");
     assert_eq!(Record::decode(&text), Ok(Record::Response(head)));
+    let index = |generation| {
+        Record::Variants(VariantIndex { variants: vec![Variant { generation, ..variant("\"a\"") }] })
+    };
+    let text = index(3).encode().replace("2V", "1V").replacen("\u{7f}D\u{7f}", "\u{7f}", 1);
+    assert_eq!(Record::decode(&text), Ok(index(u64::MAX)));
 }
 
 #[test]

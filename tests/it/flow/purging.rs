@@ -373,3 +373,27 @@ fn what_answers_other_queries_is_purged_by_any_of_them_in_every_layer() {
         }
     }
 }
+
+#[test]
+fn after_a_purge_of_a_url_none_of_its_variants_is_there() {
+    let world = fleet(1, "");
+    world.origin(|asked| {
+        let language = asked.field("accept-language").unwrap_or("none");
+        Reply::cached(language.to_owned(), "max-age=86400")
+            .field("vary", "accept-language")
+            .field("etag", &format!("\"{language}\""))
+    });
+    let get = |language: &str| world.get("/x").field("accept-language", language).run();
+    for language in ["de", "en"] {
+        get(language);
+        world.pass(secs(2));
+    }
+    assert!(get("fr").cache().starts_with("fwd=vary-miss"));
+    purge(&world, r#""url":"https://edge.example/x""#);
+    world.pass(secs(EVERYWHERE_SECS));
+    let answer = get("de");
+    assert!(answer.cache().starts_with("fwd=uri-miss"), "{}", answer.cache());
+    assert_eq!(world.asked_last().field("if-none-match"), None);
+    let answer = get("en");
+    assert!(answer.cache().starts_with("fwd=vary-miss"), "{}", answer.cache());
+}
