@@ -105,6 +105,47 @@ test("a client that goes away in the middle costs no further slices", async () =
     assert.ok(then < 40, `${then} slices`);
 });
 
+test("many who want a cold response at once ask for each slice once", async () => {
+    const bytes = numbers(5 * MIB + 1000);
+    origin.on("/large/e", ranges(bytes));
+    const all = await Promise.all(Array.from({ length: 20 }, () => gate.get("/large/e")));
+    assert.ok(all.every((one) => one.bytes.equals(bytes)));
+    assert.equal(new Set(asked("/large/e")).size, 6);
+    assert.equal(asked("/large/e").length, 6);
+});
+
+test("a slice of another length than it says breaks off there, and is not stored", async () => {
+    const bytes = numbers(4 * MIB);
+    for (const [path, sent] of [["/large/short", 1000], ["/large/long", MIB + 1000]]) {
+        let wrong = true;
+        const rule = ranges(bytes);
+        origin.on(path, (request, response) => {
+            if (!wrong || !request.headers.range?.startsWith(`bytes=${MIB}-`)) return rule(request, response);
+            wrong = false;
+            const told = `bytes ${MIB}-${2 * MIB - 1}/${bytes.length}`;
+            const headers = { ETag: '"v1"', "Cache-Control": "public, max-age=300", "Content-Range": told };
+            return response.writeHead(206, headers).end(bytes.subarray(MIB, MIB + sent));
+        });
+        const broken = await fetch(`${gate.url}${path}`);
+        await assert.rejects(broken.arrayBuffer(), path);
+        await pause(500);
+        assert.ok((await gate.get(path)).bytes.equals(bytes), path);
+        assert.equal(asked(path).length, 5, path);
+    }
+});
+
+test("an origin that sends the whole for a later slice is taken at its word", async () => {
+    const bytes = numbers(4 * MIB);
+    const rule = ranges(bytes);
+    origin.on("/large/whole", (request, response) => {
+        if (!request.headers.range?.startsWith("bytes=0-")) delete request.headers.range;
+        return rule(request, response);
+    });
+    for (let times = 0; times < 2; times += 1) assert.ok((await gate.get("/large/whole")).bytes.equals(bytes));
+    const part = await gate.get("/large/whole", { headers: { Range: `bytes=${2 * MIB}-` } });
+    assert.ok(part.bytes.equals(bytes.subarray(2 * MIB)));
+});
+
 test("a stored part is completed by asking for the rest", async () => {
     const bytes = numbers(40_000);
     origin.on("/part", ranges(bytes));
