@@ -5,6 +5,9 @@ use serde::Serialize;
 use crate::head::{Fields, Message, Method, ResponseHead};
 use crate::json;
 
+/// When to come again whom nothing better is known to tell, in seconds.
+pub const RETRY_AFTER_SECS: &str = "1";
+
 /// A problem document (RFC 9457), in the forms that tidegate sends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
@@ -65,11 +68,14 @@ impl Problem {
         Self::new(BLANK, reason(status), status, detail, id)
     }
 
-    /// The head and the text of the document.
+    /// The head and the text of the document. A 503 says when to come again: in a second, unless who knows better says so.
     pub fn into_message(self) -> Message<ResponseHead, String> {
         let mut head = ResponseHead::new(self.status);
         head.fields.append("content-type", "application/problem+json");
         head.fields.append("cache-control", "no-store");
+        if self.status == 503 {
+            head.fields.append("retry-after", RETRY_AFTER_SECS);
+        }
         let text = json::write(&self);
         Message::new(head, text)
     }

@@ -113,7 +113,7 @@ fn refuse<P: Ports>(visit: &Rc<Visit<P>>, status: u16, detail: &str) -> Reply<P:
     };
     let mut message = problem.into_message();
     if status == 503 {
-        message.head.fields.append("retry-after", RETRY_AFTER_SECS);
+        message.head.fields.insert("retry-after", RETRY_AFTER_SECS);
     }
     visit.own(message, None)
 }

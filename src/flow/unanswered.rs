@@ -9,14 +9,11 @@ use crate::origin::forward::NotForwarded;
 use crate::origin::{ProxyStatus, Stop};
 use crate::ports::Ports;
 use crate::record::{self, AnsweredBy, Incident};
-use crate::respond::Problem;
+use crate::respond::{Problem, RETRY_AFTER_SECS};
 
 use super::Reply;
 use super::origin::{Failed, Refusal};
 use super::visit::Visit;
-
-/// What a client is told that gets a 503 without knowing why, in seconds.
-const RETRY_AFTER_SECS: &str = "1";
 
 /// Every attempt failed, and nothing stored may stand in.
 pub async fn failed<P: Ports>(
@@ -30,6 +27,11 @@ pub async fn failed<P: Ports>(
     let site = &visit.gate.site;
     let proxy_status =
         site.pools.get(pool).map(|pool| failure.proxy_status(&site.server.id, pool).to_string());
+    let queued = visit.notes.borrow().queued.filter(|_| failure.stop.is_capacity());
+    let spent = || visit.quota_wait(pool).filter(|_| failure.stop == Stop::QuotaSpent);
+    let wait = queued.map(|queued| queued.wait).or_else(spent);
+    let retry_after =
+        wait.map_or_else(|| RETRY_AFTER_SECS.into(), |wait| wait.as_secs_ceil().max(1).to_string());
     if let Some(fallback) = &visit.route.static_fallback {
         if let Some(message) = response {
             visit.ports.discard(message.body);
@@ -38,6 +40,9 @@ pub async fn failed<P: Ports>(
         let mut head = ResponseHead::new(fallback.status);
         head.fields.append("cache-control", "no-store");
         head.fields.append("proxy-status", proxy_status.as_deref().unwrap_or_default());
+        if fallback.status == 503 {
+            head.fields.append("retry-after", &retry_after);
+        }
         if let Some(file) = &fallback.file
             && let Some(message) = file_of(visit, file, head.clone()).await
         {
@@ -63,13 +68,7 @@ pub async fn failed<P: Ports>(
         _ => Problem::plain(status, failure.to_string(), &visit.id),
     };
     let mut message = problem.into_message();
-    if status == 503 {
-        let queued = visit.notes.borrow().queued.filter(|_| failure.stop.is_capacity());
-        let spent = || visit.quota_wait(pool).filter(|_| failure.stop == Stop::QuotaSpent);
-        let wait = queued.map(|queued| queued.wait).or_else(spent);
-        let wait = wait.map(|wait| wait.as_secs_ceil().max(1).to_string());
-        message.head.fields.append("retry-after", wait.as_deref().unwrap_or(RETRY_AFTER_SECS));
-    }
+    message.head.fields.insert("retry-after", &retry_after);
     message.head.fields.append("proxy-status", proxy_status.as_deref().unwrap_or_default());
     visit.own(message, cache)
 }

@@ -67,7 +67,7 @@ fn metrics_that_do_not_answer_are_503_and_health_is_degraded() {
         (&"degraded".into(), &"metrics-unreachable".into())
     );
     let metrics = world.get("/_tidegate/metrics").run();
-    assert_eq!(metrics.status, 503);
+    assert_eq!((metrics.status, metrics.field("retry-after").as_deref()), (503, Some("1")));
 }
 
 #[test]

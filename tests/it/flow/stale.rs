@@ -44,14 +44,15 @@ fn origin(how: &str) -> Reply {
 fn words(answer: &Answer) -> String {
     let cache = answer.cache();
     let is_problem = answer.field("content-type").as_deref() == Some("application/problem+json");
+    let is_told = ["proxy-status", "retry-after"].iter().all(|name| answer.field(name).is_some());
     match (answer.status, answer.text()) {
         (200, "old") if cache.starts_with("hit") && cache.ends_with("detail=swr") => "stale at once".into(),
         (200, "old") if cache.starts_with("hit") => "stored".into(),
         (200, "old") if cache.ends_with("detail=sie") => "stale".into(),
         (200, "new") => "new".into(),
-        (503, "back soon") if answer.field("proxy-status").is_some() => "fallback".into(),
+        (503, "back soon") if is_told => "fallback".into(),
         (status, "broken") => format!("{status} of the origin"),
-        (status, _) if is_problem && answer.field("proxy-status").is_some() => format!("{status} problem"),
+        (status, _) if is_problem && is_told => format!("{status} problem"),
         other => panic!("what is this? {other:?} {answer:#?}"),
     }
 }
