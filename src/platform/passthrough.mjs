@@ -38,15 +38,15 @@ export function passThrough(call, { passthrough = [], dropped, prefix, id }) {
   );
 }
 
-/** Whether a path is one of tidegate's own, however it is written. */
+/** Whether a path is one of tidegate's own, also for the most obliging reader (`path::Reading::Lenient`). */
 function isOwn(path, prefix) {
-  let plain = path.replace(/;[^/]*/g, "");
-  try {
-    plain = decodeURIComponent(plain);
-  } catch {
-    // It is no text: it stays as it came.
+  const plain = path.replace(/;[^/]*/g, "").replace(/%([0-9a-f]{2})/gi, (_, hex) => String.fromCharCode(parseInt(hex, 16)));
+  const segments = [];
+  for (const segment of plain.split(/[/\\]/)) {
+    if (segment === "..") segments.pop();
+    else if (segment !== "" && segment !== ".") segments.push(segment);
   }
-  return `${plain.replace(/[/\\]+/g, "/")}/`.startsWith(`${prefix}/`);
+  return `/${segments.join("/")}/`.startsWith(`${prefix}/`);
 }
 
 /** The fields that are for the origin: as `origin::forward` has it. */

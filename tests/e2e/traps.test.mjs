@@ -42,7 +42,7 @@ test("the request that traps goes to the origin, with method, query and body", a
 });
 
 test("what is for tidegate alone goes to no origin past the wasm", async () => {
-    for (const path of ["/_tidegate/admin/purge", "//_tidegate/health", "/%5ftidegate/health", "/_tidegate;x=1/health", "/_tidegate"]) {
+    for (const path of ["/_tidegate/admin/purge", "//_tidegate/health", "/%5ftidegate/health", "/%5ftidegate/%zz", "/_tidegate;x=1/health", "/x/..;/_tidegate/health", "/x%2f..%2f_tidegate/health", "/_tidegate"]) {
         const answer = await gate.get(path, { headers: { ...TRAP, Authorization: "Bearer the admin's" } });
         assert.deepEqual([answer.status, origin.requests.length], [503, 0], path);
     }
